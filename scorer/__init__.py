@@ -1,0 +1,1 @@
+"""Offline batch scoring of text models."""

@@ -1,0 +1,82 @@
+"""The tree of expected failures. Imports nothing, so every module may raise from it.
+
+    ScorerError                 exit 1   anything expected that stops a run
+    +-- UsageError              exit 2   the command line or the call is wrong
+    |   +-- ColumnError                  a column is missing, ambiguous or clashes
+    |   +-- ModelNotFound                no zoo holds that model
+    |   +-- OutputExists                 the target is there and --force was not given
+    +-- InputError                       a data file cannot be read as what it claims to be
+    +-- BundleError                      a .keras archive is refused; names the member and the rule
+    +-- CardError                        a card or an index does not follow its schema
+    +-- UnsupportedModel                 a layer or setting that an engine or the vectorizer lacks
+    +-- EngineError                      an engine or device cannot be used here
+    +-- OutputError                      the output cannot be written
+    +-- RowsLost                         the row balance does not hold: a bug, never ignored
+    +-- RejectedRow             exit 3   --strict met a row that cannot be read
+    +-- GateFailed              exit 4   a quality gate of `evaluate` failed
+    +-- OutputBusy              exit 5   another run holds this output
+
+Every message is one line that names the file, the row or column, the cause and the remedy.
+"""
+
+
+class ScorerError(Exception):
+    """An expected failure. `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(ScorerError):
+    exit_code = 2
+
+
+class ColumnError(UsageError):
+    pass
+
+
+class ModelNotFound(UsageError):
+    pass
+
+
+class OutputExists(UsageError):
+    pass
+
+
+class InputError(ScorerError):
+    pass
+
+
+class BundleError(ScorerError):
+    pass
+
+
+class CardError(ScorerError):
+    pass
+
+
+class UnsupportedModel(ScorerError):
+    pass
+
+
+class EngineError(ScorerError):
+    pass
+
+
+class OutputError(ScorerError):
+    pass
+
+
+class RowsLost(ScorerError):
+    pass
+
+
+class RejectedRow(ScorerError):
+    exit_code = 3
+
+
+class GateFailed(ScorerError):
+    exit_code = 4
+
+
+class OutputBusy(ScorerError):
+    exit_code = 5
