@@ -1,0 +1,250 @@
+"""The card of a model: a Hugging Face model card whose `scorer:` mapping holds what the tool needs.
+
+A card is `README.md` beside `model.keras`: YAML front matter between two `---` lines, then Markdown
+for people. It is untrusted input: size, nesting and YAML aliases are capped before it is built.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from scorer.errors import CardError
+
+MAX_CARD_BYTES = 1 << 20
+MAX_YAML_DEPTH = 16
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
+Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Label(_Part):
+    """One class: its name in the output and the spellings accepted for it in labelled data."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    aliases: tuple[str, ...] = ()
+
+
+class Golden(_Part):
+    """A text and the network's raw outputs for it; `None` where the tool gives no score."""
+
+    text: str
+    output: tuple[Finite, ...] | None
+
+
+class Histogram(_Part):
+    """Counts of values between inner edges: bin i holds edges[i-1] <= value < edges[i]."""
+
+    edges: tuple[Finite, ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Histogram:
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError(
+                f"a histogram with {len(self.edges)} inner edges needs "
+                f"{len(self.edges) + 1} counts, not {len(self.counts)}"
+            )
+        if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError("the edges of a histogram must increase")
+        return self
+
+
+class Reference(_Part):
+    """What the training data looked like, for drift.
+
+    tokens      tokens per row, before any truncation
+    oov_share   share of a row's tokens that the vocabulary lacks, 0..1
+    score       binary: probability of the last label; multiclass: probability of the predicted
+                label; regression: the prediction
+    """
+
+    rows: Annotated[int, Field(gt=0)]
+    tokens: Histogram
+    oov_share: Histogram
+    score: Histogram
+
+
+class Figure(_Part):
+    """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with."""
+
+    metric: Literal["accuracy", "macro_f1", "mae", "rmse", "r2", "ece"]
+    value: Finite
+    low: Finite | None = None
+    high: Finite | None = None
+    data: str
+    rows: Annotated[int, Field(gt=0)]
+    source: Finite | None = None
+    baseline: Finite | None = None
+    note: str = ""
+
+
+class Training(_Part):
+    recipe: str
+    seed: int
+    data: str
+
+
+class ScorerCard(_Part):
+    """The `scorer:` mapping. `figures[0]` is the headline figure."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    version: Version
+    task: Task
+    labels: tuple[Label, ...] = ()
+    text_columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    label_columns: tuple[Column, ...] = ()
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    figures: tuple[Figure, ...] = ()
+    golden: tuple[Golden, ...] = ()
+    reference: Reference | None = None
+    training: Training | None = None
+
+    @model_validator(mode="after")
+    def _labels_fit_task(self) -> ScorerCard:
+        wanted = {"binary": "2", "multiclass": "3 or more", "regression": "0"}[self.task]
+        count = len(self.labels)
+        if not {"binary": count == 2, "multiclass": count > 2, "regression": count == 0}[self.task]:
+            raise ValueError(f"a {self.task} model needs {wanted} labels, not {count}")
+        spellings = [s.casefold() for x in self.labels for s in {x.name, *x.aliases}]
+        twice = sorted({s for s in spellings if spellings.count(s) > 1})
+        if twice:
+            raise ValueError(f"the spelling {twice[0]!r} stands for two labels")
+        return self
+
+    @model_validator(mode="after")
+    def _golden_fits_outputs(self) -> ScorerCard:
+        for i, row in enumerate(self.golden):
+            if row.output is not None and len(row.output) != self.outputs:
+                raise ValueError(
+                    f"golden row {i} has {len(row.output)} outputs, the task has {self.outputs}"
+                )
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.labels) if self.task == "multiclass" else 1
+
+
+class Card(BaseModel):
+    """A whole card: the front matter (hub fields kept as they are) and the Markdown body."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    license: str
+    scorer: ScorerCard
+    body: str = Field(default="", exclude=True)
+
+    @cached_property
+    def ref(self) -> str:
+        return f"{self.scorer.name}@{self.scorer.version}"
+
+    @property
+    def headline(self) -> Figure | None:
+        return self.scorer.figures[0] if self.scorer.figures else None
+
+
+def read_card(path: Path) -> Card:
+    """Read and check the card at `path`. Raises CardError naming the file and the field."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CARD_BYTES + 1)
+    except OSError as error:
+        raise CardError(f"{path}: cannot read the card: {error.strerror}") from error
+    if len(raw) > MAX_CARD_BYTES:
+        raise CardError(f"{path}: the card is larger than {MAX_CARD_BYTES >> 20} MB")
+    try:
+        return parse_card(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise CardError(f"{path}: the card is not UTF-8 (byte {error.start})") from error
+    except CardError as error:
+        raise CardError(f"{path}: {error}") from error
+
+
+def parse_card(text: str) -> Card:
+    """Check the text of a card. Raises CardError naming the field and the rule."""
+    front, body = _split(text)
+    fields = _safe_yaml(front)
+    if not isinstance(fields, dict) or "scorer" not in fields:
+        raise CardError("the card's front matter has no `scorer:` mapping")
+    try:
+        return Card.model_validate({**fields, "body": body})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "card"
+        raise CardError(f"field `{where}`: {first['msg']}") from error
+
+
+def render_card(card: Card) -> str:
+    """The text of a card, as `parse_card` reads it."""
+    front = card.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for row in front["scorer"]["golden"]:
+        row.setdefault("output", None)
+    head = yaml.dump(front, Dumper=_CompactDumper, sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{head}---\n{card.body}"
+
+
+class _CompactDumper(yaml.SafeDumper):
+    """Lists of numbers on one line; no anchors, which the reader refuses."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    flat = all(isinstance(item, int | float | str) for item in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
+
+
+_CompactDumper.add_representer(list, _represent_list)
+
+
+def _split(text: str) -> tuple[str, str]:
+    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    if not lines or lines[0].strip() != "---":
+        raise CardError("the card does not begin with a `---` line (YAML front matter)")
+    for i, line in enumerate(lines[1:], start=1):
+        if line.strip() == "---":
+            return "".join(lines[1:i]), "".join(lines[i + 1 :])
+    raise CardError("the card's front matter has no closing `---` line")
+
+
+def _safe_yaml(text: str) -> Any:
+    """Plain data from YAML, without aliases (billion laughs) or deep nesting (stack overflow)."""
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise CardError("YAML aliases are not allowed in a card")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_YAML_DEPTH:
+                raise CardError(f"the card nests deeper than {MAX_YAML_DEPTH} levels")
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 2})" if mark else ""
+        raise CardError(f"the card's front matter is not YAML{line}") from error
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"the card's front matter cannot be read: {error}") from error
