@@ -1,0 +1,97 @@
+"""Reads and checks a `.keras` archive: raw text in, a linear chain of layers, plain weights.
+
+A bundle is untrusted input. It is read once into memory; its members, its configuration and its
+weights are checked against allow-lists, and what leaves this package are plain values and NumPy
+arrays: settings that inference needs and nothing else. Neither Keras nor TensorFlow is imported.
+
+    archive.py   the zip: expected members, capped sizes, no tricks
+    config.py    config.json: allowed layers and settings only
+    weights.py   model.weights.h5: hard links, stored bytes, expected shapes, finite values
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.bundle.archive import read_members
+from scorer.bundle.config import LayerSpec, ModelSpec, parse_config
+from scorer.bundle.weights import Weights, read_weights
+from scorer.errors import BundleError, UnsupportedModel
+from scorer.vectorizer import VectorizerSpec, spec_from_config
+
+__all__ = ["Bundle", "Layer", "LayerSpec", "read_bundle"]
+
+MAX_VOCABULARY = 5_000_000
+
+
+@dataclass(frozen=True)
+class Layer(LayerSpec):
+    """A layer after the vectorizer, with its weights (float32, in Keras' own order).
+
+    Bidirectional has the forward layer's weights, then the backward layer's.
+    """
+
+    weights: Weights
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked model: `layers` follow the vectorizer in order. `digest` is the file's SHA-256."""
+
+    path: Path
+    digest: str
+    vectorizer: VectorizerSpec
+    layers: tuple[Layer, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(int(w.size) for layer in self.layers for w in layer.weights)
+
+
+def read_bundle(path: Path, *, digest: str | None = None) -> Bundle:
+    """Read the archive at `path`. With `digest`, its SHA-256 must match before anything is parsed.
+
+    Raises BundleError naming the member and the rule, UnsupportedModel naming layer and setting.
+    """
+    try:
+        members, found = read_members(path, digest)
+        model = parse_config(members.config)
+        weights, idf = read_weights(members.weights, model)
+        vocabulary = _vocabulary(members.vocabulary, model)
+        spec = spec_from_config(model.vectorizer, vocabulary, idf)
+    except (BundleError, UnsupportedModel) as error:
+        raise type(error)(f"{path}: {error}") from error
+    layers = tuple(
+        Layer(spec.kind, spec.name, spec.config, arrays)
+        for spec, arrays in zip(model.layers, weights, strict=True)
+    )
+    return Bundle(path=path, digest=found, vectorizer=spec, layers=layers)
+
+
+def _vocabulary(asset: bytes | None, model: ModelSpec) -> list[str]:
+    """The words, special tokens included where the archive stores them so.
+
+    Keras splits its vocabulary file with `str.splitlines`, so a word that holds a separator such
+    as U+0085 would shift every word after it; the stored size shows that, and it is refused.
+    """
+    listed = model.vectorizer.get("vocabulary")
+    if listed is not None:
+        if asset is not None:
+            raise BundleError("config.json: a vocabulary in the settings and in a file")
+        words = listed
+    elif asset is None:
+        raise BundleError("the archive has no vocabulary")
+    else:
+        try:
+            words = asset.decode("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"vocabulary.txt: not UTF-8 (byte {error.start})") from error
+        while words and words[-1] == "":
+            words.pop()
+        size = model.vectorizer.get("vocabulary_size")
+        if size is not None and size != len(words):
+            raise BundleError(f"vocabulary.txt: {len(words)} words, config.json says {size}")
+    if len(words) > MAX_VOCABULARY:
+        raise BundleError(f"the vocabulary has {len(words)} words, at most {MAX_VOCABULARY}")
+    return list(words)

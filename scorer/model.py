@@ -1,0 +1,219 @@
+"""A model at work: card, vectorizer and engine. Texts in, scores out, output columns from scores.
+
+texts -> Vectorizer -> TokenBatch -> Engine -> outputs -> prediction, probability
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from scorer import zoo
+from scorer.bundle import Bundle, read_bundle
+from scorer.card import Card
+from scorer.engines import Engine, load_engine
+from scorer.errors import BundleError, InputError, UsageError
+from scorer.vectorizer import Vectorizer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: rows that one worker takes through vectorizer and network at a time
+WINDOW_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of some rows.
+
+    outputs     float32 (rows, k): k = 1 probability of the last label (binary), k probabilities
+                in label order (multiclass), or the predicted value (regression)
+    n_tokens    int32 (rows,), before any truncation
+    n_oov       int32 (rows,), of those, how many the vocabulary lacks
+    truncated   bool (rows,), True where the network does not see the text's end
+    scored      bool (rows,), False where the text is null or has no token
+    """
+
+    outputs: np.ndarray
+    n_tokens: np.ndarray
+    n_oov: np.ndarray
+    truncated: np.ndarray
+    scored: np.ndarray
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Which columns are appended. `threshold` replaces the card's (binary models only)."""
+
+    probabilities: bool = False
+    diagnostics: bool = False
+    threshold: float | None = None
+    prefix: str = ""
+
+
+class Model:
+    """A loaded model. Thread-safe: several threads may score at once."""
+
+    def __init__(self, card: Card, bundle: Bundle, engine: Engine) -> None:
+        self.card = card
+        self.bundle = bundle
+        self.engine = engine
+
+    @cached_property
+    def vectorizer(self) -> Vectorizer:
+        return Vectorizer(self.bundle.vectorizer)
+
+    @property
+    def ref(self) -> str:
+        """`name@version`."""
+        return self.card.ref
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of model.keras."""
+        return self.bundle.digest
+
+    def score(self, texts: pa.Array) -> Scores:
+        """Score an Arrow array of strings; null and token-less texts are not scored."""
+        tokens = self.vectorizer(texts)
+        outputs = self.engine.run(tokens)
+        limit = self.bundle.vectorizer.output_sequence_length
+        kept = np.diff(tokens.offsets)
+        return Scores(
+            outputs=outputs,
+            n_tokens=tokens.n_tokens,
+            n_oov=tokens.n_oov,
+            truncated=tokens.n_tokens > kept if limit else np.zeros(len(kept), dtype=np.bool_),
+            scored=tokens.n_tokens > 0,
+        )
+
+    def column_names(self, options: OutputOptions) -> list[str]:
+        """The names of `columns`, without scoring anything."""
+        empty = np.zeros(0, dtype=np.int32)
+        nothing = Scores(
+            outputs=np.zeros((0, self.card.scorer.outputs), dtype=np.float32),
+            n_tokens=empty,
+            n_oov=empty,
+            truncated=empty.astype(np.bool_),
+            scored=empty.astype(np.bool_),
+        )
+        return [name for name, _ in self.columns(nothing, options)]
+
+    def columns(self, scores: Scores, options: OutputOptions) -> list[tuple[str, pa.Array]]:
+        """The appended columns, in order: name and values, null where a row was not scored."""
+        columns = self._predictions(scores, options)
+        if options.diagnostics:
+            share = scores.n_oov / np.maximum(scores.n_tokens, 1)
+            columns += [
+                ("n_tokens", pa.array(scores.n_tokens)),
+                ("oov_share", pa.array(share.astype(np.float32), mask=~scores.scored)),
+                ("truncated", pa.array(scores.truncated)),
+            ]
+        return [(options.prefix + name, values) for name, values in columns]
+
+    def _predictions(self, scores: Scores, options: OutputOptions) -> list[tuple[str, pa.Array]]:
+        unscored = ~scores.scored
+        card = self.card.scorer
+        if options.threshold is not None and card.task != "binary":
+            raise UsageError(f"a threshold is for binary models; {self.ref} is {card.task}")
+        if card.task == "regression":
+            return [("prediction", pa.array(scores.outputs[:, 0], mask=unscored))]
+        probabilities = class_probabilities(scores.outputs)
+        if card.task == "binary":
+            threshold = card.threshold if options.threshold is None else options.threshold
+            best = (scores.outputs[:, 0] >= np.float32(threshold)).astype(np.int64)
+        else:
+            best = probabilities.argmax(axis=1)
+        names = pa.array([label.name for label in card.labels])
+        chosen = probabilities[np.arange(len(best)), best]
+        columns = [
+            ("prediction", names.take(pa.array(best, mask=unscored))),
+            ("probability", pa.array(chosen, mask=unscored)),
+        ]
+        if options.probabilities:
+            columns += [
+                (f"probability_{label.name}", pa.array(probabilities[:, i], mask=unscored))
+                for i, label in enumerate(card.labels)
+            ]
+        return columns
+
+    def predict(
+        self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1
+    ) -> pa.Table | pd.DataFrame:
+        """Score a list, a NumPy array, a pandas Series or an Arrow array of texts.
+
+        A pandas Series gives a DataFrame with its index; anything else gives an Arrow table.
+        Raises InputError where a text is neither a string nor null.
+        """
+        options = options or OutputOptions()
+        array = _as_text(texts)
+        names = self.column_names(options)
+        starts = range(0, max(len(array), 1), WINDOW_ROWS)
+
+        def window(start: int) -> pa.RecordBatch:
+            scores = self.score(array.slice(start, WINDOW_ROWS))
+            return pa.record_batch([v for _, v in self.columns(scores, options)], names=names)
+
+        with ThreadPoolExecutor(threads) as pool:
+            table = pa.Table.from_batches(pool.map(window, starts))
+        if _is_series(texts):
+            frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
+            return frame
+        return table
+
+
+def class_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """float32 (rows, labels) from a classifier's outputs (rows, 1 or labels)."""
+    if outputs.shape[1] > 1:
+        return outputs
+    return np.concatenate([np.float32(1) - outputs, outputs], axis=1)
+
+
+def load_model(
+    reference: str,
+    *,
+    zoos: Sequence[Path] = (),
+    device: str = "auto",
+    engine: str | None = None,
+) -> Model:
+    """Find, check and load a model by `name`, `name@version` or path.
+
+    device is auto, cpu or gpu; engine forces `cpu` or `keras`. Raises ModelNotFound, CardError,
+    BundleError, UnsupportedModel, EngineError.
+    """
+    entry = zoo.find(reference, zoos)
+    card = entry.card
+    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    _check_outputs(card, bundle)
+    return Model(card, bundle, load_engine(bundle, device=device, engine=engine))
+
+
+def _check_outputs(card: Card, bundle: Bundle) -> None:
+    last = bundle.layers[-1] if bundle.layers else None
+    if last is None or last.kind != "Dense" or last.config["units"] != card.scorer.outputs:
+        raise BundleError(
+            f"{bundle.path}: the card promises a {card.scorer.task} model, "
+            f"whose last layer is Dense with {card.scorer.outputs} units; this one's is not"
+        )
+
+
+def _is_series(texts: Any) -> bool:
+    return type(texts).__module__.startswith("pandas") and hasattr(texts, "index")
+
+
+def _as_text(texts: Any) -> pa.Array:
+    try:
+        if isinstance(texts, pa.ChunkedArray):
+            texts = texts.combine_chunks()
+        if not isinstance(texts, pa.Array):
+            texts = pa.array(texts, type=pa.string(), from_pandas=True)
+        return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+        raise InputError(f"texts must be strings or null: {error}") from error

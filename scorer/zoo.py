@@ -1,0 +1,231 @@
+"""Zoos on disk: find a model by name, version or path, and keep a zoo's index.
+
+<zoo>/<name>/<version>/model.keras     the model
+<zoo>/<name>/<version>/README.md       its card
+<zoo>/index.json                       SHA-256 and size of every file: the zoo's lock file
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from scorer.card import Card, Name, Version, read_card
+from scorer.errors import BundleError, CardError, ModelNotFound
+
+MODEL_FILE = "model.keras"
+CARD_FILE = "README.md"
+INDEX_FILE = "index.json"
+MAX_INDEX_BYTES = 8 << 20
+
+
+class IndexedFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+
+
+class IndexedModel(BaseModel):
+    """One version of one model. File names are fixed, so an index cannot point elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    version: Version
+    files: dict[Literal["model.keras", "README.md"], IndexedFile]
+
+
+class Index(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = Field(alias="schema", default=1)
+    models: tuple[IndexedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that was found: its folder or file, and the digests its zoo promises (if any)."""
+
+    model_path: Path
+    card_path: Path
+    index: IndexedModel | None = None
+    zoo: Path | None = None
+
+    @cached_property
+    def card(self) -> Card:
+        """The checked card. Raises CardError where it is not the one its zoo indexed."""
+        if self.index is not None:
+            check_file(self.card_path, self.index.files["README.md"])
+        card = read_card(self.card_path)
+        found = (card.scorer.name, card.scorer.version)
+        if self.index is not None and found != (self.index.name, self.index.version):
+            raise CardError(f"{self.card_path}: the card is of {card.ref}, not of its folder's")
+        return card
+
+    @property
+    def digest(self) -> str | None:
+        """The SHA-256 that model.keras must have, where a zoo's index states one."""
+        return self.index.files["model.keras"].sha256 if self.index is not None else None
+
+
+def shipped_zoo() -> Path:
+    """The zoo inside the installed package, or the checkout's own."""
+    here = Path(__file__).resolve().parent
+    installed = here / "_zoo"
+    return installed if installed.is_dir() else here.parent / "zoo"
+
+
+def user_zoo() -> Path:
+    return platformdirs.user_data_path("scorer") / "zoo"
+
+
+def search_path(zoos: Sequence[Path] = ()) -> list[Path]:
+    """Zoos in the order they are searched: given ones, $SCORER_ZOO, the user's, the shipped."""
+    named = [Path(p) for p in os.environ.get("SCORER_ZOO", "").split(os.pathsep) if p]
+    return [*zoos, *named, user_zoo(), shipped_zoo()]
+
+
+def find(reference: str, zoos: Sequence[Path] = ()) -> Entry:
+    """The model that `name`, `name@version` or a path stands for.
+
+    Raises ModelNotFound (listing what there is), CardError, BundleError.
+    """
+    if "/" in reference or os.sep in reference or reference.endswith(".keras"):
+        return _find_path(Path(reference))
+    name, _, version = reference.partition("@")
+    matches = [e for e in list_models(zoos, all_versions=True) if _indexed(e).name == name]
+    for entry in matches:
+        if version in ("", _indexed(entry).version):
+            return entry
+    if matches:
+        have = ", ".join(_indexed(e).version for e in matches)
+        raise ModelNotFound(f"model {name!r} has no version {version!r}; there are: {have}")
+    raise ModelNotFound(_not_found(name, zoos))
+
+
+def list_models(zoos: Sequence[Path] = (), *, all_versions: bool = False) -> list[Entry]:
+    """Every model that can be named, by name; the newest version first. Earlier zoos win."""
+    found: dict[tuple[str, tuple[int, ...]], Entry] = {}
+    for zoo in search_path(zoos):
+        for model in read_index(zoo).models:
+            found.setdefault((model.name, _version_key(model.version)), _entry(zoo, model))
+    ordered = [found[key] for key in sorted(found, key=lambda k: (k[0], [-v for v in k[1]]))]
+    if all_versions:
+        return ordered
+    newest: dict[str, Entry] = {}
+    for entry in ordered:
+        newest.setdefault(_indexed(entry).name, entry)
+    return list(newest.values())
+
+
+def read_index(zoo: Path) -> Index:
+    """The index of a zoo; empty where the folder or the index does not exist."""
+    path = zoo / INDEX_FILE
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_INDEX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return Index()
+    except OSError as error:
+        raise CardError(f"{path}: cannot read the zoo's index: {error.strerror}") from error
+    if len(raw) > MAX_INDEX_BYTES:
+        raise CardError(f"{path}: the zoo's index is larger than {MAX_INDEX_BYTES >> 20} MB")
+    try:
+        return Index.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "index"
+        raise CardError(f"{path}: field `{where}`: {first['msg']}") from error
+
+
+def write_index(zoo: Path) -> Index:
+    """Index every `<name>/<version>/` below `zoo` that holds a model and a card."""
+    cards = sorted(zoo.glob(f"*/*/{CARD_FILE}"))
+    folders = [card.parent for card in cards if (card.parent / MODEL_FILE).is_file()]
+    index = Index(models=tuple(index_folder(folder) for folder in folders))
+    replace_text(zoo / INDEX_FILE, index.model_dump_json(by_alias=True, indent=1) + "\n")
+    return index
+
+
+def index_folder(folder: Path) -> IndexedModel:
+    """The index entry of `<name>/<version>/`, from the files as they are."""
+    files = {name: _measure(folder / name) for name in (MODEL_FILE, CARD_FILE)}
+    return IndexedModel.model_validate(
+        {"name": folder.parent.name, "version": folder.name, "files": files}
+    )
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def check_file(path: Path, promised: IndexedFile) -> None:
+    """Raises BundleError where the file is not the one that the index promises."""
+    try:
+        found = _measure(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+    if found != promised:
+        raise BundleError(
+            f"{path}: digest {found.sha256[:12]}…, the zoo's index says {promised.sha256[:12]}…: "
+            "it was changed or damaged; restore it, or `zoo add` it again"
+        )
+
+
+def _measure(path: Path) -> IndexedFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return IndexedFile(sha256=digest, size=file.tell())
+
+
+def _entry(zoo: Path, model: IndexedModel) -> Entry:
+    folder = zoo / model.name / model.version
+    if not folder.resolve().is_relative_to(zoo.resolve()):
+        raise BundleError(f"{folder}: leads out of its zoo")
+    return Entry(folder / MODEL_FILE, folder / CARD_FILE, model, zoo)
+
+
+def _indexed(entry: Entry) -> IndexedModel:
+    assert entry.index is not None
+    return entry.index
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _find_path(path: Path) -> Entry:
+    """A bundle outside any zoo: its folder, or the archive with the card beside it."""
+    model = path / MODEL_FILE if path.is_dir() else path
+    if not model.is_file():
+        raise ModelNotFound(f"{path}: no such model; give a folder with {MODEL_FILE}, or the file")
+    card = model.with_name(CARD_FILE)
+    if not card.is_file():
+        raise ModelNotFound(
+            f"{model}: there is no card ({CARD_FILE}) beside it; "
+            "`zoo add` makes a bundle of a model and a card"
+        )
+    return Entry(model, card)
+
+
+def _not_found(name: str, zoos: Iterable[Path]) -> str:
+    names = [_indexed(entry).name for entry in list_models(tuple(zoos))]
+    if not names:
+        searched = ", ".join(str(path) for path in search_path(tuple(zoos)))
+        return f"no model {name!r}: every zoo is empty (searched {searched})"
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"no model {name!r}; {hint}There are: {', '.join(names)}"
