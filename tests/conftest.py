@@ -1,0 +1,34 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo of three small real models: tiny-binary, tiny-stars, tiny-points. Do not change it."""
+    from scorer.zoo import write_index
+
+    zoo = tmp_path_factory.mktemp("zoo")
+    for name in tiny.TASKS:
+        tiny.write_bundle(zoo, name)
+    write_index(zoo)
+    return zoo
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_zoo: Path) -> Path:
+    """The folder of tiny-binary: model.keras and README.md."""
+    return tiny_zoo / "tiny-binary" / "1.0.0"
+
+
+@pytest.fixture(autouse=True)
+def _no_other_zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the user's own zoos out of every test."""
+    monkeypatch.delenv("SCORER_ZOO", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
