@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from scorer.card import Card, Name, Version, read_card
 from scorer.errors import BundleError, CardError, ModelNotFound
 
-MODEL_FILE = "model.keras"
-CARD_FILE = "README.md"
-INDEX_FILE = "index.json"
+MODEL_FILE: Final = "model.keras"
+CARD_FILE: Final = "README.md"
+INDEX_FILE: Final = "index.json"
 MAX_INDEX_BYTES = 8 << 20
 
 

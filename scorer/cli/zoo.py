@@ -1,0 +1,309 @@
+"""`zoo`: list, show, verify, add, remove and export models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scorer import zoo
+from scorer.cli.common import ExpectedErrorsGroup, zoo_option
+from scorer.errors import UsageError
+
+if TYPE_CHECKING:
+    from scorer.bundle import Bundle
+    from scorer.card import Card
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+@click.group(cls=ExpectedErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The models on this machine.
+
+    \b
+    zoo list                                  what there is
+    zoo show imdb-bilstm                      one model's card, network and figures
+    zoo verify                                hold every model to its card
+    zoo add my-model.keras --card card.md     put a model into your own zoo
+    """
+
+
+@main.command("list")
+@zoo_option
+@click.option("--all-versions", is_flag=True, help="Older versions too.")
+@json_option
+def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> None:
+    """List the models: newest version, task, headline figure, size.
+
+    \b
+    zoo list
+    zoo list --json | jq '.[].name'
+    """
+    rows = [_listed(entry) for entry in zoo.list_models(zoos, all_versions=all_versions)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    elif rows:
+        click.echo(_table(rows))
+    else:
+        searched = ", ".join(str(path) for path in zoo.search_path(zoos))
+        click.echo(f"No models. Searched: {searched}", err=True)
+
+
+@main.command("show")
+@click.argument("model")
+@zoo_option
+@json_option
+def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
+    """Show a model: its figures, layers, vocabulary, provenance and card.
+
+    \b
+    zoo show imdb-bilstm
+    zoo show imdb-bilstm@1.0.0 --json
+    """
+    from scorer.bundle import read_bundle
+
+    entry = zoo.find(model, zoos)
+    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    if as_json:
+        click.echo(json.dumps(_shown(entry, bundle), indent=1, ensure_ascii=False))
+    else:
+        click.echo(_show_text(entry, bundle))
+
+
+def _listed(entry: zoo.Entry) -> dict[str, Any]:
+    card = entry.card
+    figure = card.headline
+    return {
+        "name": card.scorer.name,
+        "version": card.scorer.version,
+        "task": card.scorer.task,
+        "metric": figure.metric if figure else None,
+        "figure": figure.value if figure else None,
+        "data": figure.data if figure else None,
+        "bytes": entry.model_path.stat().st_size,
+        "zoo": str(entry.zoo),
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    head = ("NAME", "VERSION", "TASK", "FIGURE", "ON", "SIZE")
+    cells = [
+        (
+            row["name"],
+            row["version"],
+            row["task"],
+            f"{row['metric']} {row['figure']:.3f}" if row["metric"] else "-",
+            row["data"] or "-",
+            f"{row['bytes'] / 1e6:.1f} MB",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
+    lines = (
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in [head, *cells]
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _shown(entry: zoo.Entry, bundle: Bundle) -> dict[str, Any]:
+    spec = bundle.vectorizer
+    return {
+        "path": str(entry.model_path),
+        "digest": bundle.digest,
+        "parameters": bundle.parameters,
+        "vectorizer": {
+            "standardize": spec.standardize,
+            "split": spec.split,
+            "output_mode": spec.output_mode,
+            "output_sequence_length": spec.output_sequence_length,
+            "vocabulary": len(spec.vocabulary),
+        },
+        "layers": [
+            {"kind": kind, "name": name, "settings": settings, "parameters": count}
+            for kind, name, settings, count in _layers(bundle)
+        ],
+        "card": entry.card.model_dump(mode="json", by_alias=True),
+    }
+
+
+def _layers(bundle: Bundle) -> Iterable[tuple[str, str, dict[str, Any], int]]:
+    for layer in bundle.layers:
+        kind, settings = layer.kind, dict(layer.config)
+        inner = settings.pop("layer", None)
+        if inner is not None:
+            kind, settings = f"{kind}({inner.kind})", {**inner.config, **settings}
+        yield kind, layer.name, settings, sum(int(w.size) for w in layer.weights)
+
+
+def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
+    card, spec = entry.card, bundle.vectorizer
+    limit = spec.output_sequence_length
+    lines = [
+        f"{card.ref}  ({card.scorer.task})",
+        f"  file        {entry.model_path}",
+        f"  digest      sha256:{bundle.digest}",
+        f"  reads       {' or '.join(card.scorer.text_columns)}",
+        *_label_lines(card),
+        f"  vocabulary  {len(spec.vocabulary):,} words; {spec.standardize or 'as written'}; "
+        + (f"first {limit} tokens" if limit else "texts of any length"),
+        f"  weights     {bundle.parameters:,}",
+        *(f"    {kind:<28}{_settings(s):<44}{n:>10,}" for kind, _, s, n in _layers(bundle)),
+        *_figure_lines(card),
+        "",
+        card.body.strip(),
+    ]
+    return "\n".join(lines)
+
+
+def _label_lines(card: Card) -> list[str]:
+    labels = ", ".join(label.name for label in card.scorer.labels)
+    return [f"  labels      {labels}"] if labels else []
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    """The settings that say most, in the order of the layer's definition."""
+    shown = ("units", "filters", "kernel_size", "output_dim", "activation", "merge_mode")
+    return ", ".join(f"{key}={settings[key]}" for key in shown if key in settings)
+
+
+def _figure_lines(card: Card) -> list[str]:
+    lines = ["  figures"] if card.scorer.figures else []
+    for figure in card.scorer.figures:
+        interval = "" if figure.low is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
+        data = f"{figure.data} ({figure.rows:,} rows)"
+        lines.append(f"    {figure.metric} {figure.value:.4f}{interval} on {data}")
+    return lines
+
+
+@main.command("verify")
+@click.argument("models", nargs=-1)
+@zoo_option
+@click.option(
+    "--engine",
+    "engines",
+    type=click.Choice(["cpu", "keras"]),
+    multiple=True,
+    help="Only this engine (repeatable); default: all that are installed.",
+)
+@json_option
+def verify_command(
+    models: tuple[str, ...], zoos: tuple[Path, ...], engines: tuple[str, ...], as_json: bool
+) -> None:
+    """Hold models to their cards: digests, golden rows, batch invariance. Exit code 1 on a failure.
+
+    \b
+    zoo verify                        every model, every installed engine
+    zoo verify imdb-bilstm --engine cpu
+    """
+    from scorer.verify import available_engines, verify
+
+    entries = [zoo.find(model, zoos) for model in models]
+    entries = entries or zoo.list_models(zoos, all_versions=True)
+    if not entries:
+        raise UsageError("there is nothing to verify: every zoo is empty")
+    results = []
+    for entry in entries:
+        checks = list(verify(entry, engines or available_engines()))
+        results.append((entry, checks))
+        if not as_json:
+            click.echo(_verdict(entry, checks))
+    if as_json:
+        click.echo(json.dumps([_verdict_json(*result) for result in results], indent=1))
+    if not all(check.passed for _, checks in results for check in checks):
+        raise SystemExit(1)
+
+
+def _verdict(entry: zoo.Entry, checks: Sequence[Any]) -> str:
+    good = all(check.passed for check in checks)
+    lines = [f"{'ok  ' if good else 'FAIL'}  {_reference(entry)}"]
+    lines += [f"  {'ok  ' if c.passed else 'FAIL'}  {c.name}: {c.detail}" for c in checks]
+    return "\n".join(lines[:1] if good else lines) + (f"  {checks[-1].detail}" if good else "")
+
+
+def _verdict_json(entry: zoo.Entry, checks: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "model": _reference(entry),
+        "passed": all(check.passed for check in checks),
+        "checks": [vars(check) for check in checks],
+    }
+
+
+def _reference(entry: zoo.Entry) -> str:
+    return f"{entry.index.name}@{entry.index.version}" if entry.index else str(entry.model_path)
+
+
+@main.command("add")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--card", "card_path", type=click.Path(path_type=Path), help="The model's card.")
+@click.option("--name", help="Without a card: the model's name.")
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]))
+@click.option("--label", "labels", multiple=True, help="Repeat, in the order of the outputs.")
+@click.option("--text-column", "text_columns", multiple=True, help="Repeat for candidates.")
+@click.option("--label-column", "label_columns", multiple=True, help="Repeat for candidates.")
+@click.option("--license", "licence", default="other", show_default=True)
+@click.option("--zoo", "target", type=click.Path(path_type=Path), help="Default: your own zoo.")
+@click.option("--force", is_flag=True, help="Replace this version where it is there already.")
+def add_command(
+    archive: Path, card_path: Path | None, target: Path | None, force: bool, **fields: Any
+) -> None:
+    """Check a model and put it into a zoo.
+
+    It is refused, with the reason, where its archive is unsafe, an engine disagrees with its golden
+    rows, or a score depends on the row's neighbours.
+
+    \b
+    zoo add my-model.keras --card card.md
+    zoo add my-model.keras --name my-model --task binary \\
+        --label negative --label positive --text-column review
+    """
+    from scorer.card import read_card
+    from scorer.curate import add
+
+    archive = archive / zoo.MODEL_FILE if archive.is_dir() else archive
+    card = read_card(card_path) if card_path else _drafted(fields)
+    entry = add(archive, card, target or zoo.user_zoo(), force=force)
+    click.echo(f"Added {card.ref}: {entry.model_path}")
+
+
+def _drafted(fields: dict[str, Any]) -> Card:
+    from scorer.curate import NewCard, draft_card
+
+    for option in ("name", "task", "text_columns"):
+        if not fields[option]:
+            flag = option.removesuffix("s").replace("_", "-")
+            raise UsageError(f"without --card the model needs --{flag}")
+    return draft_card(
+        NewCard(
+            name=fields["name"],
+            version=fields["version"],
+            task=fields["task"],
+            license=fields["licence"],
+            labels=fields["labels"],
+            text_columns=fields["text_columns"],
+            label_columns=fields["label_columns"],
+        )
+    )
+
+
+@main.command("remove")
+@click.argument("model")
+@zoo_option
+@click.option("--yes", is_flag=True, help="Really remove a shipped model.")
+def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
+    """Take a model out of its zoo. For a shipped model this is a dry run without --yes.
+
+    \b
+    zoo remove my-model@1.0.0
+    """
+    from scorer.curate import remove
+
+    entry = zoo.find(model, zoos)
+    if entry.zoo == zoo.shipped_zoo() and not yes:
+        click.echo(f"Would remove {entry.model_path.parent} (shipped; give --yes to do it)")
+        return
+    click.echo(f"Removed {remove(entry)}")

@@ -1,0 +1,100 @@
+"""Holds a bundle to its card: digests, golden rows on every engine, and independence of neighbours.
+
+A check is a sentence and a verdict; nothing here prints or raises for a failed check.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.bundle import Bundle, read_bundle
+from scorer.card import Card, Golden
+from scorer.engines import load_engine
+from scorer.errors import ScorerError
+from scorer.model import Model
+from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, check_file
+
+#: how far engines and machines may be apart
+TOLERANCE = 1e-5
+ENGINES = ("cpu", "keras")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: what, whether it holds, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def available_engines() -> list[str]:
+    """The engines that can run here, found without importing them."""
+    return [e for e in ENGINES if e == "cpu" or importlib.util.find_spec("keras") is not None]
+
+
+def verify(entry: Entry, engines: Sequence[str]) -> Iterator[Check]:
+    """Check one bundle; stops at the first failure that makes later checks meaningless."""
+    try:
+        if entry.index is not None:
+            check_file(entry.model_path, entry.index.files[MODEL_FILE])
+            check_file(entry.card_path, entry.index.files[CARD_FILE])
+            yield Check("digests", True, "as in the zoo's index")
+        card = entry.card
+        yield Check("card", True, f"follows its schema, {len(card.scorer.golden)} golden rows")
+        bundle = read_bundle(entry.model_path, digest=entry.digest)
+        yield Check("bundle", True, f"{len(bundle.layers)} layers, {bundle.parameters:,} weights")
+    except ScorerError as error:
+        yield Check("refused", False, str(error))
+        return
+    for engine in engines:
+        yield from verify_engine(card, bundle, engine)
+
+
+def verify_engine(card: Card, bundle: Bundle, engine: str) -> Iterator[Check]:
+    """Replay the golden rows on one engine, and score them among different neighbours."""
+    try:
+        model = Model(card, bundle, load_engine(bundle, device="cpu", engine=engine))
+        rows = card.scorer.golden
+        yield _golden(model, rows)
+        yield _invariance(model, [row.text for row in rows])
+    except ScorerError as error:
+        yield Check(f"{engine} engine", False, str(error))
+
+
+def _golden(model: Model, rows: Sequence[Golden]) -> Check:
+    name = f"{model.engine.name} engine, golden rows"
+    if not rows:
+        return Check(name, False, "the card has none")
+    scores = model.score(pa.array([row.text for row in rows], pa.string()))
+    furthest = 0.0
+    for i, row in enumerate(rows):
+        if scores.scored[i] != (row.output is not None):
+            said = "scored" if scores.scored[i] else "not scored"
+            return Check(name, False, f"row {i} is {said}, the card says otherwise")
+        if row.output is not None:
+            gap = float(np.abs(scores.outputs[i] - np.asarray(row.output)).max())
+            furthest = max(furthest, gap / max(1.0, float(np.abs(row.output).max())))
+    detail = f"{len(rows)} rows, at most {furthest:.1e} from the card (allowed {TOLERANCE:.0e})"
+    return Check(name, furthest <= TOLERANCE, detail)
+
+
+def _invariance(model: Model, texts: Sequence[str]) -> Check:
+    """Alone, together, reversed and beside a very long text: the same scores.
+
+    Bit for bit on the cpu engine; Keras picks other kernels for other shapes, so to TOLERANCE.
+    """
+    alone = np.concatenate([model.score(pa.array([t], pa.string())).outputs for t in texts])
+    longest = max(texts, key=len, default="") * 4
+    together = model.score(pa.array([*texts, longest], pa.string())).outputs[:-1]
+    backwards = model.score(pa.array([longest, *texts[::-1]], pa.string())).outputs[:0:-1]
+    gap = max(float(np.abs(alone - other).max()) for other in (together, backwards))
+    scale = max(1.0, float(np.abs(alone).max()))
+    allowed = 0.0 if model.engine.name == "cpu" else TOLERANCE * scale
+    name = f"{model.engine.name} engine, batch invariance"
+    return Check(name, gap <= allowed, f"scores move by {gap:.1e} with their neighbours")
