@@ -1,0 +1,86 @@
+"""The card's schema: what it keeps, what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorer.card import Card, parse_card, read_card, render_card
+from scorer.errors import CardError
+from tests import tiny
+
+
+def fields(**changes: Any) -> dict[str, Any]:
+    card = tiny.card_fields("tiny-binary", [("good", [0.25]), ("", None)])
+    card["scorer"].update(changes)
+    return card
+
+
+@given(st.text(), st.text(max_size=50))
+def test_a_card_survives_rendering(text: str, body: str) -> None:
+    golden = [{"text": text, "output": [0.125]}]
+    card = Card.model_validate({**fields(golden=golden), "body": body})
+    again = parse_card(render_card(card))
+    assert again.scorer == card.scorer
+    assert again.body == body
+    assert render_card(again) == render_card(card)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": "1.0"}, "field `scorer.version`"),
+        ({"name": "../up"}, "field `scorer.name`"),
+        ({"task": "ranking"}, "field `scorer.task`"),
+        ({"labels": []}, "a binary model needs 2 labels, not 0"),
+        ({"golden": [{"text": "a", "output": [1.0, 2.0]}]}, "golden row 0 has 2 outputs"),
+        ({"golden": [{"text": "a", "output": [float("nan")]}]}, "golden.0.output.0"),
+        ({"threshold": 1.5}, "field `scorer.threshold`"),
+        ({"surprise": 1}, "field `scorer.surprise`"),
+        (
+            {"labels": [{"name": "a", "aliases": ["x"]}, {"name": "b", "aliases": ["X"]}]},
+            "the spelling 'x' stands for two labels",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(changes: dict[str, Any], message: str) -> None:
+    front = json.dumps(fields(**changes))  # JSON is YAML, without anchors
+    with pytest.raises(CardError) as caught:
+        parse_card(f"---\n{front}\n---\n")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# no front matter", "does not begin with a `---` line"),
+        ("---\nlicense: x\n", "no closing `---` line"),
+        ("---\nlicense: x\n---\n", "no `scorer:` mapping"),
+        ("---\n[1, 2\n---\n", "not YAML"),
+        ("---\na: &x [1]\nb: *x\n---\n", "aliases are not allowed"),
+        ("---\n" + "[" * 500 + "\n---\n", "nests deeper than"),
+        ("---\n!!python/object/apply:os.system ['true']\n---\n", "not YAML"),
+    ],
+)
+def test_a_hostile_front_matter_is_refused(text: str, message: str) -> None:
+    with pytest.raises(CardError, match=message):
+        parse_card(text)
+
+
+def test_a_huge_card_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(b"---\n" + b"x" * (2 << 20))
+    with pytest.raises(CardError, match="larger than 1 MB"):
+        read_card(path)
+
+
+def test_invalid_utf8_names_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(b"---\nlicense: \xff\n---\n")
+    with pytest.raises(CardError, match="not UTF-8"):
+        read_card(path)
