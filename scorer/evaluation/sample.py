@@ -1,0 +1,90 @@
+"""The arrays that every figure is computed from: one entry per labelled and scored row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer.card import Task
+
+Floats = NDArray[np.floating[Any]]
+Codes = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a model predicts. `labels` in output order; empty for a regression."""
+
+    task: Task
+    labels: tuple[str, ...] = ()
+    threshold: float = 0.5
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.labels)
+
+    def predict(self, output: Floats) -> NDArray[Any]:
+        """Outputs (rows, k) -> class codes int16 (rows,), or the values themselves (rows,)."""
+        if self.task == "binary":
+            return np.asarray(output[:, 0] >= np.float32(self.threshold), dtype=np.int16)
+        if self.task == "multiclass":
+            return np.asarray(np.argmax(output, axis=1), dtype=np.int16)
+        return np.asarray(output[:, 0])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Truth and output of n rows.
+
+    target  int16 (n,) class codes, or float64 (n,) values
+    output  float32 (n, 1) probability of the last label or predicted value; (n, k) probabilities
+    """
+
+    problem: Problem
+    target: NDArray[Any]
+    output: Floats
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @cached_property
+    def predicted(self) -> NDArray[Any]:
+        """Class codes int16 (n,), or predicted values (n,)."""
+        return self.problem.predict(self.output)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """float64 (n, k): of every class, rows summing to 1 (classification only).
+
+        A float32 softmax sums to 1 within 1e-6; scikit-learn asks for more.
+        """
+        wide = self.output.astype(np.float64)
+        if self.problem.task == "binary":
+            return np.column_stack([1.0 - wide[:, 0], wide[:, 0]])
+        return np.asarray(wide / wide.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """float64 (n,): what a reliability diagram bins.
+
+        Binary: probability of the last label. Multiclass: probability of the predicted label.
+        """
+        if self.problem.task == "binary":
+            return np.asarray(self.probabilities[:, 1])
+        chosen = self.predicted[:, None].astype(int)
+        return np.asarray(np.take_along_axis(self.probabilities, chosen, 1)[:, 0])
+
+    @cached_property
+    def event(self) -> NDArray[np.bool_]:
+        """bool (n,): did the thing happen whose probability `confidence` gives."""
+        if self.problem.task == "binary":
+            return np.asarray(self.target == 1)
+        return np.asarray(self.target == self.predicted)
+
+    def take(self, rows: NDArray[Any]) -> Sample:
+        """The sample of those rows only (indices or mask)."""
+        return Sample(self.problem, self.target[rows], self.output[rows])
