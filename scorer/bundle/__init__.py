@@ -60,11 +60,12 @@ def read_bundle(path: Path, *, digest: str | None = None) -> Bundle:
         weights, idf = read_weights(members.weights, model)
         vocabulary = _vocabulary(members.vocabulary, model)
         spec = spec_from_config(model.vectorizer, vocabulary, idf)
+        _check_ids_fit(spec, model.layers, weights)
     except (BundleError, UnsupportedModel) as error:
         raise type(error)(f"{path}: {error}") from error
     layers = tuple(
-        Layer(spec.kind, spec.name, spec.config, arrays)
-        for spec, arrays in zip(model.layers, weights, strict=True)
+        Layer(layer.kind, layer.name, layer.config, arrays)
+        for layer, arrays in zip(model.layers, weights, strict=True)
     )
     return Bundle(path=path, digest=found, vectorizer=spec, layers=layers)
 
@@ -95,3 +96,24 @@ def _vocabulary(asset: bytes | None, model: ModelSpec) -> list[str]:
     if len(words) > MAX_VOCABULARY:
         raise BundleError(f"the vocabulary has {len(words)} words, at most {MAX_VOCABULARY}")
     return list(words)
+
+
+def _check_ids_fit(
+    spec: VectorizerSpec, layers: tuple[LayerSpec, ...], weights: list[Weights]
+) -> None:
+    """The first layer with weights must have a row for every id that the vectorizer can give."""
+    first = next((i for i, arrays in enumerate(weights) if arrays), None)
+    if first is None:
+        raise UnsupportedModel("the model has no weights")
+    wanted = "Embedding" if spec.output_mode == "int" else "Dense"
+    layer, rows = layers[first], len(weights[first][0])
+    if layer.kind != wanted:
+        raise UnsupportedModel(
+            f"layer {layer.name} ({layer.kind}): after TextVectorization in mode "
+            f"{spec.output_mode!r} comes {wanted}"
+        )
+    needed = len(spec.vocabulary) + 2 if wanted == "Embedding" else spec.columns
+    if rows < needed or (wanted == "Dense" and rows != needed):
+        raise BundleError(
+            f"layer {layer.name}: {rows} rows of weights, the vocabulary needs {needed}"
+        )
