@@ -1,1 +1,154 @@
+"""Tables in windows: readers and writers of CSV, TSV, JSON Lines and Parquet.
 
+open_reader(source) -> windows -> (a model's new columns) -> open_writer(stream).encode, .write
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, cast
+
+import pyarrow as pa
+
+from scorer.errors import InputError, UsageError
+from scorer.tables.formats import (
+    PARQUET_MAGIC,
+    Compression,
+    Kind,
+    TableFormat,
+    format_of_name,
+    sniff,
+)
+from scorer.tables.source import STDIN, Source, local_source, readable, stdin_source, writable
+from scorer.tables.window import WINDOW_ROWS, Reject, Window
+
+__all__ = [
+    "STDIN",
+    "WINDOW_ROWS",
+    "Compression",
+    "Kind",
+    "ReadOptions",
+    "Reader",
+    "Reject",
+    "Source",
+    "TableFormat",
+    "Window",
+    "Writer",
+    "format_of_name",
+    "local_source",
+    "open_reader",
+    "open_writer",
+    "stdin_source",
+    "writable",
+]
+
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How text files are written. `delimiter` None: a comma for CSV, a tab for TSV."""
+
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+
+
+class Reader(Protocol):
+    """An open table: its columns, and its rows in windows (once)."""
+
+    name: str
+    schema: pa.Schema
+
+    def windows(
+        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+    ) -> Iterator[Window]: ...
+
+
+class Writer(Protocol):
+    """`encode` is the work of any thread, `write` takes its results in order."""
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> Any: ...
+
+    def write(self, encoded: Any) -> None: ...
+
+    def close(self) -> None:
+        """Write what is held back. The stream stays open."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget what is held back; nothing after `close`."""
+        ...
+
+
+def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Reader, TableFormat]:
+    """Open `source` as what its name or, where that says nothing, its first bytes say it is.
+
+    Raises InputError where the content is not that.
+    """
+    options = options or ReadOptions()
+    stream, compression = readable(source)
+    head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+    named = format_of_name(source.name)
+    kind = named.kind if named else sniff(head).kind
+    is_parquet = head.startswith(PARQUET_MAGIC)
+    found = TableFormat(kind, compression)
+    if is_parquet != (kind == "parquet"):
+        what = "a Parquet file" if is_parquet else f"no Parquet file: it begins with {head[:8]!r}"
+        raise InputError(f"{source.name}: is {what}; give it the name of what it is")
+    if kind == "parquet":
+        return _open_parquet(source, stream, compression), found
+    if kind == "jsonl":
+        from scorer.tables.jsonl import JsonLinesReader
+
+        return JsonLinesReader(source.name, cast(BinaryIO, stream), options.encoding), found
+    from scorer.tables.delimited import DelimitedReader
+
+    delimiter = options.delimiter or ("\t" if kind == "tsv" else ",")
+    binary = cast(BinaryIO, stream)
+    return DelimitedReader(source.name, binary, kind, delimiter, options.encoding), found
+
+
+def _open_parquet(source: Source, stream: BinaryIO, compression: Compression | None) -> Reader:
+    from scorer.tables.parquet import ParquetReader
+
+    if compression:
+        raise InputError(
+            f"{source.name}: a Parquet file inside {compression}: decompress it first "
+            "(Parquet compresses its own pages)"
+        )
+    if source.path is not None:
+        stream.close()
+        return ParquetReader(source.name, str(source.path))
+    # Parquet is read from its end: a stream is kept on disk first.
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its reader
+    shutil.copyfileobj(stream, spool)
+    spool.seek(0)
+    return ParquetReader(source.name, cast(BinaryIO, spool))
+
+
+def open_writer(
+    stream: BinaryIO,
+    kind: Kind,
+    reader: Reader,
+    added: pa.Schema,
+    metadata: Mapping[str, str],
+) -> Writer:
+    """A writer of `reader`'s rows with the columns `added` at the right.
+
+    `metadata` goes into the file where the format has room for it (Parquet). Raises UsageError
+    where the input's kind cannot be written as `kind`.
+    """
+    from scorer.tables.delimited import DelimitedReader, DelimitedWriter
+    from scorer.tables.jsonl import JsonLinesReader, JsonLinesWriter
+    from scorer.tables.parquet import ParquetReader, ParquetWriter
+
+    if isinstance(reader, ParquetReader) and kind == "parquet":
+        return ParquetWriter(stream, reader.schema, added, metadata, reader.codecs())
+    if isinstance(reader, DelimitedReader) and kind == reader.kind:
+        return DelimitedWriter(stream, reader, added)
+    if isinstance(reader, JsonLinesReader) and kind == "jsonl":
+        return JsonLinesWriter(stream, reader.encoding, added)
+    raise UsageError(f"{reader.name}: the output has the input's format: give it the same suffix")

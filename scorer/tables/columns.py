@@ -1,0 +1,78 @@
+"""Which column holds the text, and whether the new columns have free names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from scorer.errors import ColumnError
+
+SHOWN = 20
+
+
+def choose_text_column(
+    name: str, schema: pa.Schema, wanted: str | None, candidates: Sequence[str]
+) -> str:
+    """The column to score: `wanted`, else the one of the card's candidates that is there.
+
+    Raises ColumnError where it is missing, holds no strings, or where several would do.
+    """
+    present = schema.names
+    if wanted is None:
+        found = [column for column in candidates if column in present]
+        if len(found) > 1:
+            several = " and ".join(repr(column) for column in found)
+            raise ColumnError(f"{name}: {several} may hold the text: choose with --text-column")
+        if not found:
+            expected = " or ".join(repr(column) for column in candidates)
+            raise ColumnError(
+                f"{name}: no column {expected}{missing(candidates[0], present)}; "
+                "name the text's with --text-column"
+            )
+        wanted = found[0]
+    elif wanted not in present:
+        raise ColumnError(f"{name}: no column {wanted!r}{missing(wanted, present)}")
+    if present.count(wanted) > 1:
+        raise ColumnError(f"{name}: two columns are named {wanted!r}: rename one")
+    if not holds_text(schema.field(wanted).type):
+        kind = schema.field(wanted).type
+        what = "no text" if pa.types.is_large_binary(kind) else str(kind)
+        raise ColumnError(f"{name}: column {wanted!r} holds {what}, not strings")
+    return wanted
+
+
+def missing(wanted: str, present: Sequence[str]) -> str:
+    """The tail of a message on a missing column: the nearest name and what there is."""
+    folded = {column.casefold(): column for column in present}
+    near = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=0.6)
+    nearest = f" (did you mean {folded[near[0]]!r}?)" if near else ""
+    shown = ", ".join(present[:SHOWN])
+    more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
+    hint = ""
+    if len(present) == 1 and (marks := [mark for mark in ";\t|," if mark in present[0]]):
+        hint = f"; if the file's delimiter is {marks[0]!r}, say --delimiter {marks[0]!r}"
+    return f"{nearest}; there are: {shown}{more}{hint}"
+
+
+def holds_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be scored (a column of nulls can: none is scored)."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def check_free(name: str, present: Sequence[str], added: Sequence[str], prefix: str) -> None:
+    """Raise ColumnError where the input already has a column of a new column's name."""
+    clashes = [column for column in added if column in present]
+    if clashes:
+        remedy = "another --prefix" if prefix else "--prefix"
+        raise ColumnError(
+            f"{name}: already has a column {clashes[0]!r}: name the new ones with {remedy}"
+        )

@@ -1,0 +1,155 @@
+"""JSON Lines: one object a line, its bytes kept, the new keys put before the closing brace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from scorer.errors import InputError
+from scorer.tables.window import WINDOW_ROWS, Record, Reject, Window, cut_windows
+
+MAX_LINE_BYTES = 64 << 20
+# The keys of this many first objects are the file's columns.
+SCHEMA_ROWS = WINDOW_ROWS
+BOM = b"\xef\xbb\xbf"
+
+
+class _Object:
+    """One line that holds an object."""
+
+    def __init__(self, row: int, raw: bytes, value: dict[str, Any]) -> None:
+        self.row, self.raw, self.value = row, raw, value
+
+
+class JsonLinesReader:
+    """Reads JSON Lines in windows; `schema` has the keys of the first objects."""
+
+    kind = "jsonl"
+
+    def __init__(self, name: str, stream: BinaryIO, encoding: str) -> None:
+        self.name = name
+        self.encoding = encoding
+        self._stream = stream
+        self._items = self._parse()
+        self._first = self._take(SCHEMA_ROWS)
+        self.schema = self._schema_of_first()
+
+    def _take(self, count: int) -> list[_Object | Reject]:
+        return [item for item, _ in zip(self._items, range(count), strict=False)]
+
+    def _schema_of_first(self) -> pa.Schema:
+        objects = [item for item in self._first if isinstance(item, _Object)]
+        if self._first and not objects:
+            reject = self._first[0]
+            assert isinstance(reject, Reject)
+            raise InputError(
+                f"{self.name}: not a JSON Lines file: line {reject.line}: {reject.reason}"
+            )
+        types: dict[str, pa.DataType] = {}
+        for item in objects:
+            for key, value in item.value.items():
+                if types.get(key, pa.null()) == pa.null():
+                    types[key] = _type_of(value)
+        return pa.schema(types.items())
+
+    def windows(
+        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+    ) -> Iterator[Window]:
+        """Windows whose first column is `text`; other values are given as their JSON text."""
+        first, self._first = self._first, []
+        items = (self._record(item, text, others) for item in chain(first, self._items))
+        return cut_windows(items, [text, *others], rows)
+
+    def _parse(self) -> Iterator[_Object | Reject]:
+        row = number = 0
+        while line := self._stream.readline(MAX_LINE_BYTES):
+            number += 1
+            content = line.removeprefix(BOM) if number == 1 else line
+            if not content.strip():
+                continue
+            row += 1
+            value, reason = self._value(content)
+            yield Reject(row, reason, line, number) if reason else _Object(row, line, value)
+
+    def _value(self, line: bytes) -> tuple[dict[str, Any], str]:
+        try:
+            value = json.loads(line.decode(self.encoding))
+        except UnicodeDecodeError as error:
+            return {}, f"invalid {self.encoding}: {error.reason} at byte {error.start + 1}"
+        except json.JSONDecodeError as error:
+            return {}, f"invalid JSON: {error.msg} at column {error.colno}"
+        except (ValueError, RecursionError) as error:
+            return {}, f"invalid JSON: {error}"
+        if not isinstance(value, dict):
+            return {}, f"not a JSON object but {_name_of(value)}"
+        return value, ""
+
+    def _record(self, item: _Object | Reject, text: str, others: Sequence[str]) -> Record | Reject:
+        if isinstance(item, Reject):
+            return item
+        value = item.value.get(text)
+        if value is not None and not isinstance(value, str):
+            return Reject(item.row, f"{text!r} holds {_name_of(value)}, not a string", item.raw)
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError:
+            return Reject(item.row, f"{text!r} holds half of a surrogate pair", item.raw)
+        return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
+
+
+class JsonLinesWriter:
+    """Puts the new keys into each object's own bytes."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._keys = [json.dumps(name, ensure_ascii=False) for name in added.names]
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
+        """The window's lines with the new keys; called from any thread."""
+        assert window.raw is not None
+        columns = [_json_values(column) for column in added.columns]
+        rows = zip(window.raw, zip(*columns, strict=True), strict=True)
+        return b"".join([self._append(raw, values) for raw, values in rows])
+
+    def _append(self, raw: bytes, values: Sequence[str]) -> bytes:
+        body = raw.rstrip()
+        inner = body.removesuffix(b"}")
+        pairs = ",".join(f"{key}:{value}" for key, value in zip(self._keys, values, strict=True))
+        comma = "" if inner.rstrip().endswith(b"{") else ","
+        return inner + f"{comma}{pairs}}}".encode(self._encoding) + raw[len(body) :]
+
+    def write(self, encoded: bytes) -> None:
+        self._stream.write(encoded)
+
+    def close(self) -> None:
+        """Nothing is held back: every write went to the stream."""
+
+    abandon = close
+
+
+def _json_values(column: pa.Array) -> list[str]:
+    """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
+    if pa.types.is_string(column.type):
+        return [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+    texts = column.cast(pa.string()).to_pylist()
+    return ["null" if text in (None, "nan", "inf", "-inf") else text for text in texts]
+
+
+def _type_of(value: Any) -> pa.DataType:
+    if value is None:
+        return pa.null()
+    return pa.string() if isinstance(value, str) else pa.large_binary()
+
+
+def _name_of(value: Any) -> str:
+    names = {bool: "true or false", dict: "an object", list: "an array", type(None): "null"}
+    return names.get(type(value), "a string" if isinstance(value, str) else "a number")
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)

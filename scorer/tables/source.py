@@ -1,0 +1,112 @@
+"""Where a table comes from, and the byte stream of it with compression undone."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from scorer.errors import InputError
+from scorer.tables.formats import Compression, compression_of
+
+BUFFER_BYTES = 1 << 18
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: the name that messages use, how to open it, and where it lies if on this disk."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+    path: Path | None = None
+
+
+def local_source(path: Path) -> Source:
+    def opened() -> BinaryIO:
+        try:
+            return path.open("rb", buffering=BUFFER_BYTES)
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
+        except IsADirectoryError:
+            raise InputError(f"{path}: is a directory") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
+
+    return Source(str(path), opened, path)
+
+
+def stdin_source(stream: BinaryIO) -> Source:
+    return Source("stdin", lambda: stream)
+
+
+class _Checked(io.RawIOBase):
+    """A stream whose read errors are InputErrors that name the file."""
+
+    def __init__(self, name: str, inner: Any) -> None:
+        self._name = name
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._inner.read(len(buffer))
+        except (EOFError, zlib.error, OSError, pa.ArrowException) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise InputError(f"{self._name}: cannot be read to its end: {reason}") from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+        super().close()
+
+
+def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None]:
+    """The source's bytes with gzip or zstd undone (told by the first bytes), and which it was."""
+    raw: io.BufferedReader[Any] = io.BufferedReader(_Checked(source.name, source.open()), BUFFER_BYTES)
+    compression = compression_of(raw.peek(4)[:4])
+    if compression is None:
+        return raw, None
+    inner: Any
+    if compression == "gzip":
+        inner = gzip.GzipFile(fileobj=raw, mode="rb")
+    else:
+        inner = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
+    return io.BufferedReader(_Checked(source.name, inner), BUFFER_BYTES), compression
+
+
+class _KeepOpen(io.RawIOBase):
+    """Passes writes on; closing it leaves the stream below open, for its owner to sync."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self._inner = inner
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._inner.write(data)
+
+
+def writable(stream: BinaryIO, compression: Compression | None) -> BinaryIO:
+    """`stream` with compression applied; the same bytes in give the same bytes out.
+
+    Closing it ends the compressed data and leaves `stream` open.
+    """
+    if compression == "gzip":
+        zipped = gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=6, mtime=0)
+        return cast(BinaryIO, zipped)
+    kept = _KeepOpen(stream)
+    if compression == "zstd":
+        return cast(BinaryIO, pa.CompressedOutputStream(pa.PythonFile(kept, "w"), compression))
+    return cast(BinaryIO, kept)

@@ -1,0 +1,102 @@
+"""What passes between the readers, the workers and the writers: bounded slices of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+WINDOW_ROWS = 1024
+WINDOW_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that cannot be read.
+
+    `row` counts the file's records from 1, unreadable ones included and the header not; `line` is
+    the physical line on which the record starts (text formats only).
+    """
+
+    row: int
+    reason: str
+    raw: bytes
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive rows of one input, small enough to be held several times over.
+
+    `texts` is what the model reads: a string or large_string array, one entry a row. `table`
+    holds the columns that were asked for (Parquet: all of them). `raw` is each row as its bytes
+    in the file, line end included; None for Parquet. `rejects` lie among or before these rows.
+    """
+
+    index: int
+    texts: pa.Array
+    table: pa.RecordBatch
+    raw: tuple[bytes, ...] | None = None
+    rejects: tuple[Reject, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One readable row of a text format: its bytes and the values of the columns asked for."""
+
+    raw: bytes
+    values: Sequence[str | None]
+
+
+@dataclass
+class _Pending:
+    records: list[Record] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, item: Record | Reject) -> None:
+        if isinstance(item, Record):
+            self.records.append(item)
+        else:
+            self.rejects.append(item)
+        self.size += len(item.raw)
+
+    def full(self, rows: int) -> bool:
+        held = len(self.records) + len(self.rejects)
+        return held >= rows or self.size >= WINDOW_BYTES
+
+    def window(self, index: int, columns: Sequence[str]) -> Window:
+        """The held records as a window; the first of `columns` is the text."""
+        values = zip(*(record.values for record in self.records), strict=True)
+        arrays = [pa.array(column, pa.string()) for column in values] or [
+            pa.array([], pa.string()) for _ in columns
+        ]
+        return Window(
+            index=index,
+            texts=arrays[0],
+            table=pa.RecordBatch.from_arrays(arrays, names=list(columns)),
+            raw=tuple(record.raw for record in self.records),
+            rejects=tuple(self.rejects),
+        )
+
+
+def cut_windows(
+    items: Iterable[Record | Reject], columns: Sequence[str], rows: int = WINDOW_ROWS
+) -> Iterator[Window]:
+    """Group what a text reader yields into windows of at most `rows` rows and about 8 MiB.
+
+    The cuts depend on the input alone, so that a resumed run meets the same windows again.
+    """
+    index, pending = 0, _Pending()
+    for item in items:
+        pending.add(item)
+        if pending.full(rows):
+            yield pending.window(index, columns)
+            index, pending = index + 1, _Pending()
+    if pending.size:
+        yield pending.window(index, columns)
