@@ -20,13 +20,11 @@ from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
+from scorer.tables import WINDOW_ROWS
 from scorer.vectorizer import Vectorizer
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: rows that one worker takes through vectorizer and network at a time
-WINDOW_ROWS = 1024
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,199 @@
+"""Benchmarks, every figure from two things run side by side on this machine.
+
+    python scripts/bench.py imdb_test.parquet --model imdb-bilstm
+    python scripts/bench.py imdb_test.parquet --only network --only stages
+
+Figures are medians; a ratio is the median of the rounds' own ratios.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scorer import zoo
+from scorer.model import Model, OutputOptions, load_model
+from scripts.benchmarks import processes, stages
+
+SCORE = str(Path(sys.executable).with_name("score"))
+KERAS_SCRIPT = str(Path(__file__).with_name("benchmarks") / "keras_predict.py")
+MANY_ROWS = 500_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured: a model on a file of texts."""
+
+    model: str
+    data: Path
+    column: str
+    threads: int
+    repeats: int
+    scratch: Path
+
+    def score(self, data: Path, *more: str) -> list[str]:
+        out = str(self.scratch / "out.parquet")
+        options = ["--force", "--quiet", "--threads", str(self.threads)]
+        return [SCORE, "-m", self.model, str(data), "-o", out, *options, *more]
+
+    def texts(self) -> pa.Array:
+        column = pq.read_table(self.data, columns=[self.column])[self.column]
+        return column.combine_chunks()
+
+    def slice_of(self, rows: int, name: str) -> Path:
+        """A file of the data's first rows, repeated as often as needed."""
+        table = pq.read_table(self.data)
+        path = self.scratch / name
+        with pq.ParquetWriter(path, table.schema) as writer:
+            for start in range(0, rows, len(table)):
+                writer.write_table(table.slice(0, min(len(table), rows - start)))
+        return path
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-m", "--model", default="imdb-bilstm", show_default=True)
+@click.option("--column", default="text", show_default=True, help="The column of texts.")
+@click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
+@click.option("--repeats", default=3, show_default=True)
+@click.option("--only", multiple=True, help="whole, start, stages, network or memory (repeatable).")
+def main(
+    data: Path, model: str, column: str, threads: int, repeats: int, only: tuple[str, ...]
+) -> None:
+    """Measure a model on a Parquet file of texts, beside Keras and ONNX Runtime."""
+    with tempfile.TemporaryDirectory() as scratch:
+        setting = Setting(model, data, column, threads, repeats, Path(scratch))
+        print(f"{model} on {data.name}, {threads} threads, median of {repeats}", flush=True)
+        for name, bench in BENCHES.items():
+            if not only or name in only:
+                print_table(name, bench(setting))
+
+
+def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """A Markdown table; the first row is its head."""
+    head, *body = rows
+    print(f"\n**{title}**\n")
+    for line in (head, ["---"] * len(head), *body):
+        print(f"| {' | '.join(line)} |", flush=True)
+
+
+def whole(setting: Setting) -> list[list[str]]:
+    """`score` from process start to exit, against Keras `predict` on the same strings."""
+    archive = str(zoo.find(setting.model).model_path)
+    out = str(setting.scratch / "keras.npy")
+    keras = [sys.executable, KERAS_SCRIPT, archive, str(setting.data), setting.column, out]
+    pair = processes.paired(setting.score(setting.data), keras, setting.repeats)
+    rows = pq.ParquetFile(setting.data).metadata.num_rows
+    return [
+        ["whole run", "s", "rows/s", "peak MB", "times ours"],
+        ["`score`", *_whole_row(pair.a, rows), "1"],
+        ["Keras `predict`", *_whole_row(pair.b, rows), f"{pair.ratio:.1f}"],
+    ]
+
+
+def _whole_row(run: processes.Run, rows: int) -> list[str]:
+    return [f"{run.seconds:.2f}", f"{rows / run.seconds:,.0f}", f"{run.peak_mb:.0f}"]
+
+
+def start(setting: Setting) -> list[list[str]]:
+    """Ten rows from process start to exit, against `import keras` alone."""
+    ten = setting.slice_of(10, "ten.parquet")
+    keras = [sys.executable, "-c", "import keras"]
+    pair = processes.paired(setting.score(ten), keras, 2 * setting.repeats + 1)
+    listing = processes.median(
+        [processes.run([SCORE.replace("score", "zoo"), "list"]) for _ in range(5)]
+    )
+    return [
+        ["start-up", "s", "share of `import keras`"],
+        ["`zoo list`", f"{listing.seconds:.2f}", f"{listing.seconds / pair.b.seconds:.2f}"],
+        ["`score`, ten rows", f"{pair.a.seconds:.2f}", f"{1 / pair.ratio:.2f}"],
+        ["`import keras`", f"{pair.b.seconds:.2f}", "1"],
+    ]
+
+
+def by_stage(setting: Setting) -> list[list[str]]:
+    """Each stage alone, on one thread and on all."""
+    model, texts = _loaded(setting)
+    parts = stages.windows(texts)
+    tokens = [model.vectorizer(part) for part in parts]
+    scores = [model.score(part) for part in parts]
+    options = OutputOptions()
+    work: dict[str, Callable[[int], object]] = {
+        "vectorize": lambda n: stages.over_threads(model.vectorizer, parts, n),
+        "network": lambda n: stages.over_threads(model.engine.run, tokens, n),
+        "append": lambda n: stages.over_threads(lambda s: model.columns(s, options), scores, n),
+    }
+    rows = [["stage", "rows/s, 1 thread", f"rows/s, {setting.threads} threads", "gain"]]
+    for name, stage in work.items():
+        contestants = {"one": lambda s=stage: s(1), "all": lambda s=stage: s(setting.threads)}
+        one, all_ = stages.side_by_side(contestants, len(texts), setting.repeats)
+        speeds = [f"{one.rows_per_second:,.0f}", f"{all_.rows_per_second:,.0f}"]
+        rows.append([name, *speeds, f"{all_.ratio:.2f}"])
+    return rows
+
+
+def network(setting: Setting) -> list[list[str]]:
+    """The network on prepared tokens, against ONNX Runtime at its best batch size."""
+    model, texts = _loaded(setting)
+    parts = [model.vectorizer(part) for part in stages.windows(texts)]
+    tokens = model.vectorizer(texts)
+    runner = stages.OnnxRunner(model.bundle, tokens, setting.threads)
+    batch = runner.best_batch(2_000)
+    feeds = runner.feeds(batch)
+    contestants: dict[str, Callable[[], object]] = {
+        "cpu engine": lambda: stages.over_threads(model.engine.run, parts, setting.threads),
+        f"ONNX Runtime, sorted, batches of {batch}": lambda: runner.run(feeds),
+    }
+    rates = stages.side_by_side(contestants, len(texts), setting.repeats)
+    ours = np.concatenate(stages.over_threads(model.engine.run, parts, setting.threads))
+    gap = float(np.abs(ours - runner.in_order(runner.run(feeds))).max())
+    table = [["network", "rows/s", "times ours"]]
+    table += [[r.name, f"{r.rows_per_second:,.0f}", f"{r.ratio:.2f}"] for r in rates]
+    return [*table, *_limit(model, len(tokens.ids) / len(texts), setting.threads, gap)]
+
+
+def _limit(model: Model, tokens_per_row: float, threads: int, gap: float) -> list[list[str]]:
+    flops = stages.recurrent_flops_per_token(model.bundle) * tokens_per_row
+    rows = [["largest difference between the two", f"{gap:.1e}", ""]]
+    if flops:
+        gflops = stages.product_gflops(threads)
+        limit = f"{gflops * 1e9 / flops:,.0f}"
+        rows.append([f"limit: the products alone at {gflops:.0f} GFLOP/s", limit, ""])
+    return rows
+
+
+def memory(setting: Setting) -> list[list[str]]:
+    """Peak memory on 25,000 and on 500,000 rows."""
+    table = [["rows", "peak MB", "s", "rows/s"]]
+    for rows in (25_000, MANY_ROWS):
+        run = processes.run(setting.score(setting.slice_of(rows, f"{rows}.parquet")))
+        speed = f"{rows / run.seconds:,.0f}"
+        table.append([f"{rows:,}", f"{run.peak_mb:.0f}", f"{run.seconds:.1f}", speed])
+    return table
+
+
+def _loaded(setting: Setting) -> tuple[Model, pa.Array]:
+    return load_model(setting.model, engine="cpu"), setting.texts()
+
+
+BENCHES: dict[str, Callable[[Setting], list[list[str]]]] = {
+    "start": start,
+    "whole": whole,
+    "stages": by_stage,
+    "network": network,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the benchmarks share: timing processes and stages side by side."""
