@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import subprocess
@@ -30,13 +31,15 @@ LENGTHS = (None, 1, 3)
 VOCABULARY = (
     "the", "a", "film", "dont", "don't", "The", "[UNK]", "unk", "br", "br br", "été", "ÉTÉ",
     "e", "sevenxx", "eightxxx", "ninexxxxx", "sixteenxsixteenx", "seventeenxseventee", "日本", "日",
-    "😀", "\u0301", "a\0b", "\0a", "\ufeff", "...", "-", " ", "\u0085", "\u00a0", "x\u3000y", "\x1c",
+    "😀", "\u0301", "a\0b", "\0a", "\ufeff", "...", "-", " ", "\u0085", "\u00a0", "x\u3000y",
+    "\x1c", "abcdefghijklmnopqrstuvwxyz",
 )  # fmt: skip
 
 PIECES = (
     *VOCABULARY, "", "!", "<br />", "don't", "A", "I", "\t", "\n", "\v", "\f", "\r", "\x1c", "\x1d",
     "\x1e", "\x1f", "\u0085", "\u00a0", "\u2028", "\u3000", "\ufeff", "\0", "a\0", "İ", "ß", "K",
     "e\u0301", "x" * 70, "the" * 50, "\U0010ffff", "\ue000", "\ufffe", "'", "\\", "^", "`", "~",
+    string.ascii_uppercase,
 )  # fmt: skip
 
 texts = st.one_of(
@@ -102,6 +105,7 @@ def assert_equals_reference(
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(rows=st.lists(st.none() | texts, max_size=8), length=st.sampled_from(LENGTHS))
 @example(rows=["", " ", "!!!", "[UNK]", "a\0b a\0 a", "The the THE"], length=None)
+@example(rows=[string.ascii_uppercase], length=None)
 def test_equals_reference(
     standardize: str | None, split: str | None, rows: list[str | None], length: int | None
 ) -> None:
@@ -206,6 +210,66 @@ def test_invalid_utf8_stays_inside_its_row() -> None:
     array = pa.array(raw, pa.binary()).view(pa.string())
     assert rows_of(Vectorizer(spec())(array)) == [[1, 3], [1], [1], [3, 1]]
     assert rows_of(Vectorizer(spec(split="character"))(array))[2] == [1]
+
+
+def test_words_of_equal_hash_are_told_apart() -> None:
+    """Two words of 16 bytes can be made to collide: the second half undoes what the first did."""
+    from scorer import vectorizer_kernels as kernels
+
+    def halves_to(first: int) -> np.ndarray:
+        state = kernels._mix(np.uint64(0), np.uint64(first))
+        return np.array([first, state ^ np.uint64(0x6D6C6966)], np.uint64)
+
+    one, two, three = halves_to(1), halves_to(2), halves_to(3)
+    starts, lengths = np.array([0, 2, 4]), np.array([16, 16])
+    words = np.concatenate([one, two])
+    hashes, indices = kernels.build_slots(words, starts, lengths)
+    assert len(set(hashes[indices >= 0])) == 1
+    data = np.concatenate([one, two, three]).astype("<u8").view(np.uint8)
+    keep = np.arange(256, dtype=np.uint16) | np.uint16(kernels.KEEP)
+    table = (hashes, indices, words, starts, lengths)
+    ids, *_ = kernels.tokenize(data, np.array([0, 16, 32, 48]), keep, 9, 2, table)
+    assert ids.tolist() == [2, 3, 1]
+
+
+def test_a_word_does_not_match_a_longer_one_of_equal_hash() -> None:
+    """Its second half may still lie in the scratch from the token before: the length tells."""
+    from scorer import vectorizer_kernels as kernels
+
+    def mix(state: int, word: int) -> int:
+        product = (state ^ word) * int(kernels._MULTIPLIER) % 2**64
+        return product ^ (product >> 32)
+
+    first, state = 12345, mix(0, 12345)
+    wanted = state ^ 8 ^ 16  # the state after both halves that makes the two hashes equal
+    product = wanted ^ (wanted >> 32)
+    second = product * pow(int(kernels._MULTIPLIER), -1, 2**64) % 2**64 ^ state
+    assert mix(mix(state, second), 16) == mix(state, 8)
+    words = np.array([first, second], np.uint64)
+    starts, lengths = np.array([0, 2]), np.array([16])
+    table = (*kernels.build_slots(words, starts, lengths), words, starts, lengths)
+    keep = np.arange(256, dtype=np.uint16) | np.uint16(kernels.KEEP)
+    data = words[[0, 1, 0]].astype("<u8").view(np.uint8)
+    ids, *_ = kernels.tokenize(data, np.array([0, 16, 24]), keep, 9, 2, table)
+    assert ids.tolist() == [2, 1]
+
+
+def test_the_loop_stays_in_bounds() -> None:
+    """Uncompiled, in a process of its own, NumPy checks every index."""
+    code = (
+        "import pyarrow as pa; from scorer.vectorizer import Vectorizer, VectorizerSpec; "
+        "spec = VectorizerSpec(None, 'whitespace', 'int', None, ('sixteenxsixteenx', 'a')); "
+        "texts = pa.array(['', 'x' * 90, 'sixteenxsixteenx', 'a ' * 200 + 'x' * 17]); "
+        "print(Vectorizer(spec)(texts).ids.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore:overflow", "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() == str([1, 2, *[3] * 200, 1])
 
 
 def test_threads_share_one_vectorizer() -> None:
