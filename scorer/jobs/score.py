@@ -95,6 +95,7 @@ def score_table(
             if not settings.force:
                 job.target.check_free()
         reader, found = open_reader(job.source, settings.read)
+        stack.callback(reader.close)
         text = _text_column(reader, model, settings)
         stream, wanted = stack.enter_context(_output(job, found))
         # Entered after the output, so published before it: no output without its rejects.

@@ -5,6 +5,7 @@ open_reader(source) -> windows -> (a model's new columns) -> open_writer(stream)
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,8 @@ class Reader(Protocol):
         self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
     ) -> Iterator[Window]: ...
 
+    def close(self) -> None: ...
+
 
 class Writer(Protocol):
     """`encode` is the work of any thread, `write` takes its results in order."""
@@ -88,8 +91,20 @@ def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Rea
 
     Raises InputError where the content is not that.
     """
-    options = options or ReadOptions()
     stream, compression = readable(source)
+    try:
+        return _open(source, stream, compression, options or ReadOptions())
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _open(
+    source: Source,
+    stream: io.BufferedReader[Any],
+    compression: Compression | None,
+    options: ReadOptions,
+) -> tuple[Reader, TableFormat]:
     head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
     named = format_of_name(source.name)
     kind = named.kind if named else sniff(head).kind
@@ -98,16 +113,16 @@ def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Rea
     if is_parquet != (kind == "parquet"):
         what = "a Parquet file" if is_parquet else f"no Parquet file: it begins with {head[:8]!r}"
         raise InputError(f"{source.name}: is {what}; give it the name of what it is")
+    binary = cast(BinaryIO, stream)
     if kind == "parquet":
-        return _open_parquet(source, stream, compression), found
+        return _open_parquet(source, binary, compression), found
     if kind == "jsonl":
         from scorer.tables.jsonl import JsonLinesReader
 
-        return JsonLinesReader(source.name, cast(BinaryIO, stream), options.encoding), found
+        return JsonLinesReader(source.name, binary, options.encoding), found
     from scorer.tables.delimited import DelimitedReader
 
     delimiter = options.delimiter or ("\t" if kind == "tsv" else ",")
-    binary = cast(BinaryIO, stream)
     return DelimitedReader(source.name, binary, kind, delimiter, options.encoding), found
 
 

@@ -82,6 +82,7 @@ class DelimitedReader:
         self.kind = kind
         self.delimiter = delimiter
         self.encoding = encoding
+        self._stream = stream
         self._lines = _Lines(stream, encoding)
         self._parser = csv.reader(self._lines, delimiter=delimiter, strict=True)
         self.header, self._names = self._read_header()
@@ -113,6 +114,9 @@ class DelimitedReader:
         columns = [text, *others]
         places = [self._names.index(column) for column in columns]
         return cut_windows(self._records(places), columns, rows)
+
+    def close(self) -> None:
+        self._stream.close()
 
     def _records(self, places: Sequence[int]) -> Iterator[Record | Reject]:
         lines, width, row = self._lines, len(self._names), 0

@@ -64,6 +64,9 @@ class JsonLinesReader:
         items = (self._record(item, text, others) for item in chain(first, self._items))
         return cut_windows(items, [text, *others], rows)
 
+    def close(self) -> None:
+        self._stream.close()
+
     def _parse(self) -> Iterator[_Object | Reject]:
         row = number = 0
         while line := self._stream.readline(MAX_LINE_BYTES):

@@ -33,6 +33,7 @@ class ParquetReader:
 
     def __init__(self, name: str, stream: BinaryIO | str) -> None:
         self.name = name
+        self._stream = stream
         with self._explained():
             self._file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
             self.schema: pa.Schema = self._file.schema_arrow
@@ -60,6 +61,11 @@ class ParquetReader:
                 return
             yield Window(index, as_text(batch.column(place)), batch)
             index += 1
+
+    def close(self) -> None:
+        self._file.close(force=True)
+        if not isinstance(self._stream, str):
+            self._stream.close()
 
     def codecs(self) -> dict[str, str]:
         """The compression codec of every column of the file, by its path."""

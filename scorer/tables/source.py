@@ -73,7 +73,9 @@ class _Checked(io.RawIOBase):
 
 def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None]:
     """The source's bytes with gzip or zstd undone (told by the first bytes), and which it was."""
-    raw: io.BufferedReader[Any] = io.BufferedReader(_Checked(source.name, source.open()), BUFFER_BYTES)
+    raw: io.BufferedReader[Any] = io.BufferedReader(
+        _Checked(source.name, source.open()), BUFFER_BYTES
+    )
     compression = compression_of(raw.peek(4)[:4])
     if compression is None:
         return raw, None
