@@ -12,7 +12,7 @@
     +-- EngineError                      an engine or device cannot be used here
     +-- OutputError                      the output cannot be written
     +-- RowsLost                         the row balance does not hold: a bug, never ignored
-    +-- RejectedRow             exit 3   --strict met a row that cannot be read
+    +-- RejectedRow                      --strict met a row that cannot be read
     +-- GateFailed              exit 4   a quality gate of `evaluate` failed
     +-- OutputBusy              exit 5   another run holds this output
 
@@ -71,7 +71,7 @@ class RowsLost(ScorerError):
 
 
 class RejectedRow(ScorerError):
-    exit_code = 3
+    pass
 
 
 class GateFailed(ScorerError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from scorer.errors import ScorerError
+from scorer.printable import printable
 
 
 class ExpectedErrors(click.Command):
@@ -17,8 +21,21 @@ class ExpectedErrors(click.Command):
         try:
             return super().invoke(ctx)
         except ScorerError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
+            drop_stdout()
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted", err=True)
+            drop_stdout()
+            ctx.exit(128 + signal.SIGINT)
+
+
+def drop_stdout() -> None:
+    """Keep what stdout could not take from being tried again, and complained of, at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ExpectedErrorsGroup(click.Group):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer.cli.common import ExpectedErrors, zoo_option
+from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     if not settings.force:
         for job in jobs:
             job.check_free()
+    skip_unused_imports()
     from scorer.jobs.run import run_jobs
     from scorer.model import load_model
 
@@ -143,3 +145,7 @@ def _file_line(file: FileSummary) -> str:
     counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
     rejects = f"\n  unreadable rows: {file.rejects}" if file.rejects else ""
     return f"{file.input} -> {file.output}\n  {file.read:,} rows = {counts}{rejects}"
+
+
+if __name__ == "__main__":
+    main()

@@ -75,7 +75,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path | str) -> Iterator[None]:
     """Turn the system's refusals to write `path` into OutputErrors that name it."""
     try:
         yield

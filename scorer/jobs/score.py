@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from scorer.jobs.publish import Target, staged
+from scorer.jobs.publish import Target, explained, staged
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary, file_summary
 from scorer.model import Model, OutputOptions, Scores
@@ -154,9 +154,9 @@ def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None
 def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableFormat]]:
     """The stream to write the table to, and its format: what the output's name says."""
     if job.stream is not None:
-        with writable(job.stream, None) as stream:
+        with explained(job.output_name), writable(job.stream, None) as stream:
             yield stream, TableFormat(found.kind)
-        job.stream.flush()
+            job.stream.flush()
         return
     wanted = format_of_name(job.target.path.name) or found
     with (

@@ -28,12 +28,12 @@ def choose_text_column(
         if not found:
             expected = " or ".join(repr(column) for column in candidates)
             raise ColumnError(
-                f"{name}: no column {expected}{missing(candidates[0], present)}; "
+                f"{name}: no column {expected}{missing(candidates, present)}; "
                 "name the text's with --text-column"
             )
         wanted = found[0]
     elif wanted not in present:
-        raise ColumnError(f"{name}: no column {wanted!r}{missing(wanted, present)}")
+        raise ColumnError(f"{name}: no column {wanted!r}{missing([wanted], present)}")
     if present.count(wanted) > 1:
         raise ColumnError(f"{name}: two columns are named {wanted!r}: rename one")
     if not holds_text(schema.field(wanted).type):
@@ -43,10 +43,14 @@ def choose_text_column(
     return wanted
 
 
-def missing(wanted: str, present: Sequence[str]) -> str:
+def missing(wanted: Sequence[str], present: Sequence[str]) -> str:
     """The tail of a message on a missing column: the nearest name and what there is."""
     folded = {column.casefold(): column for column in present}
-    near = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=0.6)
+    near = [
+        column
+        for name in wanted
+        for column in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    ]
     nearest = f" (did you mean {folded[near[0]]!r}?)" if near else ""
     shown = ", ".join(present[:SHOWN])
     more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
