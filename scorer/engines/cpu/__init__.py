@@ -1,0 +1,59 @@
+"""The cpu engine: a bundle's network on one core a call, without Keras and without BLAS.
+
+    plan.py       layers to steps; the registry that a new layer joins
+    recurrent.py  dense.py ...   the steps, and what they need to know of their layers
+    kernels.py    the compiled loops over a tile of rows
+    simd.py       the register-blocked vector code inside them
+
+A call takes rows as they come, sorts them by length, and runs tiles of them through all steps.
+Results do not depend on the tile: see simd.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scorer.bundle import Bundle
+from scorer.engines.cpu import dense, recurrent  # noqa: F401  (they register their layers)
+from scorer.engines.cpu.plan import Plan, Tile, build_plan
+from scorer.vectorizer import TokenBatch
+
+#: most rows of a tile: fewer waste time on blocks that are not full, more leave the cache
+TILE_ROWS = 256
+#: most bytes of a sequence that a tile keeps between two layers
+TILE_BYTES = 4 << 20
+
+_NOTHING = np.zeros((0, 0), dtype=np.float32)
+
+
+class CpuEngine:
+    """Runs a bundle's layers. Thread-safe; a call uses one core and holds no GIL in its kernels."""
+
+    name = "cpu"
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Prepare the weights and the kernels. Raises UnsupportedModel naming layer and setting."""
+        self._plan: Plan = build_plan(bundle)
+        one = np.ones(1, dtype=np.int32)
+        self.run(TokenBatch(ids=one, offsets=np.array([0, 1]), n_tokens=one, n_oov=one))
+
+    def run(self, tokens: TokenBatch) -> np.ndarray:
+        """float32 (rows, outputs), rows in their order."""
+        kept = np.diff(tokens.offsets)
+        order = np.argsort(-kept, kind="stable")
+        outputs = np.empty((len(kept), self._plan.outputs), dtype=np.float32)
+        ids = np.require(tokens.ids, np.int32, ["C", "W"])
+        first = 0
+        while first < len(order):
+            rows = order[first : first + self._tile_rows(int(kept[order[first]]))]
+            tile = Tile(ids, tokens.offsets[rows], kept[rows], kept[rows], _NOTHING)
+            for step in self._plan.steps:
+                tile = step.run(tile)
+            outputs[rows] = tile.values[:, : self._plan.outputs]
+            first += len(rows)
+        return outputs
+
+    def _tile_rows(self, longest: int) -> int:
+        """How many rows the next tile takes, its longest having that many tokens."""
+        row_bytes = max(longest, 1) * self._plan.position_bytes
+        return max(1, min(TILE_ROWS, TILE_BYTES // max(row_bytes, 1)))

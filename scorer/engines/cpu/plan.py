@@ -1,0 +1,163 @@
+"""From Keras layers to steps: what flows between them, and who builds which.
+
+A layer is added by writing a builder and registering it:
+
+    @builds("MyLayer")
+    def _my_layer(layer: Layer, signal: Signal) -> Built:
+        ...check the settings, refuse what is not supported, prepare the weights...
+        return [MyStep(...)], replace(signal, width=...)
+
+`signal` says what arrives; the builder returns the steps that work on it (none, for Dropout), and
+what leaves. This package's __init__ imports every module that has builders.
+
+Padding. Keras pads the rows of a batch to one length with id 0. A layer that heeds the mask skips
+those positions; a layer that does not reads them as tokens, which is well defined only where that
+length is fixed (`Signal.length`). A tile stores no padding: a row's positions past its stored ones
+all equal the last stored one, because everything that a layer computes from padding alone is the
+same everywhere. So where the length is fixed, a sequence stores one padded position at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from scorer.bundle import Bundle, Layer
+from scorer.errors import UnsupportedModel
+from scorer.vectorizer import VectorizerSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What flows between two layers.
+
+    kind       "tokens" (ids of an int vectorizer), "bag" (ids to be counted), "sequence", "vector"
+    width      columns of a sequence or vector
+    masked     the padding carries Keras' mask
+    length     the fixed number of positions, padding included; None if rows keep their own length
+    embedding  float32 (ids, width): tokens that the next layer is to look up
+    repeats    masked positions of the sequence hold the row's last output again
+    spec       the vectorizer, where kind is "bag"
+    """
+
+    kind: str
+    width: int = 0
+    masked: bool = False
+    length: int | None = None
+    embedding: np.ndarray | None = None
+    repeats: bool = False
+    spec: VectorizerSpec | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Some rows on their way through the steps, those with most tokens first.
+
+    ids     int32 (total,), token ids; empty once `values` is a sequence or vector
+    starts  int64 (rows,), where a row begins in ids or in the sequence
+    stored  int64 (rows,), how many positions of it are there
+    valid   int64 (rows,), how many tokens it has: the positions that a mask keeps
+    values  float32 (positions, ld) or, one vector a row, (rows, ld); ld is in whole vectors
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    stored: np.ndarray
+    valid: np.ndarray
+    values: np.ndarray
+
+
+class Step(Protocol):
+    """One or more layers at work. `run` is thread-safe: whatever changes lives in the tile."""
+
+    def run(self, tile: Tile) -> Tile: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a model; `outputs` columns of the last vector count.
+
+    position_bytes: of the widest sequence that a step makes, for the choice of the tile's size.
+    """
+
+    steps: tuple[Step, ...]
+    outputs: int
+    position_bytes: int
+
+
+Built = tuple[Sequence[Step], Signal]
+Builder = Callable[[Layer, Signal], Built]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def builds(*kinds: str) -> Callable[[Builder], Builder]:
+    """Register the builder of these Keras layers."""
+
+    def register(builder: Builder) -> Builder:
+        _BUILDERS.update(dict.fromkeys(kinds, builder))
+        return builder
+
+    return register
+
+
+def refuse(layer: Layer, why: str) -> UnsupportedModel:
+    """The error for a layer that this engine cannot run; raise it."""
+    return UnsupportedModel(f"layer {layer.name} ({layer.kind}): the cpu engine {why}")
+
+
+def needs_mask(layer: Layer, signal: Signal) -> None:
+    """Refuse a layer that reads padding where its amount depends on a row's neighbours."""
+    if signal.length is None:
+        raise refuse(
+            layer,
+            "would read padding, which is as long as the longest text of a batch: mask it "
+            "(Embedding with mask_zero=True) or fix output_sequence_length",
+        )
+
+
+def spread(tile: Tile, steps: np.ndarray, length: int | None) -> Tile:
+    """`tile` with the places of a sequence of which each row stores `steps` positions and, where
+    the length is fixed and greater, one more for all its padding. Its values are still to come."""
+    stored = steps if length is None else np.minimum(steps + 1, length)
+    return replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
+
+
+def build_plan(bundle: Bundle) -> Plan:
+    """Turn a bundle's layers into steps. Raises UnsupportedModel naming the layer and why."""
+    spec = bundle.vectorizer
+    if spec.output_mode == "int":
+        signal = Signal("tokens", length=spec.output_sequence_length)
+    else:
+        signal = Signal("bag", width=spec.columns, spec=spec)
+    steps: list[Step] = []
+    position_bytes = 0
+    for layer in bundle.layers:
+        builder = _BUILDERS.get(layer.kind)
+        if builder is None:
+            raise refuse(layer, "has no such layer")
+        built, signal = builder(layer, signal)
+        steps.extend(built)
+        if signal.kind == "sequence":
+            position_bytes = max(position_bytes, 4 * signal.width)
+    if signal.kind != "vector":
+        raise refuse(bundle.layers[-1], "needs one vector a row at the end, not a sequence")
+    return Plan(tuple(steps), signal.width, position_bytes)
+
+
+@builds("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
+def _nothing(layer: Layer, signal: Signal) -> Built:
+    """Layers that act in training alone."""
+    return [], signal
+
+
+@builds("Embedding")
+def _embedding(layer: Layer, signal: Signal) -> Built:
+    """The look-up is left to the next layer, which can often fold its weights into the table."""
+    if signal.kind != "tokens" or signal.embedding is not None:
+        raise refuse(layer, "expects it right after the vectorizer")
+    (matrix,) = layer.weights
+    masked = bool(layer.config["mask_zero"])
+    return [], replace(signal, embedding=matrix, width=matrix.shape[1], masked=masked)

@@ -1,0 +1,163 @@
+"""LSTM and Bidirectional(LSTM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scorer.bundle import Layer
+from scorer.engines.cpu import kernels
+from scorer.engines.cpu.dense import multiply
+from scorer.engines.cpu.kernels import Cell, Rows
+from scorer.engines.cpu.plan import Built, Signal, Tile, builds, needs_mask, refuse, spread
+from scorer.engines.cpu.simd import GATE_SCALE, GATES, ROWS, pack, padded
+
+#: the largest table (ids x 4 units, of one direction) into which input weights are folded
+FOLD_BYTES = 64 << 20
+
+_MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "sum": lambda forward, backward: forward + backward,
+    "mul": lambda forward, backward: forward * backward,
+    "ave": lambda forward, backward: (forward + backward) / np.float32(2),
+}
+_NO_STARTS = np.zeros(0, dtype=np.int64)
+_NO_INPUT = np.zeros((1, 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Lstm:
+    """One direction, or two that are merged.
+
+    tokens     reads token ids, else a sequence
+    masked     reads a row's tokens alone, else all `length` positions
+    merge      "concat", "sum", "mul" or "ave"
+    sequences  gives every state, not the last alone
+    zero       what a masked position of a sequence gives: zeros, else the last state again
+    """
+
+    cells: tuple[Cell, ...]
+    tokens: bool
+    masked: bool
+    length: int | None
+    merge: str
+    sequences: bool
+    zero: bool
+
+    def run(self, tile: Tile) -> Tile:
+        rows = len(tile.starts)
+        steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
+        if self.sequences:
+            tile_out = spread(tile, steps, self.length)
+        else:
+            tile_out = replace(tile, starts=np.arange(rows), stored=np.ones(rows, dtype=np.int64))
+        values = self._states(tile, steps, tile_out)
+        if self.sequences:
+            self._fill_masked(values, tile_out, steps)
+        return replace(tile_out, values=self._merged(values))
+
+    def _states(self, tile: Tile, steps: np.ndarray, places: Tile) -> np.ndarray:
+        """float32 (positions or rows, ld): the directions' outputs side by side."""
+        units, rows = self.cells[0].units, len(steps)
+        wide = padded(units)
+        ld = (len(self.cells) - 1) * units + wide
+        values = np.zeros((int(places.stored.sum()), ld), dtype=np.float32)
+        table = np.empty((5, rows + ROWS), dtype=np.int64)
+        source = Rows(self.tokens, tile.ids, tile.starts, tile.stored, steps)
+        starts = places.starts if self.sequences else _NO_STARTS
+        # A direction writes whole vectors, past its units; the next one writes over that.
+        for i, cell in enumerate(self.cells):
+            cell = cell if self.tokens else cell._replace(x=tile.values)
+            states = np.zeros((3 * rows + 1, wide), dtype=np.float32)
+            kernels.lstm(source, cell, states, table, values, i * units, starts)
+        return values
+
+    def _fill_masked(self, values: np.ndarray, places: Tile, steps: np.ndarray) -> None:
+        """Give the one masked position that a row of fixed length stores its value."""
+        short = places.stored > steps
+        at = (places.starts + steps)[short]
+        if self.zero:
+            values[at] = 0
+        else:
+            values[at] = np.where(steps[short, None] > 0, values[np.maximum(at - 1, 0)], 0)
+
+    def _merged(self, values: np.ndarray) -> np.ndarray:
+        units = self.cells[0].units
+        if len(self.cells) == 1 or self.merge == "concat":
+            return values
+        merged = np.zeros((len(values), padded(units)), dtype=np.float32)
+        halves = values[:, :units], values[:, units : 2 * units]
+        merged[:, :units] = _MERGES[self.merge](*halves)
+        return merged
+
+
+@builds("LSTM")
+def _lstm(layer: Layer, signal: Signal) -> Built:
+    _check(layer, layer.config, signal)
+    if layer.config["go_backwards"] and layer.config["return_sequences"]:
+        raise refuse(layer, "does not run go_backwards=True with return_sequences=True")
+    cell = _cell(layer.weights, signal, bool(layer.config["go_backwards"]))
+    zero = bool(layer.config.get("zero_output_for_mask", False))
+    return _built(layer.config, signal, (cell,), "concat", zero=zero)
+
+
+@builds("Bidirectional")
+def _bidirectional(layer: Layer, signal: Signal) -> Built:
+    inner = layer.config["layer"]
+    if inner.kind != "LSTM":
+        raise refuse(layer, f"does not run Bidirectional({inner.kind})")
+    _check(layer, inner.config, signal)
+    if inner.config["go_backwards"]:
+        raise refuse(layer, "expects the forward layer to have go_backwards=False")
+    half = len(layer.weights) // 2
+    cells = (
+        _cell(layer.weights[:half], signal, False),
+        _cell(layer.weights[half:], signal, True),
+    )
+    # Keras makes both directions give zeros where the mask is off, if they return sequences.
+    return _built(inner.config, signal, cells, layer.config["merge_mode"], zero=True)
+
+
+def _check(layer: Layer, config: dict[str, object], signal: Signal) -> None:
+    if config["activation"] != "tanh" or config["recurrent_activation"] != "sigmoid":
+        raise refuse(layer, "runs activation='tanh' and recurrent_activation='sigmoid' alone")
+    if signal.kind == "vector" or (signal.kind == "tokens" and signal.embedding is None):
+        raise refuse(layer, "expects a sequence")
+    if not signal.masked:
+        needs_mask(layer, signal)
+
+
+def _built(
+    config: dict[str, object], signal: Signal, cells: tuple[Cell, ...], merge: str, *, zero: bool
+) -> Built:
+    sequences = bool(config["return_sequences"])
+    width = cells[0].units * (len(cells) if merge == "concat" else 1)
+    step = Lstm(
+        cells, signal.kind == "tokens", signal.masked, signal.length, merge, sequences, zero
+    )
+    after = replace(signal, kind="sequence" if sequences else "vector", width=width, embedding=None)
+    if not sequences:
+        return [step], Signal("vector", width=width)
+    return [step], replace(after, repeats=signal.masked and not zero)
+
+
+def _cell(weights: Sequence[np.ndarray], signal: Signal, reverse: bool) -> Cell:
+    """Scale and pack one direction's weights; fold the input's into a table if that is small."""
+    kernel, recurrent, *rest = weights
+    units = len(recurrent)
+    bias = rest[0] if rest else np.zeros(4 * units, dtype=np.float32)
+    start = pack(_by_gate(bias[None])).reshape(1, -1)
+    w, u = pack(_by_gate(kernel)), pack(_by_gate(recurrent))
+    embedding = signal.embedding
+    if embedding is not None and 4 * len(embedding) * start.size <= FOLD_BYTES:
+        return Cell(multiply(embedding, w, start[0]), _NO_INPUT, 0, u, units, reverse)
+    x = _NO_INPUT if embedding is None else np.ascontiguousarray(embedding)
+    both = np.ascontiguousarray(np.concatenate([w, u], axis=1))
+    return Cell(start, x, len(kernel), both, units, reverse)
+
+
+def _by_gate(matrix: np.ndarray) -> np.ndarray:
+    """(k, 4 units) -> float32 (k, 4, units), gates i, f, g, o scaled for simd's exp2."""
+    gates: np.ndarray = matrix.reshape(len(matrix), GATES, -1) * GATE_SCALE[:, None]
+    return gates.astype(np.float32)
