@@ -27,6 +27,7 @@ LAYERS = (
     "vectorizer vectorizer_kernels",
     "zoo",
     "card",
+    "files printable",
     "errors",
 )
 RANK = {part: rank for rank, line in enumerate(LAYERS) for part in line.split()}
@@ -44,7 +45,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scorer":
             rest = (node.module or "").split(".")[1:]
-            yield from rest[:1] or [name.name for name in node.names]
+            names = [name.name for name in node.names if not name.name.startswith("__")]
+            yield from rest[:1] or names
         elif isinstance(node, ast.Import):
             for name in node.names:
                 if name.name.startswith("scorer."):
