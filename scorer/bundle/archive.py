@@ -5,14 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import BundleError
+from scorer.files import read_regular
 
 _MB = 1 << 20
 MAX_ARCHIVE = 512 * _MB
+MAX_MEMBERS = 64
+
+#: an archive may unpack to this much whatever its own size, and to so many times its size
+_FREE_BYTES = 32 * _MB
+_MAX_RATIO = 20
 
 _VOCABULARIES = (
     "assets/layers/text_vectorization/_lookup_layer/vocabulary.txt",
@@ -21,11 +30,19 @@ _VOCABULARIES = (
 #: member -> most bytes it may hold, uncompressed
 MEMBERS = {
     "metadata.json": 64 << 10,
-    "config.json": 64 * _MB,
+    "config.json": 32 * _MB,
     "model.weights.h5": MAX_ARCHIVE,
-    **dict.fromkeys(_VOCABULARIES, 64 * _MB),
+    **dict.fromkeys(_VOCABULARIES, 16 * _MB),
 }
 _REQUIRED = ("config.json", "model.weights.h5")
+_ENTRY = b"PK\x01\x02"  # before each entry of a zip's directory
+
+#: what a file that is no zip begins with -> what it is
+_FOREIGN = {
+    b"\x89HDF": "a legacy HDF5 model, which Keras loads without any safe mode",
+    b"\x80": "a pickle, which runs code when it is loaded",
+    b"": "no zip archive",
+}
 
 
 @dataclass(frozen=True)
@@ -42,74 +59,102 @@ def read_members(path: Path, digest: str | None) -> tuple[Members, str]:
 
     The file is read once: what was checked is what is used.
     """
-    data = _read_file(path)
+    data = read_archive(path)
     found = hashlib.sha256(data).hexdigest()
     if digest is not None and found != digest:
         raise BundleError(
             f"the file's digest is {found[:12]}…, the zoo's index says {digest[:12]}…: "
             "it was changed or damaged; restore it, or `zoo add` it again"
         )
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _read_all(archive)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise BundleError(f"not a readable .keras archive ({error})") from error
-    return members, found
+    with open_archive(data) as archive:
+        for fault in member_faults(archive, len(data)):
+            raise BundleError(fault)
+        return _read_all(archive), found
 
 
-def _read_file(path: Path) -> bytes:
+def read_archive(path: Path) -> bytes:
+    """The file's bytes. Raises BundleError where it is too large or no zip archive."""
     if path.suffix != ".keras":
         raise BundleError("only .keras archives are read (no HDF5, SavedModel or pickle)")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise BundleError("not a regular file")
-        if path.stat().st_size > MAX_ARCHIVE:
-            raise BundleError(f"larger than {MAX_ARCHIVE // _MB} MB")
-        return path.read_bytes()
+        data = read_regular(path, MAX_ARCHIVE)
     except OSError as error:
         raise BundleError(f"cannot be read: {error.strerror}") from error
+    if not data.startswith(b"PK\x03\x04"):
+        kind = next(kind for start, kind in _FOREIGN.items() if data.startswith(start))
+        raise BundleError(f"not a .keras archive but {kind}")
+    return data
+
+
+def open_archive(data: bytes) -> zipfile.ZipFile:
+    """The archive in memory. Its entries are counted first: each costs memory when listed."""
+    entries = data.count(_ENTRY)
+    if entries > MAX_MEMBERS:
+        raise BundleError(f"the archive lists {entries} members, at most {MAX_MEMBERS}")
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+        raise BundleError(f"not a readable .keras archive ({error})") from error
+
+
+def member_faults(archive: zipfile.ZipFile, size: int) -> Iterator[str]:
+    """What is wrong with the members of an archive of `size` bytes, before any is unpacked."""
+    seen: set[str] = set()
+    for info in archive.infolist():
+        fault = _member_fault(info, seen)
+        if fault:
+            yield f"member {info.orig_filename[:120]!r}: {fault}"
+        seen.add(info.orig_filename)
+    for name in _REQUIRED:
+        if name not in seen:
+            yield f"the archive has no {name}"
+    unpacked, most = sum(i.file_size for i in archive.infolist()), _FREE_BYTES + _MAX_RATIO * size
+    if unpacked > most:
+        yield f"a zip bomb: {size} bytes unpack to {unpacked}, at most {most}"
+
+
+def _member_fault(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
+    # `orig_filename` is the name as stored: zipfile cuts `filename` at a NUL byte.
+    name = info.orig_filename
+    if name in seen:
+        return "stored twice, so that two readers could see two models"
+    if name.startswith(("/", "\\")) or ".." in name or ":" in name or "\\" in name:
+        return "its name leads out of the folder it would be unpacked into"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a symbolic link"
+    if name != info.filename or name not in MEMBERS:
+        return "not one that a .keras archive of a text model has"
+    if info.flag_bits & 0x1:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {info.compress_type}, only deflate is read"
+    if info.file_size > MEMBERS[name]:
+        return f"{info.file_size} bytes, at most {MEMBERS[name]}"
+    return None
 
 
 def _read_all(archive: zipfile.ZipFile) -> Members:
-    seen: set[str] = set()
-    for info in archive.infolist():
-        _check_member(info, seen)
-        seen.add(info.filename)
-    for name in _REQUIRED:
-        if name not in seen:
-            raise BundleError(f"the archive has no {name}")
-    vocabularies = {_read(archive, name) for name in _VOCABULARIES if name in seen}
+    names = set(archive.namelist())
+    vocabularies = {read_member(archive, name) for name in _VOCABULARIES if name in names}
     if len(vocabularies) > 1:
         raise BundleError("vocabulary.txt: the archive's two copies differ")
     return Members(
-        config=_read(archive, "config.json"),
-        weights=_read(archive, "model.weights.h5"),
+        config=read_member(archive, "config.json"),
+        weights=read_member(archive, "model.weights.h5"),
         vocabulary=vocabularies.pop() if vocabularies else None,
     )
 
 
-def _check_member(info: zipfile.ZipInfo, seen: set[str]) -> None:
-    # `orig_filename` is the name as stored: zipfile cuts `filename` at a NUL byte.
-    name = info.orig_filename
-    if name != info.filename or name not in MEMBERS:
-        raise BundleError(f"member {name!r}: not one that a .keras archive of this kind has")
-    if name in seen:
-        raise BundleError(f"member {name!r}: stored twice")
-    if info.flag_bits & 0x1:
-        raise BundleError(f"member {name!r}: encrypted")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise BundleError(f"member {name!r}: compressed by method {info.compress_type}")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise BundleError(f"member {name!r}: a symbolic link")
-    if info.file_size > MEMBERS[name]:
-        raise BundleError(f"member {name!r}: {info.file_size} bytes, at most {MEMBERS[name]}")
-
-
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The member's bytes. A member that unpacks to more than it declares is cut off and refused."""
     size = archive.getinfo(name).file_size
-    with archive.open(name) as member:
-        data = member.read(size + 1)
+    try:
+        with archive.open(name) as member:
+            data = member.read(size + 1)
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError) as error:
+        raise BundleError(f"member {name!r}: damaged ({error})") from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise BundleError(f"member {name!r}: cannot be unpacked ({error})") from error
     if len(data) != size:
         raise BundleError(f"member {name!r}: holds another number of bytes than it declares")
     return data

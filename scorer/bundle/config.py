@@ -7,25 +7,20 @@ Keras: the keras engine builds its layers from what is kept.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scorer.bundle.dangers import load_json, tree_faults
+from scorer.bundle.graph import chain, mapping
 from scorer.errors import BundleError, UnsupportedModel
 
-MAX_DEPTH = 32
 MAX_LAYERS = 64
 MAX_UNITS = 1 << 16
 MAX_WORDS = 5_000_000
 
 Check = Callable[[Any], bool]
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_MODULE = re.compile(
-    r"keras(\.(layers|initializers|regularizers|constraints|optimizers|losses|metrics))?"
-    r"|keras\.src\.(models\.(functional|sequential)|ops\.numpy)"
-)
 
 
 @dataclass(frozen=True)
@@ -126,103 +121,19 @@ _MERGES = _one_of("concat", "sum", "mul", "ave")
 
 def parse_config(raw: bytes) -> ModelSpec:
     """The model that config.json describes. Raises BundleError or UnsupportedModel."""
-    try:
-        model = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BundleError("config.json: not readable JSON, or nested too deep") from error
-    _check_tree(model)
-    layers = list(_layers(_mapping(model, "the model")))
+    model = load_json(raw)
+    for fault in tree_faults(model):
+        raise BundleError(fault)
+    layers = chain(mapping(model, "the model"))
     if len(layers) > MAX_LAYERS:
         raise BundleError(f"config.json: {len(layers)} layers, at most {MAX_LAYERS}")
-    if not layers or layers[0]["class_name"] != "TextVectorization":
+    if not layers or layers[0].get("class_name") != "TextVectorization":
         raise UnsupportedModel("the first layer must be TextVectorization: the model takes text")
-    names = [str(layer["config"]["name"]) for layer in layers]
-    if len(set(names)) < len(names):
-        raise BundleError("config.json: two layers have the same name")
     return ModelSpec(
         vectorizer=layers[0]["config"],
         layers=tuple(_layer_spec(layer) for layer in layers[1:]),
         stored=tuple(_stored_names(str(layer["class_name"]) for layer in layers)),
     )
-
-
-def _mapping(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BundleError(f"config.json: {what} is not a mapping")
-    return value
-
-
-def _check_tree(root: Any) -> None:
-    """Walk everything, kept or not: no code, no foreign modules, no paths or URLs, no depth."""
-    stack: list[tuple[Any, str, int]] = [(root, "config", 0)]
-    while stack:
-        value, where, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise BundleError(f"config.json: nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict):
-            _check_object(value, where)
-            stack.extend((v, f"{where}.{k}"[:200], depth + 1) for k, v in value.items())
-        elif isinstance(value, list):
-            # A vocabulary is data: its words are compared, never interpreted.
-            if not where.endswith(".vocabulary"):
-                stack.extend((v, where, depth + 1) for v in value)
-        elif isinstance(value, str) and not _plain(value):
-            raise BundleError(f"config.json: {where}: the text {value[:60]!r} is not allowed")
-
-
-def _plain(text: str) -> bool:
-    return len(text) <= 256 and not re.search(r"[/\\\x00-\x1f]|\.\.", text)
-
-
-def _check_object(value: dict[str, Any], where: str) -> None:
-    kind = value.get("class_name")
-    if kind in ("Lambda", "__lambda__", "function", "__typespec__", "__numpy__"):
-        raise BundleError(f"config.json: {where}: {kind} can hold code and is never loaded")
-    module = value.get("module")
-    if module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
-        raise BundleError(f"config.json: {where}: objects of module {module!r} are not loaded")
-    registered = value.get("registered_name")
-    if registered not in (None, "Functional", "Sequential", "NotEqual"):
-        raise BundleError(f"config.json: {where}: the custom object {registered!r} is not loaded")
-    if isinstance(value.get("vocabulary"), str):
-        raise BundleError(f"config.json: {where}: a vocabulary must be a list, not a file name")
-
-
-def _layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The layers in order, input layers left out. The graph must be one chain."""
-    kind = model.get("class_name")
-    if kind not in ("Sequential", "Functional"):
-        raise UnsupportedModel(f"a model of class {kind!r}: only Sequential and Functional chains")
-    config = _mapping(model.get("config"), "the model's config")
-    layers = config.get("layers")
-    if not isinstance(layers, list):
-        raise BundleError("config.json: the model has no list of layers")
-    previous: str | None = None
-    for entry in layers:
-        layer = _mapping(entry, "a layer")
-        settings = _mapping(layer.get("config"), "a layer's config")
-        name = settings.get("name")
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise BundleError(f"config.json: the layer name {name!r} is not allowed")
-        if kind == "Functional" and layer.get("class_name") == "NotEqual":
-            continue  # how a Functional model writes an Embedding's mask down
-        if kind == "Functional" and previous is not None:
-            _check_chain(layer, name, previous)
-        previous = name
-        if layer.get("class_name") != "InputLayer":
-            yield layer
-
-
-def _check_chain(layer: dict[str, Any], name: str, previous: str) -> None:
-    nodes = layer.get("inbound_nodes")
-    try:
-        (node,) = nodes  # type: ignore[misc]
-        (source,) = node["args"]
-        history = source["config"]["keras_history"]
-    except (TypeError, ValueError, KeyError) as error:
-        raise UnsupportedModel(f"layer {name}: the graph is not one chain of layers") from error
-    if history != [previous, 0, 0]:
-        raise UnsupportedModel(f"layer {name}: the graph is not one chain of layers")
 
 
 def _layer_spec(layer: dict[str, Any]) -> LayerSpec:
@@ -256,15 +167,19 @@ def _kept(kind: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _bidirectional(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """`{"merge_mode", "layer": LayerSpec}`; both directions must be the same layer, mirrored."""
+    known = {"name", "trainable", "dtype", "merge_mode", "layer", "backward_layer"}
+    for key in sorted(settings.keys() - known):
+        if not _FIXED.get(key, _NO)(settings[key]):
+            raise UnsupportedModel(f"layer {name} (Bidirectional): {key!r} is not supported")
     if not _MERGES(settings.get("merge_mode")):
         raise UnsupportedModel(
             f"layer {name} (Bidirectional): merge_mode={_short(settings.get('merge_mode'))} "
             "is not supported"
         )
-    inner = _mapping(settings.get("layer"), f"the layer inside {name}")
+    inner = mapping(settings.get("layer"), f"the layer inside {name}")
     forward = _inner(name, inner)
     if settings.get("backward_layer") is not None:
-        other = _inner(name, _mapping(settings["backward_layer"], f"the layer inside {name}"))
+        other = _inner(name, mapping(settings["backward_layer"], f"the layer inside {name}"))
         mirrored = {**other.config, "go_backwards": not other.config["go_backwards"]}
         if other.kind != forward.kind or mirrored != forward.config:
             raise UnsupportedModel(
@@ -277,7 +192,7 @@ def _inner(name: str, layer: dict[str, Any]) -> LayerSpec:
     kind = layer.get("class_name")
     if kind not in RECURRENT:
         raise UnsupportedModel(f"layer {name}: Bidirectional({_short(kind)}) is not supported")
-    settings = _mapping(layer.get("config"), f"the layer inside {name}")
+    settings = mapping(layer.get("config"), f"the layer inside {name}")
     inner = str(settings.get("name", name))
     return LayerSpec(kind, inner, _kept(kind, inner, settings))
 
@@ -293,4 +208,8 @@ def _stored_names(kinds: Iterator[str]) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    return repr(value)[:60]
+    policy = value.get("config") if isinstance(value, Mapping) else None
+    if isinstance(policy, Mapping) and "name" in policy:
+        value = policy["name"]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

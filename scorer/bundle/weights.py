@@ -6,6 +6,9 @@ far larger than what it stores. Both are refused before any array is made.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
@@ -20,115 +23,185 @@ Shape = tuple[int, ...]
 MAX_OBJECTS = 10_000
 _IDF = "layers/text_vectorization/_lookup_layer/vars/idf_weights"
 
+#: what h5py raises on a file that is damaged or lies
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    NotImplementedError,
+)
+
 
 def read_weights(raw: bytes, model: ModelSpec) -> tuple[list[Weights], np.ndarray | None]:
     """Each layer's weights in Keras' order, and the vectorizer's IDF weights where it has them."""
+    with opened(raw) as file:
+        for fault in link_faults(file):
+            raise BundleError(fault)
+        stored = _Stored(file, len(raw))
+        width: int | None = None
+        weights = []
+        for layer, name in zip(model.layers, model.stored[1:], strict=True):
+            arrays, width = _layer_weights(stored, layer, f"layers/{name}", width)
+            weights.append(arrays)
+        idf = None
+        if model.vectorizer.get("output_mode") == "tf_idf" and _IDF in stored:
+            idf = stored.array(_IDF, None)
+        return weights, idf
+
+
+@contextmanager
+def opened(raw: bytes) -> Iterator[h5py.File]:
+    """The HDF5 file in memory, read-only. What h5py raises inside becomes a BundleError."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fapl_core(1 << 16, False)  # nothing is ever written back
     try:
-        with h5py.File.in_memory(raw) as file:
-            _check_links(file)
-            width: int | None = None
-            weights = []
-            for layer, stored in zip(model.layers, model.stored[1:], strict=True):
-                arrays, width = _layer_weights(file, layer, f"layers/{stored}", width)
-                weights.append(arrays)
-            idf = None
-            if model.vectorizer.get("output_mode") == "tf_idf" and _IDF in file:
-                idf = _read(file, _IDF, None)
-            return weights, idf
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        access.set_file_image(raw)
+        with h5py.File(h5py.h5f.open(b"model.weights.h5", h5py.h5f.ACC_RDONLY, access)) as file:
+            yield file
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise BundleError(f"model.weights.h5: not readable ({reason})") from error
 
 
-def _check_links(file: h5py.File) -> None:
-    """Every link hard, every object seen once: no way out of the file and no cycles."""
+def link_faults(file: h5py.File) -> Iterator[str]:
+    """Every link hard, every object stored once and whole in the file: no way out, no cycles."""
     seen = 0
     stack: list[tuple[h5py.Group, str]] = [(file, "")]
     visited = {h5py.h5o.get_info(file.id).addr}
     while stack:
         group, where = stack.pop()
+        seen += len(group)
+        if seen > MAX_OBJECTS:
+            yield f"model.weights.h5: more than {MAX_OBJECTS} objects"
+            return
         for name in group:
             path = f"{where}/{name}"
-            seen += 1
-            if seen > MAX_OBJECTS:
-                raise BundleError(f"model.weights.h5: more than {MAX_OBJECTS} objects")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise BundleError(f"model.weights.h5: {path[:120]}: a link out of its place")
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                yield f"model.weights.h5: {path[:120]}: {_leads_to(link)}"
+                continue
             child = group[name]
             address = h5py.h5o.get_info(child.id).addr
             if address in visited:
-                raise BundleError(f"model.weights.h5: {path[:120]}: stored under two names")
-            visited.add(address)
-            if isinstance(child, h5py.Group):
+                yield f"model.weights.h5: {path[:120]}: stored under two names"
+            elif isinstance(child, h5py.Group):
                 stack.append((child, path))
+            elif isinstance(child, h5py.Dataset):
+                yield from _layout_faults(child, path)
+            visited.add(address)
 
 
-def _read(file: h5py.File, path: str, shape: Shape | None) -> np.ndarray:
-    """The array at `path`, float32, of `shape` where one is given."""
-    if path not in file:
-        raise BundleError(f"model.weights.h5: {path} is missing")
-    data: Any = file[path]
-    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
-        raise BundleError(f"model.weights.h5: {path}: not an array stored in the file")
-    if data.dtype != np.dtype("<f4"):
-        raise BundleError(f"model.weights.h5: {path}: {data.dtype} values, expected float32")
-    if shape is not None and data.shape != shape:
-        raise BundleError(
-            f"model.weights.h5: {path}: shape {data.shape}, the configuration says {shape}"
-        )
-    if data.chunks is not None or data.id.get_storage_size() != data.nbytes:
-        raise BundleError(f"model.weights.h5: {path}: fewer bytes stored than its shape needs")
-    array: np.ndarray = np.ascontiguousarray(data[()])
-    if not np.isfinite(array).all():
-        raise BundleError(f"model.weights.h5: {path}: holds NaN or infinite values")
-    return array
+def _leads_to(link: Any) -> str:
+    if isinstance(link, h5py.ExternalLink):
+        return f"a link into another file ({str(link.filename)[:120]!r})"
+    return f"a soft link ({str(link.path)[:120]!r})"
+
+
+def _layout_faults(data: h5py.Dataset, path: str) -> Iterator[str]:
+    """Weights lie in one piece in the file: not in other files, not chunked, not filtered."""
+    layout = data.id.get_create_plist()
+    fault = None
+    if layout.get_layout() == h5py.h5d.VIRTUAL:
+        files = sorted({s.file_name for s in data.virtual_sources()})[:3]
+        fault = f"a virtual data set, read from other files ({', '.join(files)[:120]!r})"
+    elif layout.get_external_count():
+        name = layout.get_external(0)[0].decode("utf-8", "replace")
+        fault = f"stored in another file ({name[:120]!r}), which Keras would read"
+    elif layout.get_layout() == h5py.h5d.CHUNKED or layout.get_nfilters():
+        fault = "stored in chunks or through filters, as Keras never does"
+    if fault:
+        yield f"model.weights.h5: {path[:120]}: {fault}"
+
+
+class _Stored:
+    """The arrays of an open file whose links were checked.
+
+    Together they may need no more bytes than the file has, so that arrays which share bytes or
+    claim bytes that are not there cost nothing.
+    """
+
+    def __init__(self, file: h5py.File, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._file
+
+    def rows(self, path: str) -> int | None:
+        """The first dimension of the array at `path`, if there is one."""
+        data = self._file.get(path)
+        return int(data.shape[0]) if isinstance(data, h5py.Dataset) and data.shape else None
+
+    def array(self, path: str, shape: Shape | None) -> np.ndarray:
+        """The array at `path`, finite float32, of `shape` where one is given."""
+        data: Any = self._file.get(path)
+        if not isinstance(data, h5py.Dataset):
+            raise BundleError(f"model.weights.h5: {path} is missing")
+        if data.dtype != np.dtype("<f4"):
+            kind = str(data.dtype)[:60]
+            raise BundleError(f"model.weights.h5: {path}: {kind} values, expected float32")
+        if shape is not None and data.shape != shape:
+            raise BundleError(
+                f"model.weights.h5: {path}: shape {data.shape}, the configuration says {shape}"
+            )
+        needed = 4 * math.prod(data.shape or (0,))
+        if data.id.get_storage_size() != needed or needed > self._left:
+            raise BundleError(f"model.weights.h5: {path}: fewer bytes stored than its shape needs")
+        self._left -= needed
+        array: np.ndarray = np.ascontiguousarray(data[()])
+        if not np.isfinite(array).all():
+            raise BundleError(f"model.weights.h5: {path}: holds NaN or infinite values")
+        return array
 
 
 def _layer_weights(
-    file: h5py.File, layer: LayerSpec, where: str, width: int | None
+    stored: _Stored, layer: LayerSpec, where: str, width: int | None
 ) -> tuple[Weights, int | None]:
     """The layer's arrays and the width of its output, given the width of its input."""
     if layer.kind == "Bidirectional":
         inner: LayerSpec = layer.config["layer"]
         units = int(inner.config["units"])
-        forward = _cell(file, inner, f"{where}/forward_layer", width)
-        backward = _cell(file, inner, f"{where}/backward_layer", width)
+        forward = _cell(stored, inner, f"{where}/forward_layer", width)
+        backward = _cell(stored, inner, f"{where}/backward_layer", width)
         return forward + backward, 2 * units if layer.config["merge_mode"] == "concat" else units
     if layer.kind in RECURRENT:
-        return _cell(file, layer, where, width), int(layer.config["units"])
+        return _cell(stored, layer, where, width), int(layer.config["units"])
     if layer.kind == "Embedding":
         shape = (int(layer.config["input_dim"]), int(layer.config["output_dim"]))
-        return (_read(file, f"{where}/vars/0", shape),), shape[1]
+        return (stored.array(f"{where}/vars/0", shape),), shape[1]
     if layer.kind in ("Dense", "Conv1D"):
-        return _affine(file, layer, where, width)
+        return _affine(stored, layer, where, width)
     return (), width
 
 
-def _cell(file: h5py.File, layer: LayerSpec, where: str, width: int | None) -> Weights:
+def _cell(stored: _Stored, layer: LayerSpec, where: str, width: int | None) -> Weights:
     """Kernel (width, gates*units), recurrent kernel (units, gates*units) and bias of a cell."""
     units = int(layer.config["units"])
     gates = {"LSTM": 4, "GRU": 3}[layer.kind] * units
     shapes: list[Shape] = [(_known(width, where), gates), (units, gates)]
     if layer.config["use_bias"]:
         shapes.append((2, gates) if layer.config.get("reset_after") else (gates,))
-    return tuple(_read(file, f"{where}/cell/vars/{i}", s) for i, s in enumerate(shapes))
+    return tuple(stored.array(f"{where}/cell/vars/{i}", s) for i, s in enumerate(shapes))
 
 
 def _affine(
-    file: h5py.File, layer: LayerSpec, where: str, width: int | None
+    stored: _Stored, layer: LayerSpec, where: str, width: int | None
 ) -> tuple[Weights, int]:
     """Kernel and bias of Dense (width, units) or Conv1D (size, width, filters)."""
     if layer.kind == "Dense":
         units = int(layer.config["units"])
         if width is None:  # the first layer after a bag of words: as wide as the vocabulary
-            width = int(file[f"{where}/vars/0"].shape[0]) if f"{where}/vars/0" in file else None
+            width = stored.rows(f"{where}/vars/0")
         shapes: list[Shape] = [(_known(width, where), units)]
     else:
         units = int(layer.config["filters"])
         shapes = [(int(layer.config["kernel_size"][0]), _known(width, where), units)]
     if layer.config["use_bias"]:
         shapes.append((units,))
-    return tuple(_read(file, f"{where}/vars/{i}", s) for i, s in enumerate(shapes)), units
+    return tuple(stored.array(f"{where}/vars/{i}", s) for i, s in enumerate(shapes)), units
 
 
 def _known(width: int | None, where: str) -> int:

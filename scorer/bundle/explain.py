@@ -1,0 +1,44 @@
+"""Everything that is wrong with an archive, not the first fault alone: what it tried to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from scorer.bundle.archive import member_faults, open_archive, read_archive, read_member
+from scorer.bundle.dangers import load_json, tree_faults
+from scorer.bundle.weights import link_faults, opened
+from scorer.errors import BundleError
+
+MOST_FAULTS = 20
+
+
+def explain(path: Path) -> list[str]:
+    """The faults of the archive at `path`, at most `MOST_FAULTS`, in the order they are found.
+
+    Nothing is built or followed. Empty where the archive is safe to read, which does not say that
+    its layers are supported.
+    """
+    return list(islice(_faults(path), MOST_FAULTS))
+
+
+def _faults(path: Path) -> Iterator[str]:
+    try:
+        data = read_archive(path)
+        with open_archive(data) as archive:
+            faults = list(member_faults(archive, len(data)))
+            yield from faults
+            for name in archive.namelist():
+                if not any(repr(name) in fault for fault in faults):
+                    yield from _content_faults(name, read_member(archive, name))
+    except BundleError as error:
+        yield str(error)
+
+
+def _content_faults(name: str, data: bytes) -> Iterator[str]:
+    if name == "config.json":
+        yield from tree_faults(load_json(data))
+    elif name == "model.weights.h5":
+        with opened(data) as file:
+            yield from link_faults(file)
