@@ -129,7 +129,7 @@ class Model:
             best = (scores.outputs[:, 0] >= np.float32(threshold)).astype(np.int64)
         else:
             best = probabilities.argmax(axis=1)
-        names = pa.array([label.name for label in card.labels])
+        names = pa.array([label.name for label in card.labels], pa.string())
         chosen = probabilities[np.arange(len(best)), best]
         columns = [
             ("prediction", names.take(pa.array(best, mask=unscored))),
