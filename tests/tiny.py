@@ -54,10 +54,13 @@ def spread_weights(model: Any, seed: int) -> None:
 
 
 def predict(model: Any, texts: Sequence[str]) -> np.ndarray:
-    """Keras' own outputs, float32 (rows, outputs), each text alone: no neighbours, no padding."""
+    """Keras' own outputs, float32 (rows, outputs), each text beside one word: little padding.
+
+    Alone, an empty text would give Keras' LSTM no step to run, which it does not allow.
+    """
     import tensorflow as tf
 
-    return np.concatenate([np.asarray(model(tf.constant([text]))) for text in texts])
+    return np.concatenate([np.asarray(model(tf.constant([text, "film"])))[:1] for text in texts])
 
 
 def bilstm(keras: Any, ids: int) -> list[Any]:

@@ -1,0 +1,130 @@
+"""Finding models in zoos, and what happens when a zoo is not what its index says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scorer import zoo
+from scorer.errors import BundleError, CardError, ModelNotFound
+from scorer.model import load_model
+
+
+@pytest.fixture
+def own_zoo(tiny_zoo: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny zoo that a test may change."""
+    return Path(shutil.copytree(tiny_zoo, tmp_path / "zoo"))
+
+
+def add_version(own_zoo: Path, version: str) -> None:
+    old, new = own_zoo / "tiny-binary" / "1.0.0", own_zoo / "tiny-binary" / version
+    shutil.copytree(old, new)
+    card = (new / "README.md").read_text(encoding="utf-8")
+    (new / "README.md").write_text(card.replace("version: 1.0.0", f"version: {version}"))
+    zoo.write_index(own_zoo)
+
+
+def test_a_name_is_its_newest_version(own_zoo: Path) -> None:
+    add_version(own_zoo, "1.2.0")
+    add_version(own_zoo, "1.10.0")
+    assert zoo.find("tiny-binary", [own_zoo]).card.ref == "tiny-binary@1.10.0"
+    assert zoo.find("tiny-binary@1.2.0", [own_zoo]).card.ref == "tiny-binary@1.2.0"
+    listed = [entry.card.ref for entry in zoo.list_models([own_zoo])]
+    assert [ref for ref in listed if ref.startswith("tiny-binary")] == ["tiny-binary@1.10.0"]
+
+
+def test_an_unknown_version_lists_those_there_are(own_zoo: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"no version '2.0.0'; there are: 1.0.0"):
+        zoo.find("tiny-binary@2.0.0", [own_zoo])
+
+
+def test_an_unknown_name_suggests_the_nearest(own_zoo: Path) -> None:
+    with pytest.raises(
+        ModelNotFound, match=r"did you mean 'tiny-binary'\? There are: .*tiny-stars"
+    ):
+        zoo.find("tiny-binnary", [own_zoo])
+
+
+def test_zoos_are_searched_in_order(
+    own_zoo: Path, tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCORER_ZOO", str(tiny_zoo))
+    assert zoo.find("tiny-binary").zoo == tiny_zoo
+    assert zoo.find("tiny-binary", [own_zoo]).zoo == own_zoo
+    monkeypatch.setenv("XDG_DATA_HOME", str(own_zoo.parent / "home"))
+    shutil.copytree(own_zoo, own_zoo.parent / "home" / "scorer" / "zoo")
+    monkeypatch.delenv("SCORER_ZOO")
+    assert zoo.find("tiny-binary").zoo == zoo.user_zoo()
+
+
+def test_a_path_names_a_bundle_outside_any_zoo(tiny_bundle: Path) -> None:
+    by_folder = zoo.find(str(tiny_bundle))
+    by_file = zoo.find(str(tiny_bundle / "model.keras"))
+    assert by_folder == by_file
+    assert by_folder.digest is None
+
+
+def test_a_path_without_a_card_says_what_to_do(tiny_bundle: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_bundle / "model.keras", tmp_path / "mine.keras")
+    with pytest.raises(ModelNotFound, match=r"no card .* beside it; `zoo add`"):
+        zoo.find(str(tmp_path / "mine.keras"))
+
+
+def test_a_changed_model_is_refused(own_zoo: Path) -> None:
+    model = own_zoo / "tiny-binary" / "1.0.0" / "model.keras"
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.write_bytes(data)
+    with pytest.raises(BundleError, match=r"digest is .*, the zoo's index says"):
+        load_model("tiny-binary", zoos=[own_zoo])
+
+
+def test_a_changed_card_is_refused(own_zoo: Path) -> None:
+    with (own_zoo / "tiny-binary" / "1.0.0" / "README.md").open("a") as card:
+        card.write("\nand more\n")
+    with pytest.raises(BundleError, match="the zoo's index says"):
+        _ = zoo.find("tiny-binary", [own_zoo]).card
+
+
+def test_a_card_of_another_model_is_refused(own_zoo: Path) -> None:
+    card = (own_zoo / "tiny-stars" / "1.0.0" / "README.md").read_bytes()
+    (own_zoo / "tiny-binary" / "1.0.0" / "README.md").write_bytes(card)
+    zoo.write_index(own_zoo)
+    with pytest.raises(CardError, match=r"is of tiny-stars@1\.0\.0, not of its folder's"):
+        _ = zoo.find("tiny-binary", [own_zoo]).card
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "../../etc"}, "models.0.name"),
+        ({"version": "../1.0.0"}, "models.0.version"),
+        ({"files": {"../model.keras": {"sha256": "0" * 64, "size": 1}}}, "models.0.files"),
+    ],
+)
+def test_an_index_cannot_point_elsewhere(
+    own_zoo: Path, change: dict[str, object], message: str
+) -> None:
+    index = json.loads((own_zoo / "index.json").read_text())
+    index["models"][0].update(change)
+    (own_zoo / "index.json").write_text(json.dumps(index))
+    with pytest.raises(CardError, match=message):
+        zoo.list_models([own_zoo])
+
+
+def test_a_link_out_of_the_zoo_is_refused(own_zoo: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    shutil.move(own_zoo / "tiny-binary", outside)
+    (own_zoo / "tiny-binary").symlink_to(outside)
+    with pytest.raises(BundleError, match="leads out of its zoo"):
+        zoo.find("tiny-binary", [own_zoo])
+
+
+def test_no_zoo_at_all_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "shipped_zoo", lambda: tmp_path / "nothing")
+    assert zoo.list_models([tmp_path]) == []
+    with pytest.raises(ModelNotFound, match="every zoo is empty"):
+        zoo.find("anything", [tmp_path])
