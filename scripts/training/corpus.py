@@ -1,0 +1,104 @@
+"""From data files to texts, labels and the groups that a split must not cut.
+
+Each published data set has traps (see the cards); the readers here step around them. Any other
+CSV or Parquet file is read by the names of its text and label columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from scripts.training.types import AnyArray, Ints
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts with what is known of them. `labels` are names, or numbers for a regression."""
+
+    texts: pa.Array
+    labels: AnyArray
+    columns: dict[str, AnyArray]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Ints) -> Corpus:
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Corpus(self.texts.take(pa.array(rows)), self.labels[rows], columns)
+
+
+def read_corpus(kind: str, path: Path, columns: tuple[str, str] | None = None) -> Corpus:
+    """The usable rows of a data file: the published `kind`, or a user's own by column names.
+
+    columns are (text, label). Rows without a text or a label are left out.
+    """
+    table = _read_table(path)
+    if columns is None:
+        table, columns = _published(kind, table)
+    text, label = columns
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path}: no column {missing[0]!r}; there are {table.column_names}")
+    usable = pc.and_(pc.is_valid(table[text]), pc.is_valid(table[label]))
+    table = table.filter(usable)
+    texts = table[text].cast(pa.large_string()).combine_chunks()
+    others = [name for name in table.column_names if name not in columns]
+    return Corpus(
+        texts=texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts,
+        labels=table[label].to_numpy(),
+        columns={name: table[name].to_numpy() for name in others},
+    )
+
+
+def _read_table(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return pyarrow.parquet.read_table(path)
+    newlines = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    return pyarrow.csv.read_csv(path, parse_options=newlines)
+
+
+def _published(kind: str, table: pa.Table) -> tuple[pa.Table, tuple[str, str]]:
+    if kind == "wine":
+        # Three kinds of rows are not a natural sample: chosen for their high score, scraped from
+        # the front of a list, or naming the score in the text.
+        natural = pc.invert(pc.or_(table["score_selected"], table["leaks_score"]))
+        natural = pc.and_(natural, pc.not_equal(table["dataset"], "winemag_other_scrape"))
+        return table.filter(natural), ("description", "points")
+    if kind == "twitter":
+        return table.filter(pc.not_equal(table["sentiment"], "Irrelevant")), ("text", "sentiment")
+    return table, ("text", "sentiment")
+
+
+def hold_out(
+    rows: int, groups: AnyArray | None, share: float, seed: Sequence[int]
+) -> tuple[Ints, Ints]:
+    """Row numbers (kept, held out), each ascending; a group is never on both sides.
+
+    Groups are drawn in random order until the next one would take the held-out part over
+    `share` of the rows. The same arguments give the same split on any machine.
+    """
+    if groups is None:
+        groups = np.arange(rows)
+    names, which = np.unique(groups, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(names.size)
+    sizes = np.bincount(which, minlength=names.size)
+    drawn = order[np.cumsum(sizes[order]) <= share * rows]
+    held = np.isin(which, drawn)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def describe(corpus: Corpus) -> dict[str, Any]:
+    """Row count and label counts, for the log."""
+    if corpus.labels.dtype.kind in "if":
+        return {"rows": len(corpus), "mean": round(float(corpus.labels.mean()), 2)}
+    names, counts = np.unique(corpus.labels.astype(str), return_counts=True)
+    return {"rows": len(corpus)} | dict(zip(names.tolist(), counts.tolist(), strict=True))

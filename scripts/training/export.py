@@ -1,0 +1,108 @@
+"""The trained arrays as an ordinary Keras archive: raw text in, score out, nothing to run twice.
+
+The same arrays give the same bytes: members in a fixed order, no date.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from scripts.training.learner import Trained
+from scripts.training.recipe import LayerSpec, Recipe
+from scripts.training.types import Floats
+from scripts.training.vocabulary import Vocabulary, keras_vectorizer
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
+
+
+def build_keras(recipe: Recipe, vocabulary: Vocabulary) -> Any:
+    """An uncompiled Sequential model of the recipe's layers, behind its TextVectorization."""
+    import keras
+
+    keras.utils.clear_session()  # else names count on from what the process built before
+    vectorizer = keras_vectorizer(recipe.vectorizer)
+    # Keras works out the unknown word's weight itself: it is the mean of the others.
+    idf = None if vocabulary.idf is None else vocabulary.idf[1:]
+    vectorizer.set_vocabulary(list(vocabulary.words), idf)
+    layers = [_keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
+    inputs = keras.Input(shape=(), dtype="string", name="text")
+    return keras.Sequential([inputs, vectorizer, *layers], name=recipe.name)
+
+
+def _keras_layer(spec: LayerSpec, ids: int) -> Any:
+    from keras import layers
+
+    match spec.kind:
+        case "Embedding":
+            return layers.Embedding(ids, spec.units, mask_zero=spec.mask_zero)
+        case "SpatialDropout1D":
+            return layers.SpatialDropout1D(spec.rate)
+        case "Dropout":
+            return layers.Dropout(spec.rate)
+        case "LSTM":
+            return layers.LSTM(spec.units, return_sequences=spec.return_sequences)
+        case "Bidirectional":
+            inner = layers.LSTM(spec.units, return_sequences=spec.return_sequences, name="lstm")
+            return layers.Bidirectional(inner)
+        case "Conv1D":
+            return layers.Conv1D(spec.units, spec.width, activation="relu")
+        case "GlobalMaxPooling1D":
+            return layers.GlobalMaxPooling1D()
+        case "Dense":
+            return layers.Dense(spec.units, activation=spec.activation)
+
+
+def save_model(trained: Trained, path: Path) -> Any:
+    """Writes the archive and returns the model that plain Keras loads from it."""
+    import keras
+
+    model = build_keras(trained.parts.recipe, trained.parts.vocabulary)
+    arrays = trained.scorer.arrays()
+    for variable, array in zip(_layer_variables(model), arrays, strict=True):
+        variable.assign(array)
+    with TemporaryDirectory() as folder:
+        raw = Path(folder) / "model.keras"
+        model.save(raw)
+        _write_reproducibly(raw, path)
+    return keras.saving.load_model(path, compile=False)
+
+
+def _layer_variables(model: Any) -> list[Any]:
+    """The variables behind the vectorizer, in the order of the layers."""
+    return [variable for layer in model.layers[1:] for variable in layer.trainable_variables]
+
+
+def _write_reproducibly(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name.endswith(".json"):
+                data = json.dumps(_lasting(json.loads(data))).encode()
+            new.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+
+
+def _lasting(value: Any) -> Any:
+    """The configuration without what differs between runs: the date, and memory addresses."""
+    if isinstance(value, list):
+        return [_lasting(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: _lasting(v) for k, v in value.items() if k != "shared_object_id"}
+    if "date_saved" in kept:
+        kept["date_saved"] = "1980-01-01@00:00:00"
+    return kept
+
+
+def predict_alone(model: Any, texts: Sequence[str]) -> Floats:
+    """Keras' outputs (rows, outputs), each text in a batch of its own."""
+    import tensorflow as tf
+
+    rows = [model.predict(tf.constant([text]), verbose=0) for text in texts]
+    return np.concatenate(rows).astype(np.float32)

@@ -1,0 +1,120 @@
+"""A recipe: everything that makes one model, read from one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Table):
+    """Which rows, and which of them judge the model while it is trained."""
+
+    set: Literal["imdb", "wine", "twitter"]
+    split_by: str | None = None  # rows that share this column stay on one side; None: at random
+    validation: float = Field(0.1, gt=0, lt=1)  # share of the rows held out
+
+
+class Protocol(_Table):
+    """A way to measure the recipe where no official test exists: train without some rows."""
+
+    name: str
+    data: str  # what the figure is measured on, in words
+    split_by: str | None = None
+    test: float = Field(gt=0, lt=1)  # share of the rows held out
+    sample: int | None = None  # train on that many of the other rows only
+    source: float | None = None  # the source's figure under this protocol
+    baseline: float | None = None
+    note: str = ""
+
+
+class Source(_Table):
+    """What the model retraces, and the figures beside which it is put."""
+
+    notebook: str
+    said: str  # the source's figure and how it was measured
+    figure: float | None = None
+    baseline: float | None = None
+    baseline_name: str = ""
+
+
+class Vectorizer(_Table):
+    """Settings of Keras' TextVectorization; the rest stay at their defaults."""
+
+    max_tokens: int
+    output_mode: Literal["int", "count", "tf_idf"] = "int"
+    output_sequence_length: int | None = None
+
+
+class LayerSpec(_Table):
+    """One Keras layer by its class name and the settings that differ between models."""
+
+    kind: Literal[
+        "Embedding", "SpatialDropout1D", "Dropout", "LSTM", "Bidirectional", "Dense",
+        "Conv1D", "GlobalMaxPooling1D",
+    ]  # fmt: skip
+    units: int = 0  # Embedding: dimensions; Conv1D: filters; Bidirectional: of each direction
+    rate: float = 0.0
+    width: int = 0  # Conv1D
+    activation: Literal["relu", "sigmoid", "softmax", "linear"] | None = None
+    return_sequences: bool = False
+    vectors: Literal["glove", "word2vec"] | None = None
+    trainable: bool = True
+    mask_zero: bool = True  # Embedding
+
+
+class Training(_Table):
+    """How the weights are found."""
+
+    optimizer: Literal["adam", "sgd", "lbfgs"] = "adam"
+    batch_size: int = 64
+    epochs: int = 8  # at most; also the length of the learning rate's single cosine
+    learning_rate: float = 2e-3  # its peak
+    patience: int = 2  # epochs without a lower validation loss
+    crop: int | None = None  # a random window of at most that many tokens of each text
+    word_dropout: float = 0.0  # share of tokens replaced by the unknown word
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0  # decoupled, on matrices but the embedding (Loshchilov 2019)
+    clip_norm: float = 1.0
+    inverse_l2: float = 1e-3  # lbfgs: scikit-learn's C
+
+
+class Recipe(_Table):
+    name: str
+    version: str = "1.0.0"
+    task: Literal["binary", "multiclass", "regression"]
+    summary: str  # one sentence for the card
+    limits: tuple[str, ...] = ()  # beyond those of the data set
+    source: Source
+    seed: int = 7
+    bundle: bool = True  # False: trained and reported only
+    data: Data
+    protocols: tuple[Protocol, ...] = ()
+    vectorizer: Vectorizer
+    layers: tuple[LayerSpec, ...]
+    training: Training = Training()
+
+    @property
+    def convolution(self) -> int:
+        """Width of the network's convolution; 0 without one."""
+        return max((layer.width for layer in self.layers), default=0)
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """The recipe of a TOML file, or the shipped one of that name."""
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = RECIPES / f"{name_or_path}.toml"
+    return Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))

@@ -1,0 +1,106 @@
+"""A whole training: the protocols' figures, then the model that ships, its test, its bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.card import Figure, render_card
+from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
+from scripts.training.cards import Measured, figures, write_card
+from scripts.training.corpus import Corpus, describe, hold_out, read_corpus
+from scripts.training.export import save_model
+from scripts.training.learner import Log, Trained, train
+from scripts.training.plots import plot_curve
+from scripts.training.recipe import Protocol, Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on which files, and where the results go. columns: (text, label)."""
+
+    recipe: Recipe
+    data: Path
+    test: Path | None
+    vectors: Path | None
+    columns: tuple[str, str] | None
+    runs: Path
+    zoo: Path
+
+
+def run_job(job: Job, log: Log) -> list[Figure]:
+    """Trains, measures, and writes the bundle. Returns the card's figures, headline first."""
+    recipe = _adapted(job)
+    corpus = read_corpus(recipe.data.set, job.data, job.columns)
+    log(f"{recipe.name}: {describe(corpus)}")
+    made: list[Figure] = []
+    for protocol in recipe.protocols:
+        made += _run_protocol(job, recipe, protocol, corpus, log)
+    trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log)
+    plot_curve(trained.curve, recipe, job.runs / recipe.name / "shipped" / "curve.png")
+    made = _official(job, recipe, trained) + made + _validation(trained)
+    for f in made:
+        log(f"{f.metric} {f.value:.4f} ({f.low} to {f.high}) on {f.rows:,} rows: {f.data}")
+    summary = [f.model_dump(mode="json", exclude_none=True) for f in made]
+    (job.runs / recipe.name / "figures.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if recipe.bundle:
+        write_bundle(job, recipe, trained, made)
+    return made
+
+
+def _adapted(job: Job) -> Recipe:
+    """A user's own file has no published groups, protocols or sources to compare with."""
+    if job.columns is None:
+        return job.recipe
+    data = job.recipe.data.model_copy(update={"split_by": None})
+    return job.recipe.model_copy(update={"data": data, "protocols": ()})
+
+
+def _run_protocol(
+    job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, log: Log
+) -> list[Figure]:
+    """Trains the recipe without a test part and measures it there."""
+    log(f"protocol {protocol.name}")
+    groups = corpus.columns[protocol.split_by] if protocol.split_by else None
+    kept, held = hold_out(len(corpus), groups, protocol.test, (recipe.seed, 2))
+    if protocol.sample is not None:
+        chosen, _ = hold_out(kept.size, None, 1 - protocol.sample / kept.size, (recipe.seed, 3))
+        kept = kept[chosen]
+    data = recipe.data.model_copy(update={"split_by": protocol.split_by})
+    changed = recipe.model_copy(update={"data": data})
+    folder = job.runs / recipe.name / protocol.name
+    trained = train(changed, corpus.take(kept), job.vectors, folder, log)
+    plot_curve(trained.curve, recipe, folder / "curve.png")
+    on = Measured(
+        corpus.take(held), protocol.data, protocol.source, protocol.baseline, protocol.note
+    )
+    return figures(trained, on)
+
+
+def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
+    if job.test is None:
+        return []
+    corpus = read_corpus(recipe.data.set, job.test, job.columns)
+    own = job.columns is not None
+    data = "the user's test rows" if own else "the official test rows"
+    source, baseline = (None, None) if own else (recipe.source.figure, recipe.source.baseline)
+    return figures(trained, Measured(corpus, data, source, baseline))
+
+
+def _validation(trained: Trained) -> list[Figure]:
+    by = trained.parts.recipe.data.split_by
+    data = f"validation rows, split by {by}" if by else "validation rows, drawn at random"
+    note = "The validation rows chose the epoch, so their figure flatters a little."
+    return figures(trained, Measured(trained.parts.validation, data, note=note))[:1]
+
+
+def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[Figure]) -> Path:
+    """`<zoo>/<name>/<version>/` with model and card, and the zoo's index brought up to date."""
+    folder = job.zoo / recipe.name / recipe.version
+    folder.mkdir(parents=True, exist_ok=True)
+    model = save_model(trained, folder / MODEL_FILE)
+    card = write_card(trained, model, made, own_data=job.columns is not None)
+    (folder / CARD_FILE).write_text(render_card(card), encoding="utf-8")
+    write_index(job.zoo)
+    return folder

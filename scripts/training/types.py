@@ -1,0 +1,13 @@
+"""Array types that the training modules share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Weights = dict[str, Floats]
+AnyArray = NDArray[Any]
