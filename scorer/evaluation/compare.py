@@ -1,0 +1,93 @@
+"""Several models on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from scorer.evaluation.curves import figure
+from scorer.evaluation.metrics import HEADLINES, METRICS, Measured, measure
+from scorer.evaluation.resample import Resampler, interval
+from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
+from scorer.evaluation.sample import Problem, Sample
+from scorer.evaluation.sections import figures, judge
+from scorer.evaluation.top import KeptRow
+
+
+def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comparison:
+    """`samples` by model, on the same rows in the same order; all models of one task."""
+    models = list(samples)
+    first = samples[models[0]]
+    resampler = Resampler(len(first))
+    measured = {name: measure(sample, resampler) for name, sample in samples.items()}
+    headlines = HEADLINES[first.problem.task]
+    main = headlines[0]
+    board = sorted(models, key=lambda m: -METRICS[main].better * measured[m].values[main])
+    differences = [
+        _difference(measured, a, b, name)
+        for a, b in combinations(board, 2)
+        for name in headlines
+        if name in measured[a].values
+    ]
+    return Comparison(
+        rows=len(first),
+        main_figure=main,
+        leaderboard=tuple(board),
+        figures={name: figures(measured[name]) for name in board},
+        differences=tuple(differences),
+        agreement=tuple(tuple(_agreement(samples[a], samples[b]) for b in models) for a in models),
+        models=tuple(models),
+        disagreements=tuple(kept),
+    )
+
+
+def _difference(measured: Mapping[str, Measured], a: str, b: str, name: str) -> PairedDifference:
+    drawn = measured[a].replicates[name] - measured[b].replicates[name]
+    value = measured[a].values[name] - measured[b].values[name]
+    if METRICS[name].better == 0:
+        # Nearer to zero is better, so sizes are compared.
+        drawn = np.abs(measured[a].replicates[name]) - np.abs(measured[b].replicates[name])
+        value = abs(measured[a].values[name]) - abs(measured[b].values[name])
+    difference = figure(value, interval(drawn))
+    return PairedDifference(
+        model=a, other=b, metric=name, difference=difference, verdict=judge(difference, name)
+    )
+
+
+def _agreement(a: Sample, b: Sample) -> float | None:
+    if a.problem.task != "regression":
+        return round(float(np.mean(a.predicted == b.predicted)), 6)
+    if np.ptp(a.predicted) == 0 or np.ptp(b.predicted) == 0:
+        return None
+    return round(float(np.corrcoef(a.predicted, b.predicted)[0, 1]), 6)
+
+
+def spread(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """float (rows,): how far the models' outputs, each (rows, k), lie apart at most.
+
+    Probabilities: the largest difference in any class's; values: the range.
+    """
+    stacked = np.stack(outputs)
+    return np.asarray((stacked.max(axis=0) - stacked.min(axis=0)).max(axis=1))
+
+
+def disagreement(
+    kept: KeptRow, size: float, problems: Sequence[Problem], truth: str | None
+) -> Disagreement:
+    """A kept row in words."""
+    said = [in_words(p, out) for p, out in zip(problems, kept.outputs, strict=True)]
+    return Disagreement(
+        row=kept.row, text=kept.text, truth=truth, predictions=tuple(said), spread=round(size, 6)
+    )
+
+
+def in_words(problem: Problem, output: Sequence[float]) -> str:
+    """A prediction as people write it: `positive (0.98)` or `88.4`."""
+    if problem.task == "regression":
+        return f"{output[0]:,.2f}"
+    row = np.array([output], dtype=np.float32)
+    code = int(problem.predict(row)[0])
+    share = output[code] if problem.task == "multiclass" else (1 - output[0], output[0])[code]
+    return f"{problem.labels[code]} ({share:.2f})"

@@ -1,0 +1,134 @@
+"""Have the texts changed since training? Histograms of today's rows against the card's.
+
+The population stability index of two histograms with shares o (observed) and e (expected) is
+sum (o - e) ln(o / e): below 0.1 stable, up to 0.25 a moderate change, above a major one (the
+bounds of credit scoring, Siddiqi 2006). Every bin gets half a row more, so that an empty one
+stays finite. Without any change n rows against m give PSI * n m / (n + m) ~ chi² with bins - 1
+degrees of freedom; an index above 0.1 that is within its 99% quantile says "too few rows to tell".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer.card import Histogram, Reference
+from scorer.evaluation.result import Drift, DriftPart, Verdict
+from scorer.evaluation.sample import Problem
+from scorer.model import Scores, class_probabilities
+
+MODERATE, MAJOR = 0.1, 0.25
+PARTS = {"score": "Score", "tokens": "Tokens per row", "oov_share": "Share of unknown words"}
+
+
+class DriftCounter:
+    """Counts scored rows into the card's bins; costs about 0.1 ms per thousand rows."""
+
+    def __init__(self, problem: Problem, reference: Reference | None) -> None:
+        self._problem = problem
+        self._reference = reference
+        self.rows = self.truncated = self.tokens = self.oov = 0
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        for name in PARTS if reference else ():
+            histogram: Histogram = getattr(reference, name)
+            self._counts[name] = np.zeros(len(histogram.counts), dtype=np.int64)
+
+    def add(self, scores: Scores) -> None:
+        """Count a window's scored rows."""
+        scored = scores.scored
+        tokens, oov = scores.n_tokens[scored], scores.n_oov[scored]
+        self.rows += len(tokens)
+        self.truncated += int(np.count_nonzero(scores.truncated[scored]))
+        self.tokens += int(tokens.sum(dtype=np.int64))
+        self.oov += int(oov.sum(dtype=np.int64))
+        if self._reference is None or not len(tokens):
+            return
+        self._count("tokens", tokens)
+        self._count("oov_share", oov / np.maximum(tokens, 1))
+        self._count("score", reference_score(self._problem, scores.outputs[scored]))
+
+    def _count(self, name: str, values: NDArray[Any]) -> None:
+        edges = np.asarray(getattr(self._reference, name).edges, dtype=np.float64)
+        bins = np.searchsorted(edges, values, side="right")
+        self._counts[name] += np.bincount(bins, minlength=len(edges) + 1)
+
+    def merge(self, other: DriftCounter) -> None:
+        """Add the rows that another one counted against the same reference."""
+        self.rows += other.rows
+        self.truncated += other.truncated
+        self.tokens += other.tokens
+        self.oov += other.oov
+        for name, counts in other._counts.items():
+            self._counts[name] += counts
+
+    def result(self) -> Drift | None:
+        """What was found; None before the first scored row."""
+        if not self.rows:
+            return None
+        parts = [self._part(name, self._counts[name]) for name in self._counts]
+        worst = max(parts, key=lambda part: _SEVERITY.index(part.verdict), default=None)
+        return Drift(
+            rows=self.rows,
+            verdict=worst.verdict if worst else "no reference",
+            oov_share=round(self.oov / max(self.tokens, 1), 6),
+            truncated_share=round(self.truncated / self.rows, 6),
+            mean_tokens=round(self.tokens / self.rows, 2),
+            parts=tuple(parts),
+        )
+
+    def _part(self, name: str, counts: NDArray[np.int64]) -> DriftPart:
+        histogram: Histogram = getattr(self._reference, name)
+        expected = np.array(histogram.counts)
+        index, noise = psi(counts, expected)
+        return DriftPart(
+            name=name,
+            psi=round(index, 6),
+            noise=round(noise, 6),
+            verdict=verdict(index, noise),
+            edges=histogram.edges,
+            expected=_shares(expected),
+            observed=_shares(counts),
+        )
+
+
+_SEVERITY = ("no reference", "stable", "too few rows to tell", "moderate", "major")
+
+
+def reference_score(problem: Problem, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 (rows,): the score whose histogram the card holds; see `scorer.card.Reference`."""
+    if problem.task == "multiclass":
+        return np.asarray(class_probabilities(outputs).max(axis=1))
+    return np.asarray(outputs[:, 0])
+
+
+def psi(observed: NDArray[Any], expected: NDArray[Any]) -> tuple[float, float]:
+    """Population stability index of two histograms of counts, and its 99% level without change."""
+    bins = len(observed)
+    o = (observed + 0.5) / (observed.sum() + 0.5 * bins)
+    e = (expected + 0.5) / (expected.sum() + 0.5 * bins)
+    index = float(np.sum((o - e) * np.log(o / e)))
+    spread = 1 / max(observed.sum(), 1) + 1 / max(expected.sum(), 1)
+    return index, _chi_square_99(bins - 1) * float(spread)
+
+
+def verdict(index: float, noise: float) -> Verdict:
+    """In words, by the bounds at the head of this module."""
+    if index < MODERATE:
+        return "stable"
+    if index <= noise:
+        return "too few rows to tell"
+    return "moderate" if index <= MAJOR else "major"
+
+
+def _chi_square_99(k: int) -> float:
+    """Wilson and Hilferty's approximation (1931), within 1% from two degrees of freedom."""
+    if k < 1:
+        return 0.0
+    spread = 2 / (9 * k)
+    return float(k * (1 - spread + 2.3263 * spread**0.5) ** 3)
+
+
+def _shares(counts: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(round(float(x), 6) for x in counts / max(counts.sum(), 1))

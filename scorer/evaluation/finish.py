@@ -1,0 +1,197 @@
+"""From what an `Evaluator` collected to the `Report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorer import __version__
+from scorer.errors import ColumnError
+from scorer.evaluation import confusion, curves
+from scorer.evaluation.compare import compare, disagreement, in_words
+from scorer.evaluation.evaluator import Collected, Evaluator, no_sense
+from scorer.evaluation.gates import Requirement, check_gates
+from scorer.evaluation.metrics import HEADLINES, measure
+from scorer.evaluation.promises import check_promises
+from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
+from scorer.evaluation.result import (
+    Comparison,
+    LabelSource,
+    Method,
+    Mistake,
+    ModelReport,
+    Report,
+    Slice,
+)
+from scorer.evaluation.sample import Sample
+from scorer.evaluation.sections import class_figures, figures, slice_section
+
+FEW_ROWS = 100
+MAX_CONFUSION = 60
+
+
+def finish(
+    evaluator: Evaluator, inputs: Sequence[str], requirements: Sequence[Requirement] = ()
+) -> Report:
+    """Compute everything. Raises ColumnError where labels were asked for and none can be used."""
+    labels = evaluator.label_source()
+    warnings = _label_warnings(evaluator, labels)
+    if labels is not None and not labels.usable:
+        if evaluator.request.asked:
+            raise ColumnError(no_sense(evaluator, list(labels.unusable_values) or ["(blank)"]))
+        labels = None
+    samples, rows = _samples(evaluator, labels)
+    models = tuple(
+        _model_report(evaluator, model, sample, rows_of)
+        for model, sample, rows_of in zip(evaluator.models, samples, rows, strict=True)
+    )
+    if any(0 < model.evaluated < FEW_ROWS for model in models):
+        warnings.append(f"fewer than {FEW_ROWS} labelled rows: figures and intervals are rough")
+    return Report(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        scorer=__version__,
+        inputs=tuple(inputs),
+        rows=evaluator.rows,
+        rejected=evaluator.rejected,
+        labels=labels,
+        method=Method(level=LEVEL, replicates=REPLICATES, groups=GROUPS, seed=SEED),
+        models=models,
+        comparison=_comparison(evaluator, labels),
+        gates=check_gates(requirements, models),
+        warnings=tuple(warnings),
+    )
+
+
+def _label_warnings(evaluator: Evaluator, labels: LabelSource | None) -> list[str]:
+    if labels is None or not labels.unusable:
+        return []
+    if not labels.usable:
+        return [f"not evaluated: {no_sense(evaluator, list(labels.unusable_values))}"]
+    values = ", ".join(f"{value!r} ({n:,})" for value, n in labels.unusable_values.items())
+    return [
+        f"{labels.unusable:,} rows are left out: their {labels.column!r} means none of the labels"
+        + (f": {values}" if values else "")
+    ]
+
+
+def _samples(
+    evaluator: Evaluator, labels: LabelSource | None
+) -> tuple[list[Sample | None], list[NDArray[np.int64]]]:
+    """For every model its labelled and scored rows, None if there are none, and their indices."""
+    if labels is None:
+        nothing = np.zeros(0, dtype=np.int64)
+        return [None for _ in evaluator.models], [nothing for _ in evaluator.models]
+    truth = evaluator.truth()
+    usable = np.isfinite(truth) if truth.dtype.kind == "f" else truth >= 0
+    rows = [
+        np.flatnonzero(usable & np.isfinite(model.all_outputs()[:, 0]))
+        for model in evaluator.models
+    ]
+    return [
+        Sample(model.subject.problem, truth[found], model.all_outputs()[found])
+        if len(found)
+        else None
+        for model, found in zip(evaluator.models, rows, strict=True)
+    ], rows
+
+
+def _model_report(
+    evaluator: Evaluator, model: Collected, sample: Sample | None, rows: NDArray[np.int64]
+) -> ModelReport:
+    subject, problem = model.subject, model.subject.problem
+    report = ModelReport(
+        model=subject.ref,
+        sha256=subject.sha256,
+        task=problem.task,
+        labels=problem.labels,
+        threshold=problem.threshold if problem.task == "binary" else None,
+        scored=model.scored,
+        unscored=evaluator.rows - model.scored,
+        evaluated=len(rows),
+        drift=model.drift.result(),
+    )
+    if sample is None:
+        return report
+    resampler = Resampler(len(sample))
+    measured = measure(sample, resampler)
+    found = {
+        "figures": figures(measured),
+        "headlines": tuple(n for n in HEADLINES[problem.task] if n in measured.values),
+        "scores": curves.score_histogram(sample),
+        "slices": _slices(evaluator, model, sample, rows, resampler),
+        "mistakes": _mistakes(evaluator, model),
+        "promises": check_promises(measured, subject.card.figures),
+    }
+    if problem.task == "regression":
+        return report.model_copy(update=found | {"residuals": curves.residuals(sample)})
+    found |= _classifier_sections(sample, resampler)
+    return report.model_copy(update=found)
+
+
+def _classifier_sections(sample: Sample, resampler: Resampler) -> dict[str, object]:
+    roc, precision_recall = curves.ranking_curves(sample)
+    k = sample.problem.n_classes
+    counts = confusion.confusion_matrix(sample.target, sample.predicted, k)
+    return {
+        "classes": class_figures(sample, resampler),
+        "confusion": tuple(map(tuple, counts.tolist())) if k <= MAX_CONFUSION else (),
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "calibration": curves.calibration(sample, resampler),
+        "thresholds": curves.thresholds(sample) if k == 2 else (),
+    }
+
+
+def _slices(
+    evaluator: Evaluator,
+    model: Collected,
+    sample: Sample,
+    rows: NDArray[np.int64],
+    resampler: Resampler,
+) -> tuple[Slice, ...]:
+    columns = [*evaluator.slices.values(), model.lengths]
+    return tuple(slice_section(sample, column.cut(rows), resampler) for column in columns)
+
+
+def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
+    """The largest mistakes, now that it is known what every label value means."""
+    problem = model.subject.problem
+    at = evaluator.models.index(model)
+    groups: list[object] = ["error"]
+    if problem.task != "regression":
+        groups = list(evaluator.meaning().codes.items())
+    return tuple(
+        Mistake(
+            row=kept.row,
+            text=kept.text,
+            truth=problem.labels[group[1]] if isinstance(group, tuple) else kept.label or "",
+            predicted=in_words(problem, kept.outputs[at]),
+            size=round(size, 6),
+        )
+        for size, group, kept in model.mistakes.best(groups)
+    )
+
+
+def _comparison(evaluator: Evaluator, labels: LabelSource | None) -> Comparison | None:
+    """On the rows that every model scored; None for a single model or without labels."""
+    if len(evaluator.models) < 2 or labels is None:
+        return None
+    truth = evaluator.truth()
+    both = np.isfinite(truth) if truth.dtype.kind == "f" else truth >= 0
+    for model in evaluator.models:
+        both &= np.isfinite(model.all_outputs()[:, 0])
+    if not both.any():
+        return None
+    problems = [model.subject.problem for model in evaluator.models]
+    kept = [
+        disagreement(row, size, problems, row.label)
+        for size, _, row in evaluator.differing.best(["spread"])
+    ]
+    samples = {
+        model.subject.ref: Sample(model.subject.problem, truth[both], model.all_outputs()[both])
+        for model in evaluator.models
+    }
+    return compare(samples, kept)

@@ -1,0 +1,278 @@
+"""The result of an evaluation: what `report.json` holds, in its documented, versioned schema.
+
+Figures that are not defined on the data (ROC AUC of one class) are null. Shares are 0..1. Rows are
+counted from 1 in the order of the inputs. A minor version adds fields, a major one changes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scorer.card import Task
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+Verdict = Literal["stable", "moderate", "major", "too few rows to tell", "no reference"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figure(_Part):
+    """A figure and its 95% bootstrap interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Curve(_Part):
+    """Points of a curve, thinned to a few hundred at most. `label`: the class against the rest."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    area: float | None
+
+
+class ClassFigures(_Part):
+    """One class: `support` rows have this label, `predicted` rows were given it."""
+
+    label: str
+    support: int
+    predicted: int
+    precision: Figure
+    recall: Figure
+    f1: Figure
+
+
+class Bin(_Part):
+    """A bar of a histogram, low <= value < high (the last one up to and with `high`)."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...] = Field(description="one for each series")
+
+
+class Histogram(_Part):
+    series: tuple[str, ...]
+    bins: tuple[Bin, ...]
+
+
+class Calibration(_Part):
+    """Rows whose probability lies in one of 15 equal bins: what was stated, what happened."""
+
+    rows: int
+    stated: float
+    observed: Figure
+
+
+class Threshold(_Part):
+    """What a binary model would do at another threshold (for its last label)."""
+
+    threshold: float
+    accuracy: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    share_predicted: float
+    note: str = ""
+
+
+class Residuals(_Part):
+    """A regression's errors (prediction - truth) along its predictions."""
+
+    histogram: Histogram
+    predicted: tuple[float, ...] = Field(description="mean prediction of each group of rows")
+    observed: tuple[float, ...] = Field(description="mean truth of each group")
+    low: tuple[float, ...] = Field(description="10% quantile of the error in each group")
+    middle: tuple[float, ...] = Field(description="median error in each group")
+    high: tuple[float, ...] = Field(description="90% quantile of the error in each group")
+
+
+class SliceRow(_Part):
+    """One value of a slice. `gap`: its main figure less all other rows', with the interval."""
+
+    value: str
+    rows: int
+    figures: dict[str, Figure]
+    gap: Figure
+    verdict: Literal["better", "worse", "no difference", "too few rows"]
+
+
+class Slice(_Part):
+    column: str
+    note: str
+    main_figure: str
+    rows: tuple[SliceRow, ...]
+
+
+class Mistake(_Part):
+    """A row that the model got most wrong; `size` is |error| or the probability it lost."""
+
+    row: int
+    text: str
+    truth: str
+    predicted: str
+    size: float
+
+
+class Promise(_Part):
+    """A figure of the card beside today's. `difference` is today's less the promised one."""
+
+    metric: str
+    data: str
+    promised: Figure
+    today: Figure
+    difference: Figure
+    verdict: Literal["as promised", "better than promised", "worse than promised"]
+    sentence: str
+
+
+class DriftPart(_Part):
+    """One histogram against the card's; shares per bin, `edges` are the inner ones."""
+
+    name: str
+    psi: float
+    noise: float = Field(description="99% level of the index if nothing had changed")
+    verdict: Verdict
+    edges: tuple[float, ...]
+    expected: tuple[float, ...]
+    observed: tuple[float, ...]
+
+
+class Drift(_Part):
+    """Today's scored rows against the training data. `verdict` is the worst part's."""
+
+    rows: int
+    verdict: Verdict
+    oov_share: float = Field(description="share of all tokens that the vocabulary lacks")
+    truncated_share: float = Field(description="share of rows whose end the model does not see")
+    mean_tokens: float
+    parts: tuple[DriftPart, ...]
+
+    @property
+    def worst(self) -> float | None:
+        """The largest stability index."""
+        return max((part.psi for part in self.parts), default=None)
+
+
+class ModelReport(_Part):
+    """All about one model on this data; what needs labels is empty where there are none."""
+
+    model: str
+    sha256: str
+    task: Task
+    labels: tuple[str, ...]
+    threshold: float | None
+    scored: int
+    unscored: int
+    evaluated: int
+    figures: dict[str, Figure] = Field(default_factory=dict)
+    headlines: tuple[str, ...] = ()
+    classes: tuple[ClassFigures, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        default=(), description="rows by true label (outer) and predicted label (inner)"
+    )
+    roc: tuple[Curve, ...] = Field(default=(), description="x: false, y: true positive rate")
+    precision_recall: tuple[Curve, ...] = Field(default=(), description="x: recall, y: precision")
+    calibration: tuple[Calibration, ...] = ()
+    scores: Histogram | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    residuals: Residuals | None = None
+    slices: tuple[Slice, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    drift: Drift | None = None
+
+
+class LabelSource(_Part):
+    """Where the truth came from and how it was read."""
+
+    column: str
+    rule: str
+    usable: int
+    blank: int
+    unusable: int
+    unusable_values: dict[str, int] = Field(description="the most frequent ones, with their rows")
+
+
+class PairedDifference(_Part):
+    """`model` less `other` on the same rows, by the same bootstrap draws."""
+
+    model: str
+    other: str
+    metric: str
+    difference: Figure
+    verdict: Literal["better", "worse", "no difference"]
+
+
+class Disagreement(_Part):
+    """A row on which the models differ most; `predictions` in the order of the models."""
+
+    row: int
+    text: str
+    truth: str | None
+    predictions: tuple[str, ...]
+    spread: float
+
+
+class Comparison(_Part):
+    """Several models on the rows that all of them scored."""
+
+    rows: int
+    main_figure: str
+    leaderboard: tuple[str, ...]
+    figures: dict[str, dict[str, Figure]]
+    differences: tuple[PairedDifference, ...]
+    agreement: tuple[tuple[float | None, ...], ...] = Field(
+        description="share of equal predictions; a regression's: correlation"
+    )
+    models: tuple[str, ...] = Field(description="the order of `agreement` and of predictions")
+    disagreements: tuple[Disagreement, ...]
+
+
+class Gate(_Part):
+    """A requirement and whether it held."""
+
+    requirement: str
+    model: str
+    passed: bool
+    sentence: str
+
+
+class Method(_Part):
+    """How the intervals were made."""
+
+    level: float
+    replicates: int
+    groups: int
+    seed: int
+
+
+class Report(_Part):
+    """The whole of `report.json`."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    created: str = Field(description="ISO 8601, UTC")
+    scorer: str = Field(description="version of this tool")
+    inputs: tuple[str, ...]
+    rows: int
+    rejected: int
+    labels: LabelSource | None
+    method: Method
+    models: tuple[ModelReport, ...]
+    comparison: Comparison | None = None
+    gates: tuple[Gate, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The text of report.json."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `report.json`."""
+    return Report.model_json_schema(mode="serialization")
