@@ -6,6 +6,10 @@ for people. It is untrusted input: size, nesting and YAML aliases are capped bef
 
 from __future__ import annotations
 
+import datetime
+import math
+import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,12 +25,15 @@ from pydantic import (
 )
 
 from scorer.errors import CardError
+from scorer.files import read_regular
 
 MAX_CARD_BYTES = 1 << 20
 MAX_YAML_DEPTH = 16
+MAX_YAML_NODES = 50_000
+MAX_NUMBER = 64  # characters; YAML 1.1 reads 1:1:1… in base 60, in quadratic time
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Task = Literal["binary", "multiclass", "regression"]
@@ -167,12 +174,9 @@ class Card(BaseModel):
 def read_card(path: Path) -> Card:
     """Read and check the card at `path`. Raises CardError naming the file and the field."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CARD_BYTES + 1)
+        raw = read_regular(path, MAX_CARD_BYTES)
     except OSError as error:
         raise CardError(f"{path}: cannot read the card: {error.strerror}") from error
-    if len(raw) > MAX_CARD_BYTES:
-        raise CardError(f"{path}: the card is larger than {MAX_CARD_BYTES >> 20} MB")
     try:
         return parse_card(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -232,19 +236,53 @@ def _split(text: str) -> tuple[str, str]:
 def _safe_yaml(text: str) -> Any:
     """Plain data from YAML, without aliases (billion laughs) or deep nesting (stack overflow)."""
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
     try:
-        for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise CardError("YAML aliases are not allowed in a card")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_YAML_DEPTH:
-                raise CardError(f"the card nests deeper than {MAX_YAML_DEPTH} levels")
-        return yaml.load(text, Loader=loader)
+        _check_events(yaml.parse(text, Loader=loader))
+        return _plain(yaml.load(text, Loader=loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 2})" if mark else ""
         raise CardError(f"the card's front matter is not YAML{line}") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError, TypeError) as error:
         raise CardError(f"the card's front matter cannot be read: {error}") from error
+
+
+def _check_events(events: Iterator[Any]) -> None:
+    """Refuse what is dear to build, before anything is built."""
+    depth = 0
+    for nodes, event in enumerate(events):
+        if isinstance(event, yaml.AliasEvent):
+            raise CardError("YAML aliases are not allowed in a card")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_YAML_DEPTH:
+            raise CardError(f"the card nests deeper than {MAX_YAML_DEPTH} levels")
+        if nodes > MAX_YAML_NODES:
+            raise CardError(f"the card has more than {MAX_YAML_NODES} values")
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _long_number(event.value):
+            raise CardError(f"the card has a number of more than {MAX_NUMBER} characters")
+
+
+def _long_number(text: str) -> bool:
+    return len(text) > MAX_NUMBER and re.fullmatch(r"[-+0-9._:xXa-fA-F]+", text) is not None
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold too, so that any part of a card can be shown: dates become texts."""
+    if isinstance(value, dict):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CardError("the card has a number that is not finite")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise CardError(f"the card has a value of the YAML type {type(value).__name__}")
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise CardError(f"the card has the key {key!r:.60}, which is not a text; quote it")
+    return key

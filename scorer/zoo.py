@@ -17,15 +17,24 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from scorer.card import Card, Name, Version, read_card
 from scorer.errors import BundleError, CardError, ModelNotFound
+from scorer.files import read_regular
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "README.md"
 INDEX_FILE: Final = "index.json"
-MAX_INDEX_BYTES = 8 << 20
+MAX_INDEX_BYTES = 1 << 20
+MAX_FILE_BYTES = 512 << 20
 
 
 class IndexedFile(BaseModel):
@@ -43,6 +52,12 @@ class IndexedModel(BaseModel):
     name: Name
     version: Version
     files: dict[Literal["model.keras", "README.md"], IndexedFile]
+
+    @model_validator(mode="after")
+    def _whole(self) -> IndexedModel:
+        if len(self.files) != 2:
+            raise ValueError(f"{self.name} needs the digests of {MODEL_FILE} and {CARD_FILE}")
+        return self
 
 
 class Index(BaseModel):
@@ -132,14 +147,11 @@ def read_index(zoo: Path) -> Index:
     """The index of a zoo; empty where the folder or the index does not exist."""
     path = zoo / INDEX_FILE
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_INDEX_BYTES + 1)
+        raw = read_regular(path, MAX_INDEX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return Index()
     except OSError as error:
         raise CardError(f"{path}: cannot read the zoo's index: {error.strerror}") from error
-    if len(raw) > MAX_INDEX_BYTES:
-        raise CardError(f"{path}: the zoo's index is larger than {MAX_INDEX_BYTES >> 20} MB")
     try:
         return Index.model_validate_json(raw)
     except ValidationError as error:
@@ -186,16 +198,18 @@ def check_file(path: Path, promised: IndexedFile) -> None:
 
 
 def _measure(path: Path) -> IndexedFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return IndexedFile(sha256=digest, size=file.tell())
+    data = read_regular(path, MAX_FILE_BYTES)
+    return IndexedFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
 def _entry(zoo: Path, model: IndexedModel) -> Entry:
+    """The files of an indexed model. A link to anywhere outside the zoo is refused."""
     folder = zoo / model.name / model.version
-    if not folder.resolve().is_relative_to(zoo.resolve()):
-        raise BundleError(f"{folder}: leads out of its zoo")
-    return Entry(folder / MODEL_FILE, folder / CARD_FILE, model, zoo)
+    entry = Entry(folder / MODEL_FILE, folder / CARD_FILE, model, zoo)
+    for path in (entry.model_path, entry.card_path):
+        if not path.resolve().is_relative_to(zoo.resolve()):
+            raise BundleError(f"{path}: leads out of its zoo")
+    return entry
 
 
 def _indexed(entry: Entry) -> IndexedModel:

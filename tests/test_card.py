@@ -64,6 +64,15 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], message: str) -> None:
         ("---\n[1, 2\n---\n", "not YAML"),
         ("---\na: &x [1]\nb: *x\n---\n", "aliases are not allowed"),
         ("---\n" + "[" * 500 + "\n---\n", "nests deeper than"),
+        ("---\na: " + "[" + "0, " * 60_000 + "]\n---\n", "more than 50000 values"),
+        ("---\na: " + ":".join(["59"] * 50) + "\n---\n", "a number of more than 64 characters"),
+        ("---\na: 0x" + "F" * 9000 + "\n---\n", "a number of more than 64 characters"),
+        ("---\na: .nan\n---\n", "not finite"),
+        ("---\na: !!binary /////w==\n---\n", "a value of the YAML type bytes"),
+        ("---\na: !!set {b}\n---\n", "a value of the YAML type set"),
+        ("---\n1: a\n---\n", "the key 1, which is not a text"),
+        ("---\na: 2001-99-99\n---\n", "cannot be read"),
+        ("---\n? [a]\n: b\n---\n", "not YAML|which is not a text"),
         ("---\n!!python/object/apply:os.system ['true']\n---\n", "not YAML"),
     ],
 )
@@ -77,6 +86,17 @@ def test_a_huge_card_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(b"---\n" + b"x" * (2 << 20))
     with pytest.raises(CardError, match="larger than 1 MB"):
         read_card(path)
+
+
+def test_a_date_in_a_card_is_shown_as_text() -> None:
+    front = json.dumps({**fields(), "released": "DATE"}).replace('"DATE"', "2026-01-31")
+    card = parse_card(f"---\n{front}\n---\n")
+    assert card.model_dump(mode="json")["released"] == "2026-01-31"
+
+
+def test_a_card_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="not a regular file"):
+        read_card(tmp_path)
 
 
 def test_invalid_utf8_names_the_byte(tmp_path: Path) -> None:
