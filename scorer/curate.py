@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card, render_card
-from scorer.engines import load_engine
+from scorer.engines import load_engine, refuse_padding_readers
 from scorer.errors import CardError, OutputExists, ScorerError, UnsupportedModel, UsageError
 from scorer.model import Model
 from scorer.verify import available_engines, verify_engine
@@ -83,6 +83,7 @@ def add(archive: Path, card: Card, zoo: Path, *, force: bool = False) -> Entry:
     if target.exists() and not force:
         raise OutputExists(f"{target}: {card.ref} is there already; give --force to replace it")
     bundle = read_bundle(archive)
+    refuse_padding_readers(bundle)
     card = _with_golden(card, bundle)
     _refuse_unfit(card, bundle)
     zoo.mkdir(parents=True, exist_ok=True)

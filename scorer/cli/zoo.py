@@ -37,7 +37,7 @@ def main() -> None:
 @click.option("--all-versions", is_flag=True, help="Older versions too.")
 @json_option
 def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> None:
-    """List the models: newest version, task, headline figure, size.
+    """List the models: newest version, task, headline figure, speed on two cores, size.
 
     \b
     zoo list
@@ -84,13 +84,14 @@ def _listed(entry: zoo.Entry) -> dict[str, Any]:
         "metric": figure.metric if figure else None,
         "figure": figure.value if figure else None,
         "data": figure.data if figure else None,
+        "rows_per_second": card.scorer.speed.rows_per_second if card.scorer.speed else None,
         "bytes": entry.model_path.stat().st_size,
         "zoo": str(entry.zoo),
     }
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    head = ("NAME", "VERSION", "TASK", "FIGURE", "ON", "SIZE")
+    head = ("NAME", "VERSION", "TASK", "FIGURE", "ON", "ROWS/S", "SIZE")
     cells = [
         (
             row["name"],
@@ -98,6 +99,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             row["task"],
             f"{row['metric']} {row['figure']:.3f}" if row["metric"] else "-",
             row["data"] or "-",
+            f"{row['rows_per_second']:,.0f}" if row["rows_per_second"] else "-",
             f"{row['bytes'] / 1e6:.1f} MB",
         )
         for row in rows
