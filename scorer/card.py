@@ -110,6 +110,14 @@ class Training(_Part):
     data: str
 
 
+class Speed(_Part):
+    """Rows per second of vectorizer and network together, as `scripts/bench_zoo.py` measured it."""
+
+    rows_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    threads: Annotated[int, Field(gt=0)]
+    data: str
+
+
 class ScorerCard(_Part):
     """The `scorer:` mapping. `figures[0]` is the headline figure."""
 
@@ -125,6 +133,7 @@ class ScorerCard(_Part):
     golden: tuple[Golden, ...] = ()
     reference: Reference | None = None
     training: Training | None = None
+    speed: Speed | None = None
 
     @model_validator(mode="after")
     def _labels_fit_task(self) -> ScorerCard:
@@ -220,7 +229,14 @@ def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
 
 
+def _represent_str(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
+    # Quoted, a character that YAML takes for a line's end (U+0085, U+2028) is escaped.
+    style = None if data.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
 _CompactDumper.add_representer(list, _represent_list)
+_CompactDumper.add_representer(str, _represent_str)
 
 
 def _split(text: str) -> tuple[str, str]:
