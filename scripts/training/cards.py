@@ -172,8 +172,8 @@ def _labels(trained: Trained, data: DataSet) -> tuple[Label, ...]:
 
 
 def _kinds(recipe: Recipe) -> list[str]:
-    kinds = {layer.kind.lower() for layer in recipe.layers}
-    return sorted(kinds & {"lstm", "bidirectional", "conv1d"}) or ["bag-of-words"]
+    tags = {"LSTM": "lstm", "Bidirectional": "bilstm", "Conv1D": "cnn"}
+    return sorted({tags[s.kind] for s in recipe.layers if s.kind in tags}) or ["bag-of-words"]
 
 
 def _model_index(recipe: Recipe, made: list[Figure], title: str) -> dict[str, Any]:
@@ -242,6 +242,10 @@ def _layer_line(layer: LayerSpec) -> str:
     return f"{layer.kind}: {parts}" if parts else layer.kind
 
 
+_RETRAIN = (
+    "The recipe is `scripts/recipes/{name}.toml`; `python scripts/train.py {name}` with the "
+    "data's files trains it again."
+)
 _VECTORS = {"glove": "GloVe 6B", "word2vec": "Google News word2vec"}
 
 
@@ -254,7 +258,7 @@ def _training(trained: Trained) -> str:
         return text + (
             "Logistic regression by L-BFGS with an L2 penalty (scikit-learn, "
             f"C = {settings.inverse_l2:g}), its weights put into the Dense layer. The penalty was "
-            "chosen on the validation part."
+            f"chosen on the validation part.\n\n{_RETRAIN.format(name=recipe.name)}"
         )
     best = min(trained.curve, key=lambda e: e.loss)
     text += (
@@ -283,7 +287,7 @@ def _training(trained: Trained) -> str:
             "lower-casing and deleting punctuation bring down to it); the others began from a "
             "normal distribution of the same mean and spread."
         )
-    return text + f"\n\nRetrain it: `python scripts/train.py {recipe.name} --help`."
+    return text + f"\n\n{_RETRAIN.format(name=recipe.name)}"
 
 
 def _figures(recipe: Recipe, made: list[Figure], *, own_data: bool) -> str:
@@ -296,7 +300,7 @@ def _figures(recipe: Recipe, made: list[Figure], *, own_data: bool) -> str:
     notes = dict.fromkeys(f.note for f in made if f.note)
     text += "".join(f"\n\n{note}" for note in notes)
     if not own_data:
-        text += f"\n\nThe source: {recipe.source.said}."
+        text += f"\n\nThe notebook whose network this retraces: {recipe.source.said}."
         if recipe.source.baseline_name:
-            text += f" A linear baseline: {recipe.source.baseline_name}."
+            text += f" For comparison: {recipe.source.baseline_name}."
     return text

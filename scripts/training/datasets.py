@@ -26,7 +26,7 @@ _AWKWARD = (
     "",
     "   \t ...!?",
     "zxqv qqwj wvvk",
-    "well, " + "it goes on and on and then it is good again, " * 150 + "the end",
+    "It goes " + "on and on " * 210 + "and in the end it is good.",
     "Ça va très bien — ÜBER-gut, señor; 日本語 の 映画 🎬 naïve café",
     "word",
 )
