@@ -113,13 +113,23 @@ def ordered_map(
     """
     pending: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="scorer")
+    source, failure = iter(items), None
     try:
-        for item in items:
+        while True:
+            try:
+                item = next(source)
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error  # what was read before it is still good, and due first
+                break
             pending.append(pool.submit(function, item))
             if len(pending) >= threads + LOOK_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+        if failure is not None:
+            raise failure
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

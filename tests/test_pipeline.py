@@ -63,13 +63,15 @@ def test_a_worker_failure_comes_up_at_once_and_stops_the_rest() -> None:
     assert len(started) <= 3 + 2 + LOOK_AHEAD
 
 
-def test_a_reader_failure_comes_up() -> None:
+def test_a_reader_failure_comes_up_after_what_was_read() -> None:
     def items() -> Iterator[int]:
-        yield 1
+        yield from range(3)
         raise OSError("disk")
 
+    results = ordered_map(lambda i: i, items(), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="disk"):
-        list(ordered_map(lambda i: i, items(), 2))
+        next(results)
 
 
 class Collector:

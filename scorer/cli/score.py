@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from scorer.jobs.score import Settings
     from scorer.jobs.summary import FileSummary, RunSummary
     from scorer.model import Scores
-    from scorer.tables import Window
+    from scorer.tables import Reader, Window
 
 
 @click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), help="Default: one a processor.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time.")
 @click.option("--force", is_flag=True, help="Replace outputs that are there already.")
+@click.option("--resume", is_flag=True, help="Finish what an interrupted run has begun.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @zoo_option
@@ -59,14 +61,14 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     5 another run holds the output.
     """
     from scorer.jobs.plan import plan
+    from scorer.jobs.score import check_writable
 
     jobs = plan(inputs, options["output"])
     if options["as_json"] and any(job.stream for job in jobs):
         raise UsageError("--json and the rows cannot both go to stdout: name an --output file")
     settings = _settings(options)
-    if not settings.force:
-        for job in jobs:
-            job.check_free()
+    for job in jobs:
+        check_writable(job, settings)
     skip_unused_imports()
     from scorer.jobs.run import run_jobs
     from scorer.model import load_model
@@ -77,7 +79,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
         device=options["device"],
         engine=options["engine"],
     )
-    summary = run_jobs(model, jobs, settings, Progress(enabled=not options["quiet"]))
+    summary = run_jobs(model, jobs, settings, [Progress(enabled=not options["quiet"])])
     if not options["quiet"] or summary.failures:
         click.echo(render(summary), err=True)
     if options["as_json"]:
@@ -102,6 +104,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         output=output,
         read=ReadOptions(options["delimiter"], options["encoding"]),
         force=options["force"],
+        resume=options["resume"],
         max_rejects=0 if options["strict"] else options["max_rejects"],
         **given,
     )
@@ -114,11 +117,14 @@ class Progress:
         self._enabled = enabled and sys.stderr.isatty()
         self._bar: Any = None
 
-    def begin(self, name: str, rows: int | None) -> None:
+    def begin(self, reader: Reader) -> Sequence[str]:
         if self._enabled:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=rows, desc=name, unit=" rows", unit_scale=True, leave=False)
+            self._bar = tqdm(
+                total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
+            )
+        return ()
 
     def __call__(self, window: Window, scores: Scores) -> None:
         if self._bar is not None:

@@ -1,7 +1,8 @@
 """An output is there whole or not at all: written beside its target, synced, renamed into place.
 
-`.<name>.part` holds the output while it is written and `.<name>.lock` keeps other runs off it;
-both lie in the target's folder, so that the rename stays within one file system.
+`.<name>.part` holds the output while it is written, `.<name>.journal` the scores of what is done
+(see journal.py), and `.<name>.lock` keeps other runs off it. All lie in the target's folder, so
+that the rename stays within one file system, and are gone when the output is there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from scorer.errors import OutputBusy, OutputError, OutputExists, ScorerError
+from scorer.errors import OutputBusy, OutputError, ScorerError
 
 BUFFER_BYTES = 1 << 20
 
@@ -38,17 +39,16 @@ class Target:
         return self._beside(".lock")
 
     @property
+    def journal(self) -> Path:
+        return self._beside(".journal")
+
+    @property
     def rejects(self) -> Path:
         return self.path.with_name(f"{self.path.name}.rejects.jsonl")
 
     @property
     def rejects_part(self) -> Path:
         return self._beside(".rejects.part")
-
-    def check_free(self) -> None:
-        """Raise OutputExists where the target is there already."""
-        if self.path.exists():
-            raise OutputExists(f"{self.path}: is there already: --force replaces it")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

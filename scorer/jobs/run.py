@@ -21,7 +21,7 @@ def new_run_id() -> str:
 
 
 def run_jobs(
-    model: Model, jobs: Sequence[Job], settings: Settings, watcher: Watcher | None = None
+    model: Model, jobs: Sequence[Job], settings: Settings, watchers: Sequence[Watcher] = ()
 ) -> RunSummary:
     """Score the jobs one after another. A single job's failure is raised, one of several noted."""
     started = perf_counter()
@@ -36,7 +36,7 @@ def run_jobs(
     files, failures = [], []
     for job in jobs:
         try:
-            files.append(score_table(model, job, settings, watcher))
+            files.append(score_table(model, job, settings, watchers))
         except ScorerError as error:
             if len(jobs) == 1:
                 raise

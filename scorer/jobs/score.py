@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
+from scorer.errors import InputError, OutputExists
+from scorer.jobs.identity import settings_identity
+from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import Target, explained, staged
 from scorer.jobs.rejects import RejectsFile
-from scorer.jobs.summary import FileSummary, file_summary
+from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions, Scores
 from scorer.pipeline import Observer, Scoring, append_columns, run
 from scorer.tables import (
@@ -50,31 +53,31 @@ class Settings:
     batch_size: int = WINDOW_ROWS
     threads: int = field(default_factory=available_cpus)
     force: bool = False
+    resume: bool = False
     max_rejects: int | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its rows go: a file, or an open stream such as standard output."""
+    """One input and where its rows go: a file, or an open stream such as standard output.
+
+    `one_of_many` leaves a note of the finished output, for the rest of the run to be resumed.
+    """
 
     source: Source
     target: Target
     stream: BinaryIO | None = None
+    one_of_many: bool = False
 
     @property
     def output_name(self) -> str:
         return "stdout" if self.stream else str(self.target.path)
 
-    def check_free(self) -> None:
-        """Raise OutputExists where the job would replace a file."""
-        if self.stream is None:
-            self.target.check_free()
-
 
 class Watcher(Protocol):
-    """Follows a run's progress: `begin` with the rows to come where known, every window, `end`."""
+    """Follows a table: `begin` says which columns it wants to see, then every window, `end`."""
 
-    def begin(self, name: str, rows: int | None) -> None: ...
+    def begin(self, reader: Reader) -> Sequence[str]: ...
 
     def __call__(self, window: Window, scores: Scores) -> None: ...
 
@@ -82,18 +85,61 @@ class Watcher(Protocol):
 
 
 def score_table(
-    model: Model, job: Job, settings: Settings, watcher: Watcher | None = None
+    model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
 ) -> FileSummary:
-    """Score `job`'s table and publish the output with its rejects, or leave nothing behind.
+    """Score `job`'s table and publish the output with its rejects.
 
-    Raises OutputExists, OutputBusy, OutputError, InputError, ColumnError, RejectedRow, RowsLost.
+    When it fails nothing is published, and the scores so far are kept for `--resume`. Raises
+    OutputExists, OutputBusy, OutputError, InputError, ColumnError, RejectedRow, RowsLost.
     """
+    if job.stream is not None:
+        return _score(model, job, settings, watchers, None)
+    with job.target.locked():
+        check_writable(job, settings)
+        identity = run_identity(model, job, settings)
+        done = read_done(job.target.journal, job.source.name, identity) if settings.resume else None
+        if done is not None and job.target.path.exists():
+            return FileSummary(**done)
+        path = job.target.journal
+        with journal(path, job.source.name, identity, resume=settings.resume) as records:
+            summary = _score(model, job, settings, watchers, records)
+        if job.one_of_many:
+            mark_done(path, identity, asdict(summary))
+        else:
+            path.unlink(missing_ok=True)
+        return summary
+
+
+def check_writable(job: Job, settings: Settings) -> None:
+    """Raise OutputExists where the job would replace a file that it may not."""
+    target = job.target
+    if job.stream is not None or settings.force or not target.path.exists():
+        return
+    if settings.resume and target.journal.exists():
+        return  # the interrupted run was allowed to
+    why = "; no interrupted run of it is left to resume" if settings.resume else ""
+    raise OutputExists(f"{target.path}: is there already{why}: --force replaces it")
+
+
+def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:
+    """All that the windows, their scores and the output depend on."""
+    return {
+        **job.source.fingerprint(),
+        **settings_identity(model, settings),
+        "batch_size": settings.batch_size,
+    }
+
+
+def _score(
+    model: Model,
+    job: Job,
+    settings: Settings,
+    watchers: Sequence[Watcher],
+    records: Journal | None,
+) -> FileSummary:
     started = perf_counter()
+    before = job.source.fingerprint()
     with ExitStack() as stack:
-        if job.stream is None:
-            stack.enter_context(job.target.locked())
-            if not settings.force:
-                job.target.check_free()
         reader, found = open_reader(job.source, settings.read)
         stack.callback(reader.close)
         text = _text_column(reader, model, settings)
@@ -104,24 +150,37 @@ def score_table(
             stream, wanted.kind, reader, _added_schema(model, settings.output), _metadata(model)
         )
         stack.callback(writer.abandon)
-        windows = reader.windows(text, rows=settings.batch_size) if text is not None else iter(())
-        scoring = Scoring(model, settings.output, writer)
-        observers: list[Observer] = [rejects]
-        if watcher is not None:
-            watcher.begin(job.source.name, getattr(reader, "rows", None))
+        others = [column for watcher in watchers for column in watcher.begin(reader)]
+        for watcher in watchers:
             stack.callback(watcher.end)
-            observers.append(watcher)
-        unscored = ((window, None) for window in windows)
-        tally = run(unscored, scoring, settings.threads, observers)
+        windows = _windows(reader, text, list(dict.fromkeys(others)), settings.batch_size)
+        pairs = records.pair(windows) if records else ((window, None) for window in windows)
+        kept: list[Observer] = [records] if records else []
+        observers = [rejects, *kept, *watchers]
+        tally = run(pairs, Scoring(model, settings.output, writer), settings.threads, observers)
         writer.close()
-        tally.check(getattr(reader, "rows", None))
-    names = {
-        "input": job.source.name,
-        "output": job.output_name,
-        "rejects": str(job.target.rejects) if rejects.count else None,
-        "text_column": text,
-    }
-    return file_summary(names, tally, 0, perf_counter() - started)
+        tally.check(reader.rows)
+        if job.source.fingerprint() != before:
+            raise InputError(f"{job.source.name}: changed while it was read: nothing published")
+    return FileSummary(
+        input=job.source.name,
+        output=job.output_name,
+        rejects=str(job.target.rejects) if rejects.count else None,
+        text_column=text,
+        read=tally.read,
+        scored=tally.scored,
+        unscored=tally.unscored,
+        rejected=tally.rejected,
+        resumed=records.resumed if records else 0,
+        elapsed_s=round(perf_counter() - started, 3),
+        seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
+    )
+
+
+def _windows(
+    reader: Reader, text: str | None, others: Sequence[str], rows: int
+) -> Iterator[Window]:
+    return iter(()) if text is None else reader.windows(text, others, rows)
 
 
 @contextmanager

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scorer.pipeline import Tally
-
 
 @dataclass(frozen=True)
 class FileSummary:
-    """One input. `read` = `scored` + `unscored` + `rejected`, checked before publishing."""
+    """One input. `read` = `scored` + `unscored` + `rejected`, checked before publishing.
+
+    `resumed` rows had been scored by an interrupted run. `seconds` are by stage; `score` and
+    `encode` are summed over the threads.
+    """
 
     input: str
     output: str
@@ -68,22 +70,3 @@ class RunSummary:
         counts = {name: self.total(name) for name in ("read", "scored", "unscored", "rejected")}
         rate = round(counts["read"] / self.elapsed_s, 1) if self.elapsed_s else None
         return {**asdict(self), "rows": counts, "rows_per_s": rate}
-
-
-def file_summary(
-    names: Mapping[str, str | None], tally: Tally, resumed: int, elapsed_s: float
-) -> FileSummary:
-    """A file's summary; `names` holds input, output, rejects and text_column."""
-    return FileSummary(
-        input=names["input"] or "",
-        output=names["output"] or "",
-        rejects=names["rejects"],
-        text_column=names["text_column"],
-        read=tally.read,
-        scored=tally.scored,
-        unscored=tally.unscored,
-        rejected=tally.rejected,
-        resumed=resumed,
-        elapsed_s=round(elapsed_s, 3),
-        seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
-    )

@@ -58,10 +58,11 @@ class ReadOptions:
 
 
 class Reader(Protocol):
-    """An open table: its columns, and its rows in windows (once)."""
+    """An open table: its columns, its rows in windows (once), and how many where it is known."""
 
     name: str
     schema: pa.Schema
+    rows: int | None
 
     def windows(
         self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS

@@ -79,6 +79,7 @@ class DelimitedReader:
     ) -> None:
         csv.field_size_limit(MAX_RECORD_BYTES)
         self.name = name
+        self.rows: int | None = None
         self.kind = kind
         self.delimiter = delimiter
         self.encoding = encoding

@@ -32,6 +32,7 @@ class JsonLinesReader:
 
     def __init__(self, name: str, stream: BinaryIO, encoding: str) -> None:
         self.name = name
+        self.rows: int | None = None
         self.encoding = encoding
         self._stream = stream
         self._items = self._parse()

@@ -37,7 +37,7 @@ class ParquetReader:
         with self._explained():
             self._file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
             self.schema: pa.Schema = self._file.schema_arrow
-            self.rows: int = self._file.metadata.num_rows
+            self.rows: int | None = self._file.metadata.num_rows
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -27,19 +27,34 @@ class Source:
     open: Callable[[], BinaryIO]
     path: Path | None = None
 
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells a changed input: size and time of modification; nothing of a stream.
+
+        Raises InputError where the file is gone.
+        """
+        if self.path is None:
+            return {}
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise InputError(f"{self.name}: {_reason(error)}") from error
+        return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
+
 
 def local_source(path: Path) -> Source:
     def opened() -> BinaryIO:
         try:
             return path.open("rb", buffering=BUFFER_BYTES)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except IsADirectoryError:
-            raise InputError(f"{path}: is a directory") from None
         except OSError as error:
-            raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
+            raise InputError(f"{path}: {_reason(error)}") from error
 
     return Source(str(path), opened, path)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return f"cannot be opened: {error.strerror}"
 
 
 def stdin_source(stream: BinaryIO) -> Source:
