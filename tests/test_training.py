@@ -453,3 +453,18 @@ def test_the_dataset_of_a_convolution_has_its_padding() -> None:
     found = _dataset(chosen, vocabulary.tokenize(texts), np.zeros((2, 1), np.float32))
     assert found.rows[0].tolist() == [2, 0, 0, 0]
     assert found.rows[1].tolist() == [3] * 600
+
+
+def test_a_vocabulary_survives_its_archive(tmp_path: Path) -> None:
+    """U+0085 is a letter to TextVectorization and a line end to the archive's reader."""
+    table = film_table()
+    texts = [f"{text} it\x85well" for text in table["text"].to_pylist()]
+    path = tmp_path / "odd.parquet"
+    pyarrow.parquet.write_table(table.set_column(0, "text", pa.array(texts)), path)
+    chosen = recipe(
+        [SIGMOID],
+        vectorizer={"max_tokens": 40, "output_mode": "tf_idf"},
+        training={"optimizer": "lbfgs", "inverse_l2": 1.0},
+    )
+    run_job(job(chosen, path, tmp_path), lambda line: None)
+    assert (tmp_path / "zoo" / "tiny-film" / "1.0.0" / "README.md").is_file()

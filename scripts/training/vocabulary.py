@@ -61,11 +61,15 @@ def learn_vocabulary(settings: Vectorizer, texts: pa.Array) -> Vocabulary:
 
     layer = keras_vectorizer(settings)
     layer.adapt(tf.data.Dataset.from_tensor_slices(texts.to_pylist()).batch(1024))
-    words = layer.get_vocabulary(include_special_tokens=False)
+    words = np.array(layer.get_vocabulary(include_special_tokens=False))
+    # An archive keeps one word a line, and Keras reads the lines back with `splitlines`, which
+    # also breaks at such signs as U+0085: a word with one inside would not come back whole.
+    whole = np.array([word.splitlines() == [word] for word in words])
     idf = None
     if settings.output_mode == "tf_idf":
-        idf = np.asarray(layer._lookup_layer.idf_weights.numpy(), np.float32)
-    return Vocabulary(settings, tuple(str(word) for word in words), idf)
+        idf = np.asarray(layer._lookup_layer.idf_weights.numpy(), np.float32)[1:][whole]
+        idf = np.concatenate([[idf.mean()], idf]).astype(np.float32)  # Keras' for the unknown word
+    return Vocabulary(settings, tuple(words[whole].tolist()), idf)
 
 
 def random_table(rows: int, width: int, rng: np.random.Generator) -> Floats:
