@@ -7,6 +7,7 @@ settings that `scorer.bundle` let through, never from the archive's own configur
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ class KerasEngine:
 
 def _import_keras() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape
     try:
         import keras
     except ImportError as error:

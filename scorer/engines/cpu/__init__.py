@@ -1,9 +1,10 @@
 """The cpu engine: a bundle's network on one core a call, without Keras and without BLAS.
 
-    plan.py       layers to steps; the registry that a new layer joins
-    recurrent.py  dense.py ...   the steps, and what they need to know of their layers
-    kernels.py    the compiled loops over a tile of rows
-    simd.py       the register-blocked vector code inside them
+    plan.py      layers to steps; the registry that a new layer joins
+    embedding.py recurrent.py convolution.py pooling.py dense.py
+                 the steps, and what they must know of their Keras layers
+    kernels.py   the compiled loops over a tile of rows
+    simd.py      the register-blocked vector code inside them
 
 A call takes rows as they come, sorts them by length, and runs tiles of them through all steps.
 Results do not depend on the tile: see simd.py.
@@ -14,14 +15,20 @@ from __future__ import annotations
 import numpy as np
 
 from scorer.bundle import Bundle
-from scorer.engines.cpu import dense, recurrent  # noqa: F401  (they register their layers)
+from scorer.engines.cpu import (  # noqa: F401  (they register their layers)
+    convolution,
+    dense,
+    embedding,
+    pooling,
+    recurrent,
+)
 from scorer.engines.cpu.plan import Plan, Tile, build_plan
 from scorer.vectorizer import TokenBatch
 
 #: most rows of a tile: fewer waste time on blocks that are not full, more leave the cache
-TILE_ROWS = 256
+TILE_ROWS = 128
 #: most bytes of a sequence that a tile keeps between two layers
-TILE_BYTES = 4 << 20
+TILE_BYTES = 16 << 20
 
 _NOTHING = np.zeros((0, 0), dtype=np.float32)
 

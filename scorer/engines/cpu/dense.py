@@ -1,4 +1,4 @@
-"""Dense, on vectors or on every position of a sequence; activations; the product both rest on."""
+"""Dense, on vectors, on every position of a sequence, or on a bag of words."""
 
 from __future__ import annotations
 
@@ -8,36 +8,12 @@ import numpy as np
 
 from scorer.bundle import Layer
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.plan import Built, Signal, Tile, builds, refuse
-from scorer.engines.cpu.simd import ROWS, pack_columns
-
-ACTIVATIONS = {
-    "linear": 0,
-    "relu": kernels.RELU,
-    "sigmoid": kernels.SIGMOID,
-    "tanh": kernels.TANH,
-    "softmax": kernels.SOFTMAX,
-}
-
-
-def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """x W + bias, float32 (rows, blocks * COLUMNS), each row independent of the others.
-
-    x float32 (rows, ld >= k); packed (blocks, k, 4, LANES); bias float32 (blocks * COLUMNS,).
-    """
-    rows, (blocks, k, gates, lanes) = len(x), packed.shape
-    out = np.empty((rows, blocks * gates * lanes), dtype=np.float32)
-    if rows:
-        table = np.empty((3, rows + ROWS), dtype=np.int64)
-        kernels.affine(x, k, packed, bias, table, out)
-    return out
-
-
-def widen(bias: np.ndarray, columns: int) -> np.ndarray:
-    """`bias` (n,) followed by zeros up to `columns`."""
-    wide = np.zeros(columns, dtype=np.float32)
-    wide[: len(bias)] = bias
-    return wide
+from scorer.engines.cpu.embedding import looked_up
+from scorer.engines.cpu.kernels import Rows
+from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds
+from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.simd import pack_columns, padded
+from scorer.vectorizer import VectorizerSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +32,54 @@ class Dense:
         return replace(tile, values=values)
 
 
+@dataclass(frozen=True, eq=False)
+class DenseOnBag:
+    """activation(x W + b) where x counts a row's words: a sum of rows of W, one a token.
+
+    weights    float32 (words, columns), what the mode multiplies counts with included
+    distinct   a word counts once a row, however often it comes
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    distinct: bool
+    activation: int
+
+    def run(self, tile: Tile) -> Tile:
+        words, columns = self.weights.shape
+        seen = np.full(words if self.distinct else 0, -1, dtype=np.int64)
+        out = np.zeros((len(tile.starts), padded(columns)), dtype=np.float32)
+        rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
+        total = np.empty(columns, dtype=np.float64)
+        kernels.sum_rows(rows, self.weights, self.bias, seen, total, out)
+        if self.activation:
+            kernels.activate(out, columns, self.activation)
+        return replace(tile, values=out)
+
+
 @builds("Dense")
 def _dense(layer: Layer, signal: Signal) -> Built:
-    if signal.kind not in ("vector", "sequence"):
-        raise refuse(layer, f"does not run it on {signal.kind}")
     kernel, *rest = layer.weights
-    packed = pack_columns(kernel)
     columns = kernel.shape[1]
-    bias = widen(rest[0] if rest else kernel[0, :0], packed.size // len(kernel))
-    step = Dense(packed, bias, columns, ACTIVATIONS[layer.config["activation"]])
-    return [step], replace(signal, width=columns)
+    bias = rest[0] if rest else np.zeros(columns, dtype=np.float32)
+    activation = ACTIVATIONS[layer.config["activation"]]
+    after = replace(signal, kind="vector", width=columns)
+    if signal.spec is not None:
+        return [_on_bag(signal.spec, kernel, bias, activation)], replace(after, spec=None)
+    steps: list[Step] = []
+    if signal.kind != "vector":
+        steps, signal = looked_up(layer, signal)
+        after = replace(signal, width=columns, repeats=signal.repeats)
+    packed = pack_columns(kernel)
+    step = Dense(packed, widen(bias, packed.size // len(kernel)), columns, activation)
+    return [*steps, step], after
+
+
+def _on_bag(
+    spec: VectorizerSpec, kernel: np.ndarray, bias: np.ndarray, activation: int
+) -> DenseOnBag:
+    if spec.output_mode == "tf_idf" and spec.idf_weights is not None:
+        kernel = kernel * spec.idf_weights[:, None]
+    return DenseOnBag(
+        np.ascontiguousarray(kernel), bias, spec.output_mode == "multi_hot", activation
+    )

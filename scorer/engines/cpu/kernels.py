@@ -230,3 +230,152 @@ def activate(values: np.ndarray, columns: int, kind: int, _build: int = BUILD) -
                 sigmoid_lanes(row.ctypes.data + 4 * i)
             else:
                 tanh_lanes(row.ctypes.data + 4 * i)
+
+
+@_kernel
+def look_up(rows: Rows, matrix: np.ndarray, out: np.ndarray, out_starts: np.ndarray) -> None:
+    """out[out_starts[r] + position] = matrix[id], for `rows.steps` positions of each row.
+
+    matrix float32 (ids, width); out float32 (positions, ld >= width).
+    """
+    for r in range(len(rows.steps)):
+        for position in range(rows.steps[r]):
+            row, source = out[out_starts[r] + position], matrix[_source(rows, r, position)]
+            for i in range(len(source)):
+                row[i] = source[i]
+
+
+class Window(NamedTuple):
+    """Conv1D's way over `length` positions, with `left` zeros before them, to `positions`."""
+
+    taps: int
+    stride: int
+    dilation: int
+    left: int
+    length: int
+    positions: int
+
+
+@_part
+def _tap(window: Window, position: int, tap: int) -> int:
+    """The position that a tap reads for an output position; -1 for a zero."""
+    at = position * window.stride - window.left + tap * window.dilation
+    return at if 0 <= at < window.length else -1
+
+
+@_kernel
+def convolve_tokens(
+    rows: Rows,
+    window: Window,
+    table: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray,
+    out_starts: np.ndarray,
+) -> None:
+    """out(t) = bias + sum over taps of table[id(t + tap), tap]: embedding and kernel are folded.
+
+    rows.steps counts output positions. table float32 (ids, >= taps * wide) with wide = len(bias);
+    out float32 (positions, wide).
+    """
+    wide = len(bias)
+    for r in range(len(rows.steps)):
+        for t in range(rows.steps[r]):
+            row = out[out_starts[r] + t]
+            row[:] = bias
+            for tap in range(window.taps):
+                at = _tap(window, t, tap)
+                if at >= 0:
+                    term = table[_source(rows, r, at), tap * wide : (tap + 1) * wide]
+                    for i in range(wide):
+                        row[i] += term[i]
+
+
+@_kernel
+def convolve(
+    rows: Rows,
+    window: Window,
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    table: np.ndarray,
+    out: np.ndarray,
+    out_starts: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out(t) = bias + sum over taps of x(t + tap) W[tap].
+
+    rows.steps counts output positions. x float32 (positions + 1, ld), its last row zeros;
+    weights packed (taps, blocks, k, 4, LANES); bias and out as in `affine`; table int64
+    (3, output positions + ROWS).
+    """
+    wide = 4 * x.shape[1]
+    zeros = x.ctypes.data + (len(x) - 1) * wide
+    for tap in range(window.taps):
+        for r in range(len(rows.steps)):
+            for t in range(rows.steps[r]):
+                place = out_starts[r] + t
+                target = out.ctypes.data + place * 4 * out.shape[1]
+                at = _tap(window, t, tap)
+                table[0, place] = target if tap else bias.ctypes.data
+                table[1, place] = x.ctypes.data + _source(rows, r, at) * wide if at >= 0 else zeros
+                table[2, place] = target
+        _affine_blocks(table, weights.shape[2], weights[tap], out.shape[1])
+
+
+@_kernel
+def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
+    """out[r] = greatest of each column over the row's stored positions; as it was over none."""
+    for r in range(len(rows.stored)):
+        row = out[r]
+        for position in range(rows.stored[r]):
+            values = x[rows.starts[r] + position]
+            for i in range(len(values)):
+                row[i] = max(row[i], values[i]) if position else values[i]
+
+
+@_kernel
+def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
+    """out[r] = mean of each column over `rows.steps` positions.
+
+    Not a number over none, as in Keras. Positions past the stored ones equal the last, so they are
+    counted, not visited.
+    """
+    for r in range(len(rows.steps)):
+        row, steps = out[r], rows.steps[r]
+        stored = min(steps, rows.stored[r])
+        row[:] = 0.0 if steps else np.nan
+        for position in range(stored):
+            values = x[rows.starts[r] + position]
+            weight = np.float32(steps - stored + 1 if position + 1 == stored else 1)
+            for i in range(len(values)):
+                row[i] += values[i] * weight
+        for i in range(len(row)):
+            row[i] /= np.float32(max(steps, 1))
+
+
+@_kernel
+def sum_rows(
+    rows: Rows,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    seen: np.ndarray,
+    total: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """out[r] = bias + sum over the row's tokens of weights[id - 1]: a bag of words times a matrix.
+
+    weights float32 (columns, n); bias float32 (n,); seen int64 (columns,), all -1, counts a word
+    once a row, or (0,), counts it as often as it comes; total float64 (n,): scratch.
+    """
+    for r in range(len(rows.stored)):
+        total[:] = bias
+        for position in range(rows.stored[r]):
+            column = rows.ids[rows.starts[r] + position] - 1
+            if seen.size:
+                if seen[column] == r:
+                    continue
+                seen[column] = r
+            for i in range(len(total)):
+                total[i] += weights[column, i]
+        for i in range(len(total)):
+            out[r, i] = total[i]

@@ -29,6 +29,9 @@ from scorer.bundle import Bundle, Layer
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import VectorizerSpec
 
+#: the largest table (ids x what follows) into which the weights after an Embedding are folded
+FOLD_BYTES = 64 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class Signal:
@@ -108,8 +111,14 @@ def refuse(layer: Layer, why: str) -> UnsupportedModel:
     return UnsupportedModel(f"layer {layer.name} ({layer.kind}): the cpu engine {why}")
 
 
-def needs_mask(layer: Layer, signal: Signal) -> None:
-    """Refuse a layer that reads padding where its amount depends on a row's neighbours."""
+def needs_sequence(layer: Layer, signal: Signal) -> None:
+    """Refuse a layer that works along positions where there are none."""
+    if signal.kind != "sequence" and signal.embedding is None:
+        raise refuse(layer, f"expects a sequence, not {signal.kind}")
+
+
+def needs_fixed_length(layer: Layer, signal: Signal) -> None:
+    """Refuse a layer that reads padding if the amount of that depends on a row's neighbours."""
     if signal.length is None:
         raise refuse(
             layer,
@@ -145,19 +154,3 @@ def build_plan(bundle: Bundle) -> Plan:
     if signal.kind != "vector":
         raise refuse(bundle.layers[-1], "needs one vector a row at the end, not a sequence")
     return Plan(tuple(steps), signal.width, position_bytes)
-
-
-@builds("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
-def _nothing(layer: Layer, signal: Signal) -> Built:
-    """Layers that act in training alone."""
-    return [], signal
-
-
-@builds("Embedding")
-def _embedding(layer: Layer, signal: Signal) -> Built:
-    """The look-up is left to the next layer, which can often fold its weights into the table."""
-    if signal.kind != "tokens" or signal.embedding is not None:
-        raise refuse(layer, "expects it right after the vectorizer")
-    (matrix,) = layer.weights
-    masked = bool(layer.config["mask_zero"])
-    return [], replace(signal, embedding=matrix, width=matrix.shape[1], masked=masked)

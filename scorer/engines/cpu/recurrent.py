@@ -9,13 +9,20 @@ import numpy as np
 
 from scorer.bundle import Layer
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.dense import multiply
 from scorer.engines.cpu.kernels import Cell, Rows
-from scorer.engines.cpu.plan import Built, Signal, Tile, builds, needs_mask, refuse, spread
+from scorer.engines.cpu.plan import (
+    FOLD_BYTES,
+    Built,
+    Signal,
+    Tile,
+    builds,
+    needs_fixed_length,
+    needs_sequence,
+    refuse,
+    spread,
+)
+from scorer.engines.cpu.products import multiply
 from scorer.engines.cpu.simd import GATE_SCALE, GATES, ROWS, pack, padded
-
-#: the largest table (ids x 4 units, of one direction) into which input weights are folded
-FOLD_BYTES = 64 << 20
 
 _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sum": lambda forward, backward: forward + backward,
@@ -122,10 +129,9 @@ def _bidirectional(layer: Layer, signal: Signal) -> Built:
 def _check(layer: Layer, config: dict[str, object], signal: Signal) -> None:
     if config["activation"] != "tanh" or config["recurrent_activation"] != "sigmoid":
         raise refuse(layer, "runs activation='tanh' and recurrent_activation='sigmoid' alone")
-    if signal.kind == "vector" or (signal.kind == "tokens" and signal.embedding is None):
-        raise refuse(layer, "expects a sequence")
+    needs_sequence(layer, signal)
     if not signal.masked:
-        needs_mask(layer, signal)
+        needs_fixed_length(layer, signal)
 
 
 def _built(

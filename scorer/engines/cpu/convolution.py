@@ -1,0 +1,117 @@
+"""Conv1D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scorer.bundle import Layer
+from scorer.engines.cpu import kernels
+from scorer.engines.cpu.embedding import looked_up
+from scorer.engines.cpu.kernels import Rows, Window
+from scorer.engines.cpu.plan import (
+    FOLD_BYTES,
+    Built,
+    Signal,
+    Tile,
+    builds,
+    needs_fixed_length,
+    needs_sequence,
+    refuse,
+)
+from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """Conv1D over `window.length` positions, padding read as any other token.
+
+    weights  folded, float32 (ids, ld): see kernels.convolve_tokens; else packed: kernels.convolve
+    bias     float32 (ld,) of the output
+    """
+
+    window: Window
+    folded: bool
+    weights: np.ndarray
+    bias: np.ndarray
+    columns: int
+    activation: int
+
+    def run(self, tile: Tile) -> Tile:
+        stored = self._stored(tile.valid if self.folded else tile.stored)
+        after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
+        total = int(stored.sum())
+        out = np.empty((total, len(self.bias)), dtype=np.float32)
+        rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
+        if self.folded:
+            kernels.convolve_tokens(rows, self.window, self.weights, self.bias, out, after.starts)
+        elif total:
+            x = np.concatenate([tile.values, np.zeros((1, tile.values.shape[1]), np.float32)])
+            table = np.empty((3, total + ROWS), dtype=np.int64)
+            kernels.convolve(
+                rows, self.window, x, self.weights, self.bias, table, out, after.starts
+            )
+        if self.activation:
+            kernels.activate(out, self.columns, self.activation)
+        return replace(after, values=out)
+
+    def _stored(self, stored: np.ndarray) -> np.ndarray:
+        """How many output positions are computed: from the first that sees padding alone, all are
+        equal, unless windows at the right end reach past it."""
+        window = self.window
+        end = (window.positions - 1) * window.stride + (window.taps - 1) * window.dilation
+        if end - window.left >= window.length:
+            return np.full_like(stored, window.positions)
+        padding = stored if self.folded else stored - 1
+        first = -(-(padding + window.left) // window.stride)
+        computed: np.ndarray = np.minimum(first + 1, window.positions)
+        return computed
+
+
+@builds("Conv1D")
+def _convolution(layer: Layer, signal: Signal) -> Built:
+    needs_sequence(layer, signal)
+    needs_fixed_length(layer, signal)
+    window = _window(layer, signal)
+    kernel, *rest = layer.weights
+    bias = rest[0] if rest else kernel[0, 0, :0]
+    columns, wide = kernel.shape[2], padded(kernel.shape[2])
+    steps, _ = looked_up(layer, signal)
+    embedding = signal.embedding
+    folded = embedding is not None and 4 * len(embedding) * len(kernel) * wide <= FOLD_BYTES
+    if embedding is not None and folded:
+        weights, ld, steps = _fold(embedding, kernel), wide, []
+    else:
+        weights, ld = np.stack([pack_columns(tap) for tap in kernel]), padded(columns, COLUMNS)
+    activation = ACTIVATIONS[layer.config["activation"]]
+    step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
+    out = Signal("sequence", width=columns, length=window.positions)
+    return [*steps, step], out
+
+
+def _fold(embedding: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """float32 (ids, >= taps * padded(columns)): what an id adds through each tap."""
+    taps, width, columns = kernel.shape
+    by_tap = np.zeros((width, taps, padded(columns)), dtype=np.float32)
+    by_tap[:, :, :columns] = kernel.transpose(1, 0, 2)
+    packed = pack_columns(by_tap.reshape(width, -1))
+    return multiply(embedding, packed, np.zeros(packed.size // width, dtype=np.float32))
+
+
+def _window(layer: Layer, signal: Signal) -> Window:
+    """The geometry of TensorFlow's convolutions: 'same' has more of its zeros on the right."""
+    (taps,), (stride,) = layer.config["kernel_size"], layer.config["strides"]
+    (dilation,) = layer.config["dilation_rate"]
+    length, span = signal.length or 0, (taps - 1) * dilation
+    if layer.config["padding"] == "valid":
+        left, positions = 0, (length - span - 1) // stride + 1
+    elif layer.config["padding"] == "causal":
+        left, positions = span, (length - 1) // stride + 1
+    else:
+        positions = -(-length // stride)
+        left = max((positions - 1) * stride + span + 1 - length, 0) // 2
+    if positions < 1:
+        raise refuse(layer, f"has no window of {span + 1} in {length} positions")
+    return Window(taps, stride, dilation, left, length, positions)

@@ -1,0 +1,62 @@
+"""GlobalMaxPooling1D and GlobalAveragePooling1D."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scorer.bundle import Layer
+from scorer.engines.cpu import kernels
+from scorer.engines.cpu.embedding import looked_up
+from scorer.engines.cpu.kernels import Rows
+from scorer.engines.cpu.plan import Built, Signal, Tile, builds, needs_fixed_length, needs_sequence
+from scorer.engines.cpu.simd import padded
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """One vector a row from a sequence: greatest of each column, or mean.
+
+    kernel   kernels.pool_max or kernels.pool_mean
+    masked   over a row's tokens alone, else over all `length` positions
+    """
+
+    kernel: Callable[..., Any]
+    width: int
+    masked: bool
+    length: int | None
+
+    def run(self, tile: Tile) -> Tile:
+        rows = len(tile.starts)
+        out = np.zeros((rows, padded(self.width)), dtype=np.float32)
+        steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
+        x = tile.values[:, : self.width]
+        self.kernel(Rows(False, tile.ids, tile.starts, tile.stored, steps), x, out)
+        each = np.ones(rows, dtype=np.int64)
+        return replace(tile, starts=np.arange(rows), stored=each, values=out)
+
+
+@builds("GlobalMaxPooling1D")
+def _max(layer: Layer, signal: Signal) -> Built:
+    """Keras ignores the mask here; that is harmless where masked positions repeat an output."""
+    needs_sequence(layer, signal)
+    if not (signal.masked and signal.repeats):
+        needs_fixed_length(layer, signal)
+    return _pooled(layer, replace(signal, masked=signal.length is None), kernels.pool_max)
+
+
+@builds("GlobalAveragePooling1D")
+def _mean(layer: Layer, signal: Signal) -> Built:
+    needs_sequence(layer, signal)
+    if not signal.masked:
+        needs_fixed_length(layer, signal)
+    return _pooled(layer, signal, kernels.pool_mean)
+
+
+def _pooled(layer: Layer, signal: Signal, kernel: Callable[..., Any]) -> Built:
+    steps, signal = looked_up(layer, signal)
+    pool = Pool(kernel, signal.width, signal.masked, signal.length)
+    return [*steps, pool], Signal("vector", width=signal.width)

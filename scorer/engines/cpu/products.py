@@ -1,0 +1,36 @@
+"""The matrix product that every layer rests on, and the names of the activations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scorer.engines.cpu import kernels
+from scorer.engines.cpu.simd import ROWS
+
+ACTIVATIONS = {
+    "linear": 0,
+    "relu": kernels.RELU,
+    "sigmoid": kernels.SIGMOID,
+    "tanh": kernels.TANH,
+    "softmax": kernels.SOFTMAX,
+}
+
+
+def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """x W + bias, float32 (rows, blocks * COLUMNS), each row independent of the others.
+
+    x float32 (rows, ld >= k); packed (blocks, k, 4, LANES); bias float32 (blocks * COLUMNS,).
+    """
+    rows, (blocks, k, gates, lanes) = len(x), packed.shape
+    out = np.empty((rows, blocks * gates * lanes), dtype=np.float32)
+    if rows:
+        table = np.empty((3, rows + ROWS), dtype=np.int64)
+        kernels.affine(x, k, packed, bias, table, out)
+    return out
+
+
+def widen(bias: np.ndarray, columns: int) -> np.ndarray:
+    """`bias` (n,) followed by zeros up to `columns`."""
+    wide = np.zeros(columns, dtype=np.float32)
+    wide[: len(bias)] = bias
+    return wide

@@ -1,0 +1,117 @@
+"""Random networks and token batches for the engines' tests, and a plain float64 LSTM to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.vectorizer import TokenBatch, VectorizerSpec
+
+
+def batch(rows: Sequence[Sequence[int]]) -> TokenBatch:
+    """A TokenBatch of these rows of ids."""
+    counts = np.array([len(row) for row in rows], dtype=np.int32)
+    ids = np.array([i for row in rows for i in row], dtype=np.int32)
+    oov = np.array([list(row).count(1) for row in rows], dtype=np.int32)
+    return TokenBatch(ids, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), counts, oov)
+
+
+def random_rows(rng: np.random.Generator, lengths: Sequence[int], words: int) -> list[list[int]]:
+    """Rows of ids from 1 (unknown) to words + 1."""
+    return [rng.integers(1, words + 2, n).tolist() for n in lengths]
+
+
+def spec(words: int, *, length: int | None = None, mode: str = "int") -> VectorizerSpec:
+    """A vectorizer of that many words."""
+    vocabulary = tuple(f"w{i}" for i in range(words))
+    idf = np.linspace(0.5, 2, words + 1, dtype=np.float32) if mode == "tf_idf" else None
+    return VectorizerSpec("lower", "whitespace", mode, length, vocabulary, idf_weights=idf)
+
+
+def bundle(vectorizer: VectorizerSpec, *layers: Layer) -> Bundle:
+    return Bundle(Path("model.keras"), "0" * 64, vectorizer, layers)
+
+
+def _weights(rng: np.random.Generator, *shapes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Normal, and small enough that an LSTM does not amplify rounding from step to step."""
+    scales = (min(0.4, 1 / np.sqrt(shape[-2])) if len(shape) > 1 else 0.4 for shape in shapes)
+    return tuple(
+        rng.normal(0, scale, shape).astype(np.float32)
+        for scale, shape in zip(scales, shapes, strict=True)
+    )
+
+
+def embedding(rng: np.random.Generator, words: int, width: int, *, mask: bool = True) -> Layer:
+    config = {"input_dim": words + 2, "output_dim": width, "mask_zero": mask}
+    return Layer("Embedding", "embedding", config, _weights(rng, (words + 2, width)))
+
+
+def _lstm_config(units: int, **settings: Any) -> dict[str, Any]:
+    return {
+        "units": units,
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "use_bias": True,
+        "return_sequences": False,
+        "go_backwards": False,
+        **settings,
+    }
+
+
+def lstm(rng: np.random.Generator, width: int, units: int, **settings: Any) -> Layer:
+    weights = _weights(rng, (width, 4 * units), (units, 4 * units), (4 * units,))
+    return Layer("LSTM", "lstm", _lstm_config(units, **settings), weights)
+
+
+def bilstm(
+    rng: np.random.Generator, width: int, units: int, merge: str = "concat", **settings: Any
+) -> Layer:
+    inner = LayerSpec("LSTM", "inner", _lstm_config(units, **settings))
+    shapes = ((width, 4 * units), (units, 4 * units), (4 * units,))
+    config = {"merge_mode": merge, "layer": inner}
+    return Layer("Bidirectional", "bidirectional", config, _weights(rng, *shapes, *shapes))
+
+
+def dense(rng: np.random.Generator, width: int, units: int, activation: str = "sigmoid") -> Layer:
+    config = {"units": units, "activation": activation, "use_bias": True}
+    return Layer("Dense", "dense", config, _weights(rng, (width, units), (units,)))
+
+
+def conv(rng: np.random.Generator, width: int, filters: int, size: int, **settings: Any) -> Layer:
+    config = {
+        "filters": filters,
+        "kernel_size": [size],
+        "strides": [1],
+        "dilation_rate": [1],
+        "padding": "valid",
+        "activation": "relu",
+        "use_bias": True,
+        **settings,
+    }
+    return Layer("Conv1D", "conv", config, _weights(rng, (size, width, filters), (filters,)))
+
+
+def pool(kind: str) -> Layer:
+    """GlobalMaxPooling1D or GlobalAveragePooling1D."""
+    return Layer(kind, "pool", {}, ())
+
+
+def reference_lstm(layer: Layer, inputs: np.ndarray) -> np.ndarray:
+    """Keras' LSTM in float64 over one row, float64 (steps, width): all states (steps, units)."""
+    kernel, recurrent, bias = (w.astype(np.float64) for w in layer.weights[:3])
+    units = len(recurrent)
+    h, c, states = np.zeros(units), np.zeros(units), []
+    for x in inputs:
+        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states).reshape(-1, units)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))

@@ -1,0 +1,121 @@
+"""The cpu engine's vector code against double precision, and against itself in any batch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorer.engines.cpu import kernels, simd
+from scorer.engines.cpu.products import multiply, widen
+from scorer.engines.cpu.simd import pack, pack_columns, padded
+
+FUNCTIONS = {
+    kernels.RELU: lambda x: np.maximum(x, 0),
+    kernels.SIGMOID: lambda x: 1 / (1 + np.exp(-x)),
+    kernels.TANH: np.tanh,
+}
+sizes = st.integers(1, 40)
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_activations_are_good_to_float_precision(kind: int) -> None:
+    x = np.linspace(-27, 27, 64 * 1000, dtype=np.float32).reshape(1000, 64)
+    y = x.copy()
+    kernels.activate(y, 64, kind)
+    np.testing.assert_allclose(y, FUNCTIONS[kind](x.astype(np.float64)), rtol=0, atol=1.8e-7)
+
+
+@pytest.mark.parametrize("kind", [kernels.SIGMOID, kernels.TANH])
+def test_activations_saturate(kind: int) -> None:
+    x = np.array([[-3e38, -1e4, -100, -30, 30, 100, 1e4, 3e38]], dtype=np.float32)
+    wide = np.zeros((1, padded(8)), dtype=np.float32)
+    wide[:, :8] = x
+    kernels.activate(wide, 8, kind)
+    low = 0 if kind == kernels.SIGMOID else -1
+    np.testing.assert_allclose(wide[0, :8], [low] * 4 + [1] * 4, rtol=0, atol=1e-12)
+
+
+@given(columns=st.integers(1, 33), rows=st.integers(1, 9), scale=st.sampled_from([0.1, 5, 300]))
+def test_softmax(columns: int, rows: int, scale: float) -> None:
+    x = np.random.default_rng(columns).normal(0, scale, (rows, columns))
+    wide = np.full((rows, padded(columns)), np.nan, dtype=np.float32)
+    wide[:, :columns] = x
+    x = wide[:, :columns].astype(np.float64)
+    kernels.activate(wide, columns, kernels.SOFTMAX)
+    expected = np.exp(x - x.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(wide[:, :columns], expected, rtol=0, atol=1e-6)
+
+
+def _product(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    packed = pack_columns(w)
+    return multiply(x, packed, widen(bias, packed.size // len(w)))[:, : w.shape[1]]
+
+
+@given(rows=st.integers(0, 40), k=sizes, columns=st.integers(1, 150), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_product(rows: int, k: int, columns: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, k)).astype(np.float32)
+    w = rng.normal(size=(k, columns)).astype(np.float32)
+    bias = rng.normal(size=columns).astype(np.float32)
+    y = _product(x, w, bias)
+    expected = x.astype(np.float64) @ w.astype(np.float64) + bias
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    order = rng.permutation(rows)
+    assert np.array_equal(_product(x[order], w, bias), y[order])
+    for r in range(min(rows, 3)):
+        assert np.array_equal(_product(x[r : r + 1], w, bias)[0], y[r])
+
+
+@given(k=sizes, units=sizes)
+def test_pack_keeps_every_weight(k: int, units: int) -> None:
+    matrix = np.arange(k * 4 * units, dtype=np.float32).reshape(k, 4, units) + 1
+    packed = pack(matrix)
+    assert packed.shape == (padded(units) // simd.LANES, k, 4, simd.LANES)
+    unpacked = packed.transpose(1, 2, 0, 3).reshape(k, 4, -1)
+    assert np.array_equal(unpacked[:, :, :units], matrix)
+    assert not unpacked[:, :, units:].any()
+
+
+def test_kernels_are_cached_by_the_vector_code_they_hold() -> None:
+    """Numba's cache looks at kernels.py alone; the default argument makes it see simd.py too."""
+    for kernel in (kernels.lstm, kernels.affine, kernels.activate, kernels.convolve):
+        assert kernel.py_func.__defaults__ == (simd.BUILD,)
+
+
+PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fma")}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86-64 instructions")
+@pytest.mark.parametrize("lanes", PROCESSORS)
+def test_other_processors(lanes: str, tmp_path: Path) -> None:
+    """These tests and the engine's, compiled for lesser instructions than this machine's."""
+    name, features = PROCESSORS[lanes]
+    here = Path(__file__).parent
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": name,
+        "NUMBA_CPU_FEATURES": features,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    code = f"from scorer.engines.cpu.simd import LANES; assert LANES == {lanes[0]}, LANES"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    files = [str(here / name) for name in ("test_cpu_kernels.py", "test_engine_cpu.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]

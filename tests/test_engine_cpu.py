@@ -1,0 +1,315 @@
+"""The cpu engine against double precision, against itself in any batch, and its refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.engines.cpu import CpuEngine, convolution, recurrent
+from scorer.errors import UnsupportedModel
+from scorer.vectorizer import TokenBatch
+from tests.networks import (
+    batch,
+    bilstm,
+    bundle,
+    conv,
+    dense,
+    embedding,
+    lstm,
+    pool,
+    random_rows,
+    reference_lstm,
+    spec,
+)
+
+WORDS = 30
+LENGTHS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 17, 40, 150]
+Build = Callable[[np.random.Generator, int], Bundle]
+
+
+def small_bilstm(rng: np.random.Generator, units: int) -> Bundle:
+    layers = embedding(rng, WORDS, 7), bilstm(rng, 7, units), dense(rng, 2 * units, 1)
+    return bundle(spec(WORDS), *layers)
+
+
+def stacked(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 5),
+        bilstm(rng, 5, units, return_sequences=True),
+        dense(rng, 2 * units, 9, "tanh"),
+        lstm(rng, 9, units),
+        dense(rng, units, 3, "softmax"),
+    )
+
+
+def max_of_states(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 5),
+        lstm(rng, 5, units, return_sequences=True),
+        pool("GlobalMaxPooling1D"),
+        dense(rng, units, 2, "linear"),
+    )
+
+
+def mean_of_states(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 5),
+        bilstm(rng, 5, units, "mul", return_sequences=True),
+        pool("GlobalAveragePooling1D"),
+        dense(rng, units, 2, "linear"),
+    )
+
+
+def padded_lstm(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS, length=150),
+        embedding(rng, WORDS, 5, mask=False),
+        bilstm(rng, 5, units, "sum"),
+        dense(rng, units, 1),
+    )
+
+
+def cnn(rng: np.random.Generator, filters: int) -> Bundle:
+    return bundle(
+        spec(WORDS, length=150),
+        embedding(rng, WORDS, 5, mask=False),
+        conv(rng, 5, filters, 3, padding="same"),
+        conv(rng, filters, filters, 2, strides=[2]),
+        pool("GlobalMaxPooling1D"),
+        dense(rng, filters, 1),
+    )
+
+
+def bag(rng: np.random.Generator, units: int) -> Bundle:
+    vectorizer = spec(WORDS, mode="tf_idf")
+    layers = dense(rng, WORDS + 1, units, "relu"), dense(rng, units, 1)
+    return bundle(vectorizer, *layers)
+
+
+NETWORKS: dict[str, Build] = {
+    build.__name__: build
+    for build in (
+        small_bilstm,
+        stacked,
+        max_of_states,
+        mean_of_states,
+        padded_lstm,
+        cnn,
+        bag,
+    )
+}
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.array_equal(a.view(np.int32), b.view(np.int32)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@given(data=st.data(), units=st.integers(1, 37), seed=st.integers(0, 9999))
+@settings(max_examples=12, deadline=None)
+def test_a_row_has_the_same_bits_in_any_batch(
+    name: str, data: st.DataObject, units: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    engine = CpuEngine(NETWORKS[name](rng, units))
+    lengths = data.draw(st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=40))
+    rows = random_rows(rng, lengths, WORDS)
+    together = engine.run(batch(rows))
+    order = data.draw(st.permutations(range(len(rows))))
+    moved = engine.run(batch([rows[i] for i in order]))
+    assert same_bits(moved, together[order])
+    cut = data.draw(st.integers(0, len(rows)))
+    halves = [engine.run(batch(rows[:cut])), engine.run(batch(rows[cut:]))]
+    assert same_bits(np.concatenate(halves), together)
+    alone = np.concatenate([engine.run(batch([row])) for row in rows[:5]])
+    assert same_bits(alone, together[:5])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_calls_from_several_threads_do_not_disturb_each_other(name: str) -> None:
+    rng = np.random.default_rng(5)
+    engine = CpuEngine(NETWORKS[name](rng, 11))
+    batches = [batch(random_rows(rng, rng.integers(0, 60, 200), WORDS)) for _ in range(8)]
+    expected = [engine.run(tokens) for tokens in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            outputs = list(pool.map(engine.run, batches))
+            assert all(map(same_bits, outputs, expected))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_of_any_size_give_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    engine = CpuEngine(NETWORKS[name](rng, 10))
+    tokens = batch(random_rows(rng, rng.integers(0, 60, 150), WORDS))
+    expected = engine.run(tokens)
+    for rows, size in [(1, 16 << 20), (7, 16 << 20), (1000, 1), (1000, 20_000)]:
+        monkeypatch.setattr("scorer.engines.cpu.TILE_ROWS", rows)
+        monkeypatch.setattr("scorer.engines.cpu.TILE_BYTES", size)
+        assert same_bits(engine.run(tokens), expected)
+
+
+@pytest.mark.parametrize("fold_bytes", [64 << 20, 0])
+@given(width=st.integers(1, 20), units=st.integers(1, 70), seed=st.integers(0, 9999))
+@settings(max_examples=25, deadline=None)
+def test_lstm_against_double_precision(fold_bytes: int, width: int, units: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    words, forward = embedding(rng, WORDS, width), lstm(rng, width, units)
+    both = bilstm(rng, width, units)
+    head = dense(rng, 2 * units, 4, "linear")
+    rows = random_rows(rng, LENGTHS, WORDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent, "FOLD_BYTES", fold_bytes)
+        one = CpuEngine(bundle(spec(WORDS), words, forward, dense_identity(units)))
+        two = CpuEngine(bundle(spec(WORDS), words, both, head))
+    states, outputs = one.run(batch(rows)), two.run(batch(rows))
+    backward = replace(both, weights=both.weights[3:])
+    for row, state, output in zip(rows, states, outputs, strict=True):
+        x = words.weights[0][row].astype(np.float64)
+        np.testing.assert_allclose(state, last(reference_lstm(forward, x)), rtol=0, atol=2e-6)
+        ends = [last(reference_lstm(both, x)), last(reference_lstm(backward, x[::-1]))]
+        expected = np.concatenate(ends) @ head.weights[0] + head.weights[1]
+        np.testing.assert_allclose(output, expected, rtol=0, atol=1e-5)
+
+
+def dense_identity(units: int) -> Layer:
+    config = {"units": units, "activation": "linear", "use_bias": False}
+    return Layer("Dense", "identity", config, (np.eye(units, dtype=np.float32),))
+
+
+def last(states: np.ndarray) -> np.ndarray:
+    return states[-1] if len(states) else np.zeros(states.shape[1])
+
+
+def test_large_states_and_weights_do_not_overflow() -> None:
+    """Gates far in saturation, and a cell state that grows for thousands of steps."""
+    rng = np.random.default_rng(0)
+    layer = lstm(rng, 3, 4)
+    weights = (layer.weights[0] * 300, layer.weights[1] * 300, layer.weights[2] * 0 + 200)
+    huge = bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 3),
+        replace(layer, weights=weights),
+        dense_identity(4),
+    )
+    rows = random_rows(rng, [5000, 1, 0], WORDS)
+    outputs = CpuEngine(huge).run(batch(rows))
+    x = huge.layers[0].weights[0].astype(np.float64)
+    for row, output in zip(rows, outputs, strict=True):
+        with np.errstate(over="ignore"):
+            expected = last(reference_lstm(huge.layers[1], x[row]))
+        np.testing.assert_allclose(output, expected, rtol=0, atol=1e-5)
+
+
+@given(filters=st.integers(1, 40), seed=st.integers(0, 9999), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_folded_convolution_equals_the_plain_one(
+    filters: int, seed: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    geometry = {
+        "padding": data.draw(st.sampled_from(["valid", "same", "causal"])),
+        "strides": [data.draw(st.integers(1, 3))],
+        "dilation_rate": [1],
+    }
+    if geometry["strides"] == [1]:
+        geometry["dilation_rate"] = [data.draw(st.integers(1, 3))]
+    model = bundle(
+        spec(WORDS, length=20),
+        embedding(rng, WORDS, 5, mask=False),
+        conv(rng, 5, filters, data.draw(st.integers(1, 5)), **geometry),
+        pool("GlobalAveragePooling1D"),
+        dense(rng, filters, 2, "linear"),
+    )
+    tokens = batch(random_rows(rng, [0, 1, 2, 5, 18, 19, 20], WORDS))
+    folded = CpuEngine(model).run(tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "FOLD_BYTES", 0)
+        plain = CpuEngine(model).run(tokens)
+    np.testing.assert_allclose(folded, plain, rtol=0, atol=3e-6)
+
+
+def test_no_rows_and_read_only_ids() -> None:
+    engine = CpuEngine(small_bilstm(np.random.default_rng(0), 5))
+    assert engine.run(batch([])).shape == (0, 1)
+    tokens = batch([[1, 2, 3], [4]])
+    expected = engine.run(tokens)
+    tokens.ids.flags.writeable = False
+    assert same_bits(engine.run(tokens), expected)
+
+
+def test_a_slice_of_a_longer_id_array() -> None:
+    """Offsets need not begin at zero: a window may be a slice of a larger batch."""
+    engine = CpuEngine(small_bilstm(np.random.default_rng(0), 5))
+    tokens = batch([[1, 2, 3], [4], [5, 6]])
+    part = TokenBatch(tokens.ids, tokens.offsets[1:], tokens.n_tokens[1:], tokens.n_oov[1:])
+    assert same_bits(engine.run(part), engine.run(tokens)[1:])
+
+
+def _refusals() -> dict[str, tuple[Bundle, str]]:
+    rng = np.random.default_rng(0)
+    words, head = embedding(rng, WORDS, 4), dense(rng, 4, 1)
+    bare = embedding(rng, WORDS, 4, mask=False)
+    ragged, fixed = spec(WORDS), spec(WORDS, length=9)
+    gru = Layer("GRU", "gru", {"units": 4}, ())
+    relu = lstm(rng, 4, 4, activation="relu")
+    hard = bilstm(rng, 4, 2, recurrent_activation="linear")
+    two_gru = Layer("Bidirectional", "both", {"layer": LayerSpec("GRU", "gru", {})}, ())
+    backwards = lstm(rng, 4, 4, go_backwards=True, return_sequences=True)
+    sequences = bilstm(rng, 4, 2, return_sequences=True)
+    maximum = pool("GlobalMaxPooling1D")
+    return {
+        "no such layer": (bundle(ragged, words, gru, head), r"layer gru \(GRU\)"),
+        "activation": (bundle(ragged, words, relu, head), "activation='tanh'"),
+        "recurrent activation": (bundle(ragged, words, hard, head), "recurrent_activation"),
+        "inner layer": (bundle(ragged, words, two_gru, head), r"Bidirectional\(GRU\)"),
+        "direction": (bundle(ragged, words, backwards, lstm(rng, 4, 4)), "go_backwards=True"),
+        "unmasked LSTM": (bundle(ragged, bare, lstm(rng, 4, 4), head), "longest text of a batch"),
+        "unmasked conv": (bundle(ragged, words, conv(rng, 4, 4, 3), head), "longest text"),
+        "max of zeros": (bundle(ragged, words, sequences, maximum, head), "longest text"),
+        "mean of padding": (
+            bundle(ragged, bare, pool("GlobalAveragePooling1D"), head),
+            "longest text",
+        ),
+        "too short": (bundle(fixed, bare, conv(rng, 4, 4, 10), maximum), "no window of 10 in 9"),
+        "a sequence at the end": (bundle(ragged, words, sequences), "one vector a row"),
+        "tokens": (bundle(ragged, head), "expects a sequence, not tokens"),
+        "a second embedding": (bundle(ragged, words, words, head), "right after the vectorizer"),
+        "a bag for an LSTM": (
+            bundle(spec(3, mode="count"), lstm(rng, 4, 4), head),
+            "expects a sequence",
+        ),
+        "pooled twice": (bundle(fixed, words, maximum, maximum), "expects a sequence"),
+    }
+
+
+REFUSALS = _refusals()
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_it_cannot_run_is_refused_by_name(case: str) -> None:
+    model, message = REFUSALS[case]
+    with pytest.raises(UnsupportedModel, match=message):
+        CpuEngine(model)
+
+
+def test_it_needs_neither_keras_nor_tensorflow() -> None:
+    code = (
+        "import sys, scorer.engines.cpu\n"
+        "heavy = [m for m in ('keras', 'tensorflow', 'sklearn', 'pandas') if m in sys.modules]\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
