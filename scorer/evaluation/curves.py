@@ -90,7 +90,8 @@ def calibration(sample: Sample, resampler: Resampler) -> tuple[Calibration, ...]
 def score_histogram(sample: Sample) -> Histogram:
     """How the scores of each true class are spread (regression: truth and predictions)."""
     if sample.problem.task == "regression":
-        return histogram({"truth": sample.target, "prediction": sample.output[:, 0]})
+        series = {"truth": sample.target, "prediction": sample.output[:, 0]}
+        return histogram(series, _whole_number_edges(sample.target))
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     if sample.problem.task == "binary":
         series = {
@@ -124,6 +125,14 @@ def histogram(series: dict[str, NDArray[Any]], edges: NDArray[Any] | None = None
         for i in range(len(edges) - 1)
     ]
     return Histogram(series=tuple(series), bins=tuple(bins))
+
+
+def _whole_number_edges(target: Doubles) -> Doubles | None:
+    """Bins around whole numbers (stars, points), which equal bins would tear into a comb."""
+    low, high = np.floor(target.min()), np.ceil(target.max())
+    if high - low >= 2 * HISTOGRAM_BINS or not np.array_equal(target, np.round(target)):
+        return None
+    return np.arange(low - 0.5, high + 1.0)
 
 
 def thresholds(sample: Sample) -> tuple[Threshold, ...]:

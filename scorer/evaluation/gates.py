@@ -61,7 +61,11 @@ def check_gates(
 
 def raise_if_failed(gates: Sequence[Gate]) -> None:
     """Raise GateFailed naming every requirement that did not hold."""
-    failed = [f"{gate.model}: {gate.sentence}" for gate in gates if not gate.passed]
+    failed = [
+        f"{gate.model}: required {gate.requirement}: {gate.sentence}"
+        for gate in gates
+        if not gate.passed
+    ]
     if failed:
         raise GateFailed("; ".join(failed))
 
@@ -84,10 +88,10 @@ def _check_card(model: ModelReport) -> tuple[bool, str]:
 def _check_limit(requirement: Requirement, model: ModelReport) -> tuple[bool, str]:
     value = _value(requirement.name, model)
     if value is None:
-        return False, f"{requirement.text} cannot be checked: {_why_missing(requirement, model)}"
+        return False, f"cannot be checked: {_why_missing(requirement, model)}"
     passed = _COMPARE[requirement.sign](value, requirement.limit)
     held = "holds" if passed else "does not hold"
-    return passed, f"{requirement.text} {held}: {requirement.name} is {value:.6g}"
+    return passed, f"it {held}: {requirement.name} is {value:.6g}"
 
 
 def _value(name: str, model: ModelReport) -> float | None:

@@ -72,5 +72,7 @@ def _sentence(item: CardFigure, today: Figure, difference: Figure) -> str:
     if difference.low <= 0 <= difference.high:
         return f"{start}: as promised (the difference, {bounds}, may be zero)."
     way = "lower" if difference.high < 0 else "higher"
-    judged = judge(difference, item.metric)
-    return f"{start}: {way} than promised, that is {judged} (the difference is {bounds})."
+    if metric.better < 0:
+        # An error that is higher than promised reads like good news.
+        way = judge(difference, item.metric)
+    return f"{start}: {way} than promised (the difference is {bounds})."

@@ -276,3 +276,9 @@ class Report(_Part):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `report.json`."""
     return Report.model_json_schema(mode="serialization")
+
+
+if __name__ == "__main__":
+    import json
+
+    print(json.dumps(json_schema(), indent=1))

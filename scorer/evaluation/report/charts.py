@@ -1,0 +1,205 @@
+"""The report's charts: inline SVG, no script, a tooltip on every mark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from scorer.evaluation.report.svg import BOTTOM, Frame, short, swatches
+from scorer.evaluation.result import (
+    Calibration,
+    Curve,
+    DriftPart,
+    Figure,
+    Histogram,
+    ModelReport,
+    Residuals,
+    Threshold,
+)
+from scorer.printable import printable
+
+UNIT = (0.0, 1.0)
+
+
+def roc(curves: Sequence[Curve]) -> Markup:
+    """Receiver operating characteristic, the diagonal being chance."""
+    frame = Frame(UNIT, UNIT)
+    marks = [frame.rule(UNIT, UNIT, "chance")]
+    marks += [
+        frame.path(c.x, c.y, f"s{i % 10}", f"{c.label}: area {c.area:.4f}")
+        for i, c in enumerate(curves)
+    ]
+    drawn = frame.draw("ROC curve", "false positive rate", "true positive rate", *marks)
+    return drawn + swatches([f"{c.label}: area {c.area:.3f}" for c in curves])
+
+
+def precision_recall(curves: Sequence[Curve]) -> Markup:
+    """Precision over recall; the last point's precision is the class's share of the rows."""
+    frame = Frame(UNIT, UNIT)
+    marks = [
+        frame.path(c.x, c.y, f"s{i % 10}", f"{c.label}: average precision {c.area:.4f}")
+        for i, c in enumerate(curves)
+    ]
+    drawn = frame.draw("Precision-recall curve", "recall", "precision", *marks)
+    return drawn + swatches([f"{c.label}: average precision {c.area:.3f}" for c in curves])
+
+
+def reliability(bins: Sequence[Calibration], binary: bool, label: str) -> Markup:
+    """Stated against observed shares; a dot's area grows with its rows."""
+    frame = Frame(UNIT, UNIT)
+    most = max(b.rows for b in bins)
+    marks = [frame.rule(UNIT, UNIT, "chance")]
+    marks.append(
+        frame.path([b.stated for b in bins], [b.observed.value or 0 for b in bins], "s0 thin")
+    )
+    for b in bins:
+        observed = b.observed.value or 0.0
+        if b.observed.low is not None and b.observed.high is not None:
+            marks.append(
+                frame.rule((b.stated, b.stated), (b.observed.low, b.observed.high), "whisker s0")
+            )
+        words = f"{b.rows:,} rows: stated {b.stated:.3f}, observed {observed:.3f}"
+        marks.append(frame.dot(b.stated, observed, 2.5 + 5 * (b.rows / most) ** 0.5, "s0", words))
+    x_label = f"stated probability of {label}" if binary else "stated probability"
+    y_label = f"share that is {label}" if binary else "share that is right"
+    return frame.draw("Reliability diagram", x_label, y_label, *marks)
+
+
+def histogram(data: Histogram, x_label: str) -> Markup:
+    """Overlaid bars of every series, each as a share of its own rows."""
+    totals = [max(sum(b.counts[i] for b in data.bins), 1) for i in range(len(data.series))]
+    top = max(c / t for b in data.bins for c, t in zip(b.counts, totals, strict=True)) * 1.05
+    frame = Frame((data.bins[0].low, data.bins[-1].high), (0.0, top or 1.0))
+    marks = [
+        frame.bar(
+            b.low,
+            b.high,
+            b.counts[i] / totals[i],
+            f"bar s{i % 10}",
+            f"{name}: {b.counts[i]:,} rows from {b.low:g} to {b.high:g}",
+        )
+        for i, name in enumerate(data.series)
+        for b in data.bins
+        if b.counts[i]
+    ]
+    drawn = frame.draw("Histogram", x_label, "share of rows", *marks)
+    names = [f"{name} ({total:,})" for name, total in zip(data.series, totals, strict=True)]
+    return drawn + swatches(names) if len(data.series) > 1 else drawn
+
+
+def observed(data: Residuals) -> Markup:
+    """Mean truth of groups of rows over their mean prediction."""
+    low = min(*data.predicted, *data.observed)
+    high = max(*data.predicted, *data.observed)
+    room = (high - low) * 0.04 or 1.0
+    both = (low - room, high + room)
+    frame = Frame(both, both)
+    marks = [frame.rule(both, both, "chance"), frame.path(data.predicted, data.observed, "s0 thin")]
+    marks += [
+        frame.dot(x, y, 4, "s0", f"predicted {x:.2f}, truth {y:.2f}")
+        for x, y in zip(data.predicted, data.observed, strict=True)
+    ]
+    return frame.draw("Truth over prediction", "mean prediction", "mean truth", *marks)
+
+
+def thresholds(data: Sequence[Threshold], own: float | None) -> Markup:
+    """Precision, recall and F1 of the last label over the threshold; the one in use dashed."""
+    frame = Frame(UNIT, UNIT)
+    marks = [frame.rule((own, own), UNIT, "chance")] if own is not None else []
+    for i, name in enumerate(("precision", "recall", "f1")):
+        known = [(t.threshold, v) for t in data if (v := getattr(t, name)) is not None]
+        marks.append(frame.path([x for x, _ in known], [y for _, y in known], f"s{i}", name))
+    drawn = frame.draw("Precision and recall over the threshold", "threshold", "figure", *marks)
+    return drawn + swatches(["precision", "recall", "F1"])
+
+
+def residuals(data: Residuals) -> Markup:
+    """Median error along the prediction, with the band that holds 80% of the rows."""
+    low, high = min(0.0, *data.low), max(0.0, *data.high)
+    room = (high - low) * 0.06 or 1.0
+    span = (data.predicted[0], data.predicted[-1])
+    if span[0] == span[1]:
+        span = (span[0] - 1, span[1] + 1)
+    frame = Frame(span, (low - room, high + room))
+    marks = [
+        frame.band(data.predicted, data.low, data.high),
+        frame.rule(span, (0, 0), "chance"),
+        frame.path(data.predicted, data.middle, "s0", "median error"),
+    ]
+    drawn = frame.draw("Errors", "prediction", "prediction - truth", *marks)
+    return drawn + swatches(["median error; the band holds 80% of the rows"])
+
+
+def drift(part: DriftPart, title: str) -> Markup:
+    """Shares per bin of the card: today's as bars, the training data's as steps."""
+    n = len(part.observed)
+    top = max(*part.observed, *part.expected) * 1.08 or 1.0
+    frame = Frame((0.0, float(n)), (0.0, top), height=230.0)
+    marks = []
+    for i, (now, then) in enumerate(zip(part.observed, part.expected, strict=True)):
+        words = f"{_bin_name(part.edges, i)}: today {now:.1%}, training {then:.1%}"
+        marks.append(frame.bar(i + 0.12, i + 0.88, now, "bar s0", words))
+        marks.append(frame.rule((i + 0.04, i + 0.96), (then, then), "line s1"))
+    step = max(1, round(len(part.edges) / 6))
+    for i in range(0, len(part.edges), step):
+        place = frame.height - BOTTOM + 17
+        marks.append(frame.text(frame.px(i + 1), place, short(round(part.edges[i], 3))))
+    drawn = frame.draw(f"Drift: {title}", title.lower(), "share of rows", *marks, x_ticks=False)
+    return drawn + swatches(["today", "training data"])
+
+
+def strip(item: Figure, low: float, high: float, mark: float | None) -> Markup:
+    """A small line: the interval, its figure as a dot, and the overall figure as a tick."""
+    if item.value is None or high <= low:
+        return Markup("")
+    width = 120.0
+
+    def at(value: float) -> float:
+        return 4 + (min(max(value, low), high) - low) / (high - low) * (width - 8)
+
+    parts = [Markup('<svg class="strip" viewBox="0 0 120 16" role="img" aria-label="interval">')]
+    if mark is not None:
+        parts.append(Markup('<path class="overall" d="M{0:.1f} 1V15"/>').format(at(mark)))
+    if item.low is not None and item.high is not None:
+        parts.append(
+            Markup('<path class="whisker s0" d="M{:.1f} 8H{:.1f}"/>').format(
+                at(item.low), at(item.high)
+            )
+        )
+    parts.append(
+        Markup('<circle class="s0" cx="{:.1f}" cy="8" r="3.5"/></svg>').format(at(item.value))
+    )
+    return Markup("").join(parts)
+
+
+def _bin_name(edges: Sequence[float], i: int) -> str:
+    if i == 0:
+        return f"below {edges[0]:g}" if edges else "all"
+    if i == len(edges):
+        return f"from {edges[-1]:g}"
+    return f"{edges[i - 1]:g} to {edges[i]:g}"
+
+
+def confusion(model: ModelReport) -> Markup:
+    """A table whose cells are as strong as their share of the row."""
+    head = Markup("").join(Markup("<th>{}</th>").format(_name(label)) for label in model.labels)
+    rows = []
+    for label, counts in zip(model.labels, model.confusion, strict=True):
+        total = max(sum(counts), 1)
+        cells = Markup("").join(_cell(count, count / total) for count in counts)
+        rows.append(Markup("<tr><th>{}</th>{}</tr>").format(_name(label), cells))
+    return Markup(
+        '<table class="matrix"><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></table>'
+    ).format(head, Markup("").join(rows))
+
+
+def _cell(count: int, share: float) -> Markup:
+    return Markup(
+        '<td class="{}" style="background:rgb(var(--accent) / {:.2f})"><b>{:,}</b>'
+        "<small>{:.1%}</small></td>"
+    ).format("strong" if share > 0.5 else "", 0.06 + 0.86 * share, count, share)
+
+
+def _name(label: str) -> str:
+    return printable(label)[:40]
