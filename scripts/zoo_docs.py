@@ -1,0 +1,145 @@
+"""Writes docs/zoo.md and the README's table of models from the cards. CI checks both.
+
+python scripts/zoo_docs.py            write them
+python scripts/zoo_docs.py --check    exit with 1 where they are not what the cards say
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scorer.bundle import Bundle, Layer, read_bundle
+from scorer.card import Card, Figure
+from scorer.zoo import Entry, list_models, shipped_zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "ece": "calibration error",
+}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a page is stale.")
+def main(check: bool) -> None:
+    """Generate the pages about the zoo from its cards."""
+    readme = ROOT / "README.md"
+    pages = {
+        ROOT / "docs" / "zoo.md": zoo_page(shipped()),
+        readme: with_table(readme.read_text(encoding="utf-8"), summary_table(shipped())),
+    }
+    stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
+    for path in stale:
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(pages[path], encoding="utf-8")
+        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
+    raise SystemExit(1 if check and stale else 0)
+
+
+def shipped() -> list[Entry]:
+    return [entry for entry in list_models() if entry.zoo == shipped_zoo()]
+
+
+def summary_table(entries: list[Entry]) -> str:
+    lines = ["| model | task | figure | rows/s | MB |", "| --- | --- | --- | --- | --- |"]
+    for entry in entries:
+        card = entry.card.scorer
+        figure = headline(entry.card)
+        size = entry.model_path.stat().st_size / 1e6
+        cells = [f"`{card.name}`", card.task, figure, speed(entry.card), f"{size:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def headline(card: Card) -> str:
+    figure = card.headline
+    return f"{METRICS[figure.metric]} {figure.value:.3f}, {figure.data}" if figure else "-"
+
+
+def speed(card: Card) -> str:
+    return f"{card.scorer.speed.rows_per_second:,.0f}" if card.scorer.speed else "-"
+
+
+def with_table(readme: str, table: str) -> str:
+    between = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
+    return between.sub(lambda m: f"{m[1]}{table}\n{m[2]}", readme)
+
+
+def zoo_page(entries: list[Entry]) -> str:
+    head = (
+        "# The models of the zoo\n\n"
+        "Made from the cards by `scripts/zoo_docs.py`; do not edit. Intervals are 95% intervals.\n"
+        "*Source* is what the notebook whose network a model retraces says of it; *linear* is\n"
+        "what TF-IDF and a linear model reach on the same rows. Rows/s: vectorizer and network on\n"
+        "the cpu engine, as `scripts/bench_zoo.py` measured them.\n\n"
+    )
+    sections = (section(entry) for entry in entries)
+    return head + summary_table(entries) + "\n\n" + "\n".join(sections)
+
+
+def section(entry: Entry) -> str:
+    bundle, card = read_bundle(entry.model_path, digest=entry.digest), entry.card
+    lines = [f"## {card.scorer.name} {card.scorer.version}", ""]
+    lines += [f"{first_paragraph(card.body)}", ""]
+    lines += [f"* network: {network(bundle)}; {bundle.parameters:,} weights"]
+    if card.scorer.training:
+        lines.append(f"* data: {card.scorer.training.data}; recipe `{card.scorer.training.recipe}`")
+    if card.scorer.speed:
+        measured = card.scorer.speed
+        threads = f"{measured.threads} threads on {measured.data}"
+        lines.append(f"* speed: {measured.rows_per_second:,.0f} rows/s, {threads}")
+    lines += ["", "| figure | value | interval | rows | on | source | linear |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    lines += [figure_row(figure) for figure in card.scorer.figures]
+    return "\n".join(lines) + "\n"
+
+
+def first_paragraph(body: str) -> str:
+    paragraphs = [p.strip() for p in body.split("\n\n")]
+    return next((p for p in paragraphs if p and not p.startswith("#")), "")
+
+
+def network(bundle: Bundle) -> str:
+    spec = bundle.vectorizer
+    words = f"{len(spec.vocabulary):,} words"
+    reading = words if spec.output_mode == "int" else f"{words} as {spec.output_mode}"
+    if spec.output_sequence_length:
+        reading += f", first {spec.output_sequence_length} tokens"
+    return " → ".join([reading, *(part for x in bundle.layers if (part := layer_name(x)))])
+
+
+def layer_name(layer: Layer) -> str:
+    inner = layer.config.get("layer", layer)
+    size = next(
+        (inner.config[k] for k in ("units", "filters", "output_dim") if k in inner.config), ""
+    )
+    if not layer.weights and not layer.kind.startswith("Global"):
+        return ""
+    activation = inner.config.get("activation")
+    shown = f" {activation}" if activation and layer.kind in ("Dense", "Conv1D") else ""
+    kind = f"Bidirectional {inner.kind}" if inner is not layer else layer.kind
+    return f"{kind} {size}{shown}".strip()
+
+
+def figure_row(figure: Figure) -> str:
+    interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    source = "" if figure.source is None else f"{figure.source:g}"
+    linear = "" if figure.baseline is None else f"{figure.baseline:g}"
+    name, value = METRICS[figure.metric], f"{figure.value:.4f}"
+    cells = [name, value, interval, f"{figure.rows:,}", figure.data, source, linear]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
