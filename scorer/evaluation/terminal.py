@@ -43,7 +43,8 @@ def _single(model: ModelReport) -> list[str]:
         line = f"  {METRICS[name].title:<18}{_value(item):>9}  {_bounds(item):<20}"
         if name in promised:
             promise = promised[name].promised.value
-            line += f"  card {figure_text(promise)}, {promised[name].verdict.split(' ')[0]}"
+            verdict = promised[name].verdict.removesuffix(" than promised")
+            line += f"  card {figure_text(promise)}: {verdict}"
         lines.append(_fit(line.rstrip(), WIDTH))
     return lines
 

@@ -1,0 +1,103 @@
+"""Evaluate tables: which columns to read, then every window through every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from scorer.errors import ColumnError
+from scorer.evaluation.evaluator import Evaluator, Request, Subject
+from scorer.evaluation.labels import choose_label_column, parse_label_map
+from scorer.model import Model, Scores
+from scorer.pipeline import ordered_map
+from scorer.tables import WINDOW_ROWS, Reader, ReadOptions, Source, Window, open_reader
+from scorer.tables.columns import choose_text_column, missing
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs."""
+
+    label_column: str | None = None
+    label_map: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the tables are read; `threads` workers take `batch_size` rows at a time."""
+
+    text_column: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    batch_size: int = WINDOW_ROWS
+    threads: int = 1
+
+
+def subject(model: Model, wanted: Wanted) -> Subject:
+    """The model as the evaluation sees it."""
+    return Subject(model.ref, model.digest, model.card.scorer, wanted.threshold)
+
+
+def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
+    """The columns of `reader` to evaluate `model` by. Raises ColumnError where one is missing."""
+    present, card = reader.schema.names, model.card.scorer
+    label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
+    for column in (*wanted.slices, *((label,) if label else ())):
+        if column not in present:
+            raise ColumnError(f"{reader.name}: no column {column!r}{missing(column, present)}")
+        if present.count(column) > 1:
+            raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
+    asked = wanted.label_column is not None or bool(wanted.label_map)
+    return Request(label, asked, parse_label_map(wanted.label_map, card), wanted.slices)
+
+
+def evaluate_tables(
+    models: Sequence[Model],
+    sources: Iterable[Source],
+    wanted: Wanted,
+    reading: Reading,
+    watch: Callable[[int], None] = lambda rows: None,
+) -> Evaluator:
+    """Score all tables with all models, as one data set; `watch` hears of every window's rows.
+
+    Raises InputError, ColumnError, UsageError where models predict different things.
+    """
+    evaluator: Evaluator | None = None
+    for source in sources:
+        reader, _ = open_reader(source, reading.read)
+        with closing(reader):
+            asked = request(models[0], reader, wanted)
+            if evaluator is None:
+                evaluator = Evaluator([subject(model, wanted) for model in models], asked)
+            elif asked != evaluator.request:
+                raise ColumnError(
+                    f"{reader.name}: has the label column {asked.label_column!r}, the first table "
+                    f"{evaluator.request.label_column!r}: choose with --label-column"
+                )
+            _evaluate(models, reader, reading, evaluator, watch)
+    assert evaluator is not None, "no table was given"
+    return evaluator
+
+
+def _evaluate(
+    models: Sequence[Model],
+    reader: Reader,
+    reading: Reading,
+    evaluator: Evaluator,
+    watch: Callable[[int], None],
+) -> None:
+    if not len(reader.schema):
+        return  # an empty text file has no columns, nor rows
+    candidates = models[0].card.scorer.text_columns
+    text = choose_text_column(reader.name, reader.schema, reading.text_column, candidates)
+    others = [column for column in evaluator.request.columns if column != text]
+
+    def score(window: Window) -> tuple[Window, list[Scores]]:
+        return window, [model.score(window.texts) for model in models]
+
+    windows = reader.windows(text, others, reading.batch_size)
+    for window, scores in ordered_map(score, windows, reading.threads):
+        evaluator.add(window, scores)
+        watch(window.rows + len(window.rejects))
