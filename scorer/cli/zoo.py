@@ -11,7 +11,7 @@ import click
 
 from scorer import zoo
 from scorer.cli.common import ExpectedErrorsGroup, zoo_option
-from scorer.errors import UsageError
+from scorer.errors import OutputExists, UsageError
 
 if TYPE_CHECKING:
     from scorer.bundle import Bundle
@@ -309,3 +309,27 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
         click.echo(f"Would remove {entry.model_path.parent} (shipped; give --yes to do it)")
         return
     click.echo(f"Removed {remove(entry)}")
+
+
+@main.command("export")
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@zoo_option
+@click.option("--force", is_flag=True, help="Replace the file where it is there already.")
+def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool) -> None:
+    """Write a model's network as ONNX, checked against its golden rows by ONNX Runtime.
+
+    The vectorizer's settings and vocabulary go into the file's metadata as JSON.
+
+    \b
+    zoo export imdb-bilstm -o imdb-bilstm.onnx        (needs: pip install 'scorer[onnx]')
+    """
+    from scorer.bundle import read_bundle
+    from scorer.export import write_onnx
+
+    if output.exists() and not force:
+        raise OutputExists(f"{output}: is there already; give --force to replace it")
+    entry = zoo.find(model, zoos)
+    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    gap = write_onnx(entry.card, bundle, output)
+    click.echo(f"Wrote {output}: at most {gap:.1e} from the card's golden rows")

@@ -1,0 +1,124 @@
+"""ONNX exports answer as Keras does, layer by layer and through the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from scorer.bundle import read_bundle
+from scorer.cli.zoo import main
+from scorer.errors import ScorerError, UnsupportedModel
+from scorer.export import onnx_inputs, run_onnx, to_onnx, write_onnx
+from scorer.vectorizer import Vectorizer
+from scorer.zoo import find
+from tests import tiny
+
+
+def stacked(keras: Any, ids: int) -> list[Any]:
+    layers = keras.layers
+    return [
+        layers.Embedding(ids, 6, mask_zero=True),
+        layers.Bidirectional(layers.LSTM(5, return_sequences=True)),
+        layers.Dropout(0.1),
+        layers.Bidirectional(layers.LSTM(4, use_bias=False)),
+        layers.Dense(3, activation="relu"),
+        layers.Dense(3, activation="softmax"),
+    ]
+
+
+def convolution(keras: Any, ids: int, padding: str = "same", mask: bool = False) -> list[Any]:
+    layers = keras.layers
+    pool = layers.GlobalAveragePooling1D() if mask else layers.GlobalMaxPooling1D()
+    convolve = layers.Conv1D(7, 3, padding=padding, activation="relu")
+    return [
+        layers.Embedding(ids, 6, mask_zero=mask),
+        *([] if mask else [convolve]),
+        pool,
+        layers.Dense(4, activation="tanh"),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+
+
+def linear(keras: Any, ids: int) -> list[Any]:
+    return [keras.layers.Dense(1, activation="sigmoid")]
+
+
+CASES: dict[str, tuple[Callable[[Any, int], list[Any]], dict[str, Any]]] = {
+    "bidirectional": (tiny.bilstm, {}),
+    "one direction": (tiny.stars, {}),
+    "cut to a length": (tiny.points, {"output_sequence_length": 9}),
+    "stacked": (stacked, {}),
+    "convolution": (convolution, {"output_sequence_length": 12}),
+    "valid convolution": (
+        lambda k, n: convolution(k, n, padding="valid"),
+        {"output_sequence_length": 12},
+    ),
+    "causal convolution": (
+        lambda k, n: convolution(k, n, padding="causal"),
+        {"output_sequence_length": 12},
+    ),
+    "masked average": (lambda k, n: convolution(k, n, mask=True), {}),
+    "bag of words": (linear, {"output_mode": "count"}),
+}
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_onnx_runtime_answers_as_keras(case: str, tmp_path: Path) -> None:
+    layers, vectorizer = CASES[case]
+    model = tiny.build_model(layers, **vectorizer)
+    model.save(tmp_path / "model.keras")
+    bundle = read_bundle(tmp_path / "model.keras")
+    texts = [text for text in tiny.GOLDEN if text]
+    tokens = Vectorizer(bundle.vectorizer)(pa.array(texts))
+    got = run_onnx(to_onnx(bundle).SerializeToString(), bundle, tokens)
+    np.testing.assert_allclose(got, tiny.predict(model, texts), rtol=0, atol=1e-5)
+
+
+def test_a_layer_without_a_writer_is_named(tmp_path: Path) -> None:
+    def gru(keras: Any, ids: int) -> list[Any]:
+        layers = keras.layers
+        return [layers.Embedding(ids, 4, mask_zero=True), layers.GRU(3), layers.Dense(1)]
+
+    tiny.build_model(gru).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedModel, match=r"\(GRU\): not written to ONNX"):
+        to_onnx(read_bundle(tmp_path / "model.keras"))
+
+
+def test_the_command_writes_a_file_that_serves_alone(tiny_zoo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "tiny.onnx"
+    command = ["export", "tiny-binary", "-o", str(target), "--zoo", str(tiny_zoo)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.stderr
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    properties = {p.key: p.value for p in onnx.load(target).metadata_props}
+    words = json.loads(properties["vectorizer"])["vocabulary"]
+    ids = np.array([[words.index("film") + 2, 1]], np.int64)
+    feeds = {"ids": ids, "lengths": np.array([2], np.int32)}
+    entry = find("tiny-binary", [tiny_zoo])
+    bundle = read_bundle(entry.model_path)
+    tokens = Vectorizer(bundle.vectorizer)(pa.array(["Film qqqq"]))
+    assert onnx_inputs(bundle, tokens)["ids"].tolist() == ids.tolist()
+    from scorer.model import load_model
+
+    expected = load_model("tiny-binary", zoos=[tiny_zoo]).score(pa.array(["Film qqqq"])).outputs
+    np.testing.assert_allclose(session.run(None, feeds)[0], expected, atol=1e-5)
+    again = CliRunner().invoke(main, command)
+    assert again.exit_code == 2
+    assert "give --force" in again.stderr
+
+
+def test_an_export_that_is_off_is_not_written(tiny_zoo: Path, tmp_path: Path) -> None:
+    entry = find("tiny-points", [tiny_zoo])
+    other = find("tiny-binary", [tiny_zoo])
+    with pytest.raises(ScorerError, match="not written: ONNX Runtime is"):
+        write_onnx(other.card, read_bundle(entry.model_path), tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
