@@ -14,9 +14,8 @@ import pytest
 
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
-from scorer.jobs.summary import RunSummary
+from scorer.jobs.score import Settings, score_table
+from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions
 from scorer.tables import Window
 from tests.parrot import parrot
@@ -43,8 +42,10 @@ def write_inputs(name: str) -> None:
         Path(name).write_text("n,text\n" + "".join(lines))
 
 
-def run(model: Model, name: str, output: str, settings: Settings = SETTINGS) -> RunSummary:
-    return run_jobs(model, plan([name], output), settings)
+def run(model: Model, name: str, output: str, settings: Settings = SETTINGS) -> FileSummary:
+    """The one file's summary; what stops it is raised."""
+    (job,) = plan([name], output).jobs
+    return score_table(model, job, settings)
 
 
 class Stop(Exception):
@@ -92,7 +93,7 @@ def test_a_resumed_run_makes_the_same_bytes(name: str, monkeypatch: pytest.Monke
     assert not Path(output).exists()
     assert not Path(f".{output}.part").exists()
     model = parrot()
-    file = run(model, name, output, RESUME).files[0]
+    file = run(model, name, output, RESUME)
     assert Path(output).read_bytes() == Path(f"whole{suffix}").read_bytes()
     assert 0 < file.resumed < ROWS
     rows = file.read - file.rejected
@@ -110,13 +111,13 @@ def test_without_resume_a_run_starts_over(monkeypatch: pytest.MonkeyPatch) -> No
     write_inputs("in.csv")
     interrupt(monkeypatch, "in.csv", "out.csv")
     model = parrot()
-    assert run(model, "in.csv", "out.csv").files[0].resumed == 0
+    assert run(model, "in.csv", "out.csv").resumed == 0
     assert [path.name for path in Path().glob(".*")] == []
 
 
 def test_resume_without_an_interrupted_run_just_runs() -> None:
     write_inputs("in.csv")
-    assert run(parrot(), "in.csv", "out.csv", RESUME).files[0].resumed == 0
+    assert run(parrot(), "in.csv", "out.csv", RESUME).resumed == 0
     with pytest.raises(OutputExists, match="no interrupted run of it is left to resume"):
         run(parrot(), "in.csv", "out.csv", RESUME)
 
@@ -165,13 +166,13 @@ def test_changed_settings_are_refused(
     interrupt(monkeypatch, "in.csv", "out.csv")
     with pytest.raises(UsageError, match=f"in.csv: cannot resume: {message}"):
         run(parrot(), "in.csv", "out.csv", settings)
-    assert run(parrot(), "in.csv", "out.csv", RESUME).files[0].resumed > 0
+    assert run(parrot(), "in.csv", "out.csv", RESUME).resumed > 0
 
 
 def test_more_threads_may_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     write_inputs("in.csv")
     interrupt(monkeypatch, "in.csv", "out.csv")
-    assert run(parrot(), "in.csv", "out.csv", replace(RESUME, threads=4)).files[0].resumed > 0
+    assert run(parrot(), "in.csv", "out.csv", replace(RESUME, threads=4)).resumed > 0
 
 
 def test_a_changed_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,5 +219,5 @@ def test_an_input_that_changes_during_the_run_publishes_nothing() -> None:
         def end(self) -> None: ...
 
     with pytest.raises(InputError, match="changed while it was read"):
-        run_jobs(parrot(), plan(["in.csv"], "out.csv"), SETTINGS, [Appender()])
+        score_table(parrot(), plan(["in.csv"], "out.csv").jobs[0], SETTINGS, [Appender()])
     assert not Path("out.csv").exists()

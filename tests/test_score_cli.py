@@ -300,10 +300,10 @@ def test_quiet_says_nothing(model: Model) -> None:
 
 
 def test_a_second_run_finds_the_output_busy(model: Model) -> None:
-    from scorer.jobs.publish import Target
+    from scorer.jobs.publish import local_target
 
     write_parquet()
-    with Target(Path("reviews.scored.parquet")).locked():
+    with local_target(Path("reviews.scored.parquet")).locked():
         message = error_of("reviews.parquet", code=5)
     assert message.startswith("reviews.scored.parquet: another run is writing it")
     assert leftovers() == []
@@ -355,5 +355,5 @@ def test_an_interrupted_run_leaves_nothing(
 
     monkeypatch.setattr("scorer.jobs.rejects.RejectsFile.__call__", interrupt)
     result = score("reviews.parquet")
-    assert (result.exit_code, result.stderr) == (130, "Interrupted\n")
+    assert (result.exit_code, result.stderr) == (130, "Error: stopped by SIGINT\n")
     assert present() == ["reviews.parquet"]

@@ -1,10 +1,16 @@
-"""What the commands share: expected errors become one line on stderr and an exit code."""
+"""What the commands share: how they end. Expected errors are one line on stderr and an exit code.
+
+A stop by a signal unwinds like an error, so that temporary files go; its exit code is 128 + signal.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +20,58 @@ from scorer.errors import ScorerError
 from scorer.printable import printable
 
 
+class Stopped(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
 class ExpectedErrors(click.Command):
     """A command that ends an expected failure with one line on stderr and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stoppable():
+                return super().invoke(ctx)
         except ScorerError as error:
-            click.echo(f"Error: {printable(str(error))}", err=True)
-            drop_stdout()
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("Interrupted", err=True)
-            drop_stdout()
-            ctx.exit(128 + signal.SIGINT)
+            message, code = str(error), error.exit_code
+        except (KeyboardInterrupt, Stopped) as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+            message, code = f"stopped by {signal.Signals(number).name}", 128 + number
+        say_error(message)
+        drop_stdout()
+        ctx.exit(code)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGHUP into Stopped; later ones do not disturb the cleaning up."""
+
+    def stop(number: int, frame: object) -> None:
+        for each in previous:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    try:
+        previous = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: signals are someone else's
+        previous = {}
+    try:
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+def say_error(message: str) -> None:
+    """One line on stderr, through the log where a command has set one up."""
+    log = logging.getLogger("scorer")
+    if log.handlers:
+        log.error("%s", message)
+    else:
+        click.echo(f"Error: {printable(message)}", err=True)
 
 
 def drop_stdout() -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-import sys
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scorer.cli.common import ExpectedErrors, zoo_option
+from scorer.cli.log import log_to_stderr
+from scorer.cli.run_view import Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
+    from scorer.jobs.plan import Plan
     from scorer.jobs.score import Settings
-    from scorer.jobs.summary import FileSummary, RunSummary
-    from scorer.model import Scores
-    from scorer.tables import Reader, Window
 
 
 @click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,8 +43,14 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time.")
 @click.option("--force", is_flag=True, help="Replace outputs that are there already.")
 @click.option("--resume", is_flag=True, help="Finish what an interrupted run has begun.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
+@click.option("--incremental", is_flag=True, help="Score only inputs that are new or changed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be scored and why; write nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing but errors on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
+@click.option(
+    "--summary", type=click.Path(path_type=Path), help="Write the summary as JSON to this file."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @zoo_option
 def main(inputs: tuple[str, ...], **options: Any) -> None:
     """Append a model's predictions to tables: CSV, TSV, JSON Lines or Parquet.
@@ -53,38 +59,60 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     score -m imdb-bilstm reviews.parquet            writes reviews.scored.parquet
     score -m imdb-bilstm reviews.csv -o out.csv --probabilities
     cat new.csv | score -m imdb-bilstm - > scored.csv
+    score -m imdb-bilstm inbox/ -o scored/ --incremental
 
-    Every row comes out in its place with all its columns. Rows without text are not scored; rows
-    that cannot be read go to OUTPUT.rejects.jsonl.
+    An input is a file, a folder with files, wildcards in quotes, a URL (s3://, gs://, abfs://) or
+    -, stdin; files may be compressed with gzip or zstd. Every row comes out in its place with all
+    its columns. Rows without text are not scored; rows that cannot be read go to
+    OUTPUT.rejects.jsonl.
 
-    Exit codes: 0 done; 1 failed, nothing published; 2 wrong usage; 3 done, but rows were rejected;
-    5 another run holds the output.
+    Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
+    rows were rejected; 5 another run holds the output.
     """
-    from scorer.jobs.plan import plan
-    from scorer.jobs.score import check_writable
-
-    jobs = plan(inputs, options["output"])
-    if options["as_json"] and any(job.stream for job in jobs):
-        raise UsageError("--json and the rows cannot both go to stdout: name an --output file")
     settings = _settings(options)
-    for job in jobs:
-        check_writable(job, settings)
     skip_unused_imports()
-    from scorer.jobs.run import run_jobs
+    from scorer.jobs.plan import check_parents, plan
+    from scorer.jobs.run import new_run_id, run_jobs
     from scorer.model import load_model
 
+    run_id = new_run_id()
+    log_to_stderr(options["log_format"], run_id, quiet=options["quiet"])
+    made = plan(inputs, options["output"])
+    _check(options, made, settings)
+    check_parents(made)
     model = load_model(
         options["reference"],
         zoos=options["zoos"],
         device=options["device"],
         engine=options["engine"],
     )
-    summary = run_jobs(model, jobs, settings, [Progress(enabled=not options["quiet"])])
-    if not options["quiet"] or summary.failures:
-        click.echo(render(summary), err=True)
+    human = options["log_format"] == "text" and not options["quiet"]
+    summary = run_jobs(model, made, settings, [Progress(enabled=human)], run_id)
+    if options["summary"]:
+        write_json(options["summary"], summary.as_json())
     if options["as_json"]:
         click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+    elif settings.dry_run:
+        click.echo(render_plan(summary))
+    if human and (len(made.jobs) > 1 or not summary.failures):
+        click.echo(render(summary), err=True)
     raise SystemExit(summary.exit_code)
+
+
+def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
+    """Refuse before the model is loaded what cannot be done."""
+    from scorer.jobs.score import check_writable
+
+    streaming = any(job.stream for job in made.jobs)
+    if options["as_json"] and streaming:
+        raise UsageError("--json and the rows cannot both go to stdout: use --summary FILE")
+    if streaming and (settings.resume or settings.incremental):
+        raise UsageError("what goes to stdout cannot be resumed: name an --output")
+    if settings.resume and any(job.source.stat is None for job in made.jobs):
+        raise UsageError("stdin cannot be read again, so the run cannot be resumed: name a file")
+    if not settings.incremental:
+        for job in made.jobs:
+            check_writable(job, settings)
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -98,59 +126,38 @@ def _settings(options: dict[str, Any]) -> Settings:
         threshold=options["threshold"],
         prefix=options["prefix"],
     )
+    if options["resume"] and options["incremental"]:
+        raise UsageError("--incremental resumes by itself: leave --resume out")
     given = {key: options[key] for key in ("threads", "batch_size") if options[key] is not None}
     return Settings(
         text_column=options["text_column"],
         output=output,
-        read=ReadOptions(options["delimiter"], options["encoding"]),
+        read=ReadOptions(_delimiter(options["delimiter"]), _encoding(options["encoding"])),
         force=options["force"],
         resume=options["resume"],
+        incremental=options["incremental"],
+        dry_run=options["dry_run"],
         max_rejects=0 if options["strict"] else options["max_rejects"],
         **given,
     )
 
 
-class Progress:
-    """A progress bar of rows on stderr, if that is a terminal."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
-        self._bar: Any = None
-
-    def begin(self, reader: Reader) -> Sequence[str]:
-        if self._enabled:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
-            )
-        return ()
-
-    def __call__(self, window: Window, scores: Scores) -> None:
-        if self._bar is not None:
-            self._bar.update(window.rows + len(window.rejects))
-
-    def end(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+def _delimiter(given: str | None) -> str | None:
+    if given is None:
+        return None
+    mark = "\t" if given == r"\t" else given
+    if len(mark) != 1 or mark.isalnum() or mark in '"\r\n':
+        raise UsageError(f"--delimiter {given!r}: is one sign, no letter, digit, quote or line end")
+    return mark
 
 
-def render(summary: RunSummary) -> str:
-    """The closing summary for people."""
-    lines = [_file_line(file) for file in summary.files]
-    lines += [f"Error: {failure.error}" for failure in summary.failures]
-    read, seconds = summary.total("read"), summary.elapsed_s
-    rate = f", {read / seconds:,.0f} rows/s" if seconds and read else ""
-    model = f"{summary.model.name}@{summary.model.version} ({summary.model.engine})"
-    lines.append(f"{model}: {read:,} rows in {seconds:.2f} s{rate}")
-    return "\n".join(lines)
-
-
-def _file_line(file: FileSummary) -> str:
-    counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
-    rejects = f"\n  unreadable rows: {file.rejects}" if file.rejects else ""
-    return f"{file.input} -> {file.output}\n  {file.read:,} rows = {counts}{rejects}"
+def _encoding(given: str) -> str:
+    try:
+        name = codecs.lookup(given).name
+        "".encode(given)
+    except (LookupError, ValueError) as error:
+        raise UsageError(f"--encoding {given!r}: is none that Python knows") from error
+    return name
 
 
 if __name__ == "__main__":

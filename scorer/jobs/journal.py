@@ -13,6 +13,7 @@ twice. A record is checked by its CRC; what a crash has left torn at the end is 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
 import zlib
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,8 @@ from scorer.jobs.identity import difference
 from scorer.jobs.publish import explained
 from scorer.model import Scores
 from scorer.tables import Window
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"scorer journal 1\n"
 _HEADER = struct.Struct("<II")
@@ -79,7 +82,7 @@ class Journal:
 
 @contextmanager
 def journal(
-    path: Path, name: str, identity: Mapping[str, Any], *, resume: bool
+    path: Path, name: str, identity: Mapping[str, Any], *, resume: bool | Literal["if it fits"]
 ) -> Iterator[Journal]:
     """The journal at `path`: continued with `resume` if one is there, else begun anew.
 
@@ -88,7 +91,11 @@ def journal(
     """
     recorded, end = (0, 0)
     if resume and path.exists():
-        recorded, end = _check(path, name, identity)
+        try:
+            recorded, end = _check(path, name, identity)
+        except UsageError:
+            if resume != "if it fits":
+                raise
     with explained(path):
         file = path.open("r+b" if end else "wb", buffering=0)
     with file:
@@ -102,7 +109,9 @@ def journal(
         try:
             yield opened
         except BaseException:
-            if not opened.windows:
+            if opened.windows:
+                log.warning("%s: the scores so far are kept: --resume goes on from there", name)
+            else:
                 path.unlink(missing_ok=True)
             raise
 

@@ -1,77 +1,122 @@
-"""Which inputs a command line means, and where the output of each goes."""
+"""What a run is to do: one job for every input file, each with the place of its output."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.errors import InputError, OutputError, UsageError
-from scorer.jobs.publish import Target
+from scorer.errors import OutputError, UsageError
+from scorer.jobs.inputs import Found, Inputs, find_inputs
+from scorer.jobs.publish import Target, local_target, remote_target
 from scorer.jobs.score import Job
-from scorer.tables import STDIN, local_source, stdin_source
+from scorer.tables import STDIN
 from scorer.tables.formats import split_suffixes
+from scorer.tables.remote import is_url, remote_file, split_query
 
 
-def plan(inputs: Sequence[str], output: str | None) -> list[Job]:
-    """One job for every input file, checked as far as possible before anything is read.
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a run, in order.
 
-    Raises InputError for an input that is not there, UsageError where an output cannot be meant.
+    folder    the folder that takes the outputs, if there is one
+    ignored   files of input folders that are no tables
     """
-    jobs = [_job(name, output, alone=len(inputs) == 1) for name in inputs]
-    targets = [job.target.path for job in jobs if job.stream is None]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise UsageError(f"{target}: two inputs would be written there: score them apart")
-    return jobs
+
+    jobs: tuple[Job, ...]
+    folder: str | None = None
+    ignored: tuple[str, ...] = ()
 
 
-def _job(name: str, output: str | None, *, alone: bool) -> Job:
-    if name == STDIN:
-        source, default = stdin_source(sys.stdin.buffer), None
-    else:
-        path = Path(name)
-        _check_file(path)
-        source, default = local_source(path), default_output(path)
-    if output == STDIN or (output is None and default is None):
-        if not alone:
-            raise UsageError("several inputs cannot share stdout: give --output a directory")
-        rejects = default or Path("stdin")
-        return Job(source, Target(rejects), sys.stdout.buffer)
-    target = _target(name, output, alone) if output is not None else default
-    assert target is not None
-    if source.path is not None:
-        check_not_input(source.path, target)
-    return Job(source, Target(target))
+def plan(inputs: Sequence[str], output: str | None) -> Plan:
+    """Find the inputs and place the outputs; nothing is read or written.
+
+    Without `output` a file's goes beside it (`reviews.scored.csv`), a folder's into a folder
+    beside it (`inbox.scored/`) with the same layout, stdin's to stdout. Raises InputError for an
+    input that is not there, OutputError and UsageError where an output cannot be meant.
+    """
+    local = output is not None and output != STDIN and not is_url(output)
+    found = find_inputs(inputs, Path(output) if output is not None and local else None)
+    if output == STDIN or (output is None and inputs[0] == STDIN):
+        return Plan((_to_stdout(found),), ignored=found.ignored)
+    folder = _folder(found, output)
+    many = len(found.found) > 1
+    outputs = [_place(file, output, folder) for file in found.found]
+    own = set(outputs) if output is None and folder is None else set()
+    jobs = tuple(
+        Job(file.source, _target(file, name), one_of_many=many)
+        for file, name in zip(found.found, outputs, strict=True)
+        if file.source.name not in own  # an earlier run's output, met by a wildcard
+    )
+    twice = [name for name, count in Counter(job.target.name for job in jobs).items() if count > 1]
+    if twice:
+        raise UsageError(f"{twice[0]}: two inputs would be written there: score them apart")
+    return Plan(jobs, folder, found.ignored)
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory: name a file in it")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+def _to_stdout(found: Inputs) -> Job:
+    if len(found.found) > 1:
+        raise UsageError("several inputs cannot share stdout: give --output a directory")
+    source = found.found[0].source
+    beside = source.path if source.path is not None else Path("stdin")
+    return Job(source, local_target(beside), sys.stdout.buffer)
 
 
-def _target(name: str, output: str, alone: bool) -> Path:
-    path = Path(output)
-    if path.is_dir() or output.endswith("/"):
-        if name == STDIN:
-            raise UsageError(f"{output}: is a directory: name the file to write")
-        path = path / Path(name).name
-    elif not alone:
-        raise UsageError(f"{output}: several inputs need a directory as --output")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no directory {path.parent}: make it first")
-    return path
+def _folder(found: Inputs, output: str | None) -> str | None:
+    """The folder that takes the outputs; None where each is a file of its own."""
+    if output is not None:
+        several = len(found.found) > 1 or found.folder is not None
+        existing = not is_url(output) and Path(output).is_dir()
+        if not (several or existing or output.endswith("/")):
+            return None
+        if not is_url(output) and Path(output).is_file():
+            raise UsageError(f"{output}: several inputs need a directory as --output")
+        return output
+    if found.folder is None:
+        return None
+    if is_url(found.folder):
+        base, query = split_query(found.folder)
+        return f"{base.rstrip('/')}.scored{query}"
+    path = Path(found.folder)
+    if path.name in ("", ".."):  # "." and the like have no name of their own
+        path = path.resolve()
+    return str(path.with_name(f"{path.name}.scored"))
 
 
-def default_output(source: Path) -> Path:
+def _place(file: Found, output: str | None, folder: str | None) -> str:
+    """The name, a path or a URL, of a file's output."""
+    if folder is not None:
+        if file.relative == "stdin":
+            raise UsageError(f"{folder}: is a directory: name the file to write")
+        base, query = split_query(folder) if is_url(folder) else (folder, "")
+        return f"{base.rstrip('/')}/{file.relative}{query}"
+    return output if output is not None else default_output(file.source.name)
+
+
+def _target(file: Found, name: str) -> Target:
+    if is_url(name):
+        if name == file.source.name:
+            raise UsageError(f"{name}: is the input itself: name another output")
+        return remote_target(remote_file(name))
+    path = Path(name)
+    if file.source.path is not None and path.exists() and path.samefile(file.source.path):
+        raise UsageError(f"{name}: is the input itself: name another output")
+    return local_target(path)
+
+
+def default_output(name: str) -> str:
     """`reviews.scored.csv.gz` beside `reviews.csv.gz`."""
-    stem, suffixes = split_suffixes(source.name)
-    return source.with_name(f"{stem}.scored{suffixes}")
+    base, query = split_query(name) if is_url(name) else (name, "")
+    folder, slash, last = base.rpartition("/")
+    stem, suffixes = split_suffixes(last)
+    return f"{folder}{slash}{stem}.scored{suffixes}{query}"
 
 
-def check_not_input(source: Path, target: Path) -> None:
-    """Raise UsageError where the output would replace the input."""
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the input itself: name another output")
+def check_parents(made: Plan) -> None:
+    """Raise OutputError where an output's folder is not there and nobody asked to make one."""
+    for job in made.jobs:
+        parent = job.target.work.parent
+        if made.folder is None and job.stream is None and not parent.is_dir():
+            raise OutputError(f"{job.target.name}: there is no directory {parent}: make it first")

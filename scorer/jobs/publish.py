@@ -7,28 +7,88 @@ that the rename stays within one file system, and are gone when the output is th
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from filelock import FileLock, Timeout
 
 from scorer.errors import OutputBusy, OutputError, ScorerError
+from scorer.tables.remote import RemoteFile
 
 BUFFER_BYTES = 1 << 20
 
 
+class Place(Protocol):
+    """Where a finished file goes: a local path, or a file on another file system."""
+
+    name: str
+
+    def exists(self) -> bool: ...
+
+    def publish(self, part: Path) -> None:
+        """Make the file from `part`, at once and to last; `part` is gone then."""
+        ...
+
+    def remove(self) -> None: ...
+
+
+class LocalPlace:
+    """A path on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def publish(self, part: Path) -> None:
+        with explained(self.name):
+            part.replace(self.path)
+            sync_folder(self.path.parent)
+
+    def remove(self) -> None:
+        with explained(self.name):
+            self.path.unlink(missing_ok=True)
+
+
+class RemotePlace:
+    """A file that a URL names: uploaded when it is finished."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self.name = file.url
+
+    def exists(self) -> bool:
+        return self._file.exists()
+
+    def publish(self, part: Path) -> None:
+        self._file.upload(part)
+        part.unlink()
+
+    def remove(self) -> None:
+        self._file.remove()
+
+
 @dataclass(frozen=True)
 class Target:
-    """Where one output goes, and the names of what lies beside it during the run."""
+    """Where one output and its rejects go; what lies on disk during the run is named by `work`."""
 
-    path: Path
+    output: Place
+    rejects: Place
+    work: Path
+
+    @property
+    def name(self) -> str:
+        return self.output.name
 
     def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(f".{self.path.name}{suffix}")
+        return self.work.with_name(f".{self.work.name}{suffix}")
 
     @property
     def part(self) -> Path:
@@ -43,18 +103,32 @@ class Target:
         return self._beside(".journal")
 
     @property
-    def rejects(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.rejects.jsonl")
-
-    @property
     def rejects_part(self) -> Path:
         return self._beside(".rejects.part")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the target against other runs. Raises OutputBusy where one has it."""
-        with locked(self.lock, f"{self.path}: another run is writing it"):
+        with explained(self.name):
+            self.work.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.lock, f"{self.name}: another run is writing it"):
             yield
+
+
+def local_target(path: Path) -> Target:
+    rejects = path.with_name(f"{path.name}.rejects.jsonl")
+    return Target(LocalPlace(path), LocalPlace(rejects), path)
+
+
+def remote_target(file: RemoteFile) -> Target:
+    """A URL as the target: the work lies in this user's state folder, under the URL's digest."""
+    import platformdirs
+
+    rejects = file.child(f"{file.path}.rejects.jsonl")
+    key = hashlib.sha256(file.url.encode()).hexdigest()[:16]
+    folder = platformdirs.user_state_path("scorer") / "uploads" / key
+    work = folder / file.path.rpartition("/")[2]
+    return Target(RemotePlace(file), RemotePlace(rejects), work)
 
 
 @contextmanager
@@ -89,16 +163,14 @@ def explained(path: Path | str) -> Iterator[None]:
 
 
 @contextmanager
-def staged(part: Path, path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends, and nothing when it raises."""
+def staged(part: Path, place: Place) -> Iterator[BinaryIO]:
+    """A file that goes to `place` when the block ends, and nowhere when it raises."""
     try:
-        with explained(path), part.open("wb", buffering=BUFFER_BYTES) as file:
+        with explained(place.name), part.open("wb", buffering=BUFFER_BYTES) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with explained(path):
-            part.replace(path)
-            sync_folder(path.parent)
+        place.publish(part)
     except BaseException:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A whole run: every job in turn, a failed one named while the others go on."""
+"""A whole run over the jobs of a plan, and the summary of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
-from scorer.errors import ScorerError
-from scorer.jobs.score import Job, Settings, Watcher, score_table
-from scorer.jobs.summary import Failure, ModelSummary, RunSummary
+from scorer.jobs.each import do_each, say
+from scorer.jobs.incremental import run_incremental
+from scorer.jobs.plan import Plan
+from scorer.jobs.score import Settings, Watcher, check_writable, score_table
+from scorer.jobs.summary import ModelSummary, Planned, RunSummary
 from scorer.model import Model
 
 
@@ -21,25 +23,62 @@ def new_run_id() -> str:
 
 
 def run_jobs(
-    model: Model, jobs: Sequence[Job], settings: Settings, watchers: Sequence[Watcher] = ()
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    watchers: Sequence[Watcher] = (),
+    run_id: str | None = None,
 ) -> RunSummary:
-    """Score the jobs one after another. A single job's failure is raised, one of several noted."""
+    """Score the jobs of a plan one after another; what fails is in the summary's `failures`.
+
+    Raises what concerns the run as a whole: OutputBusy where another incremental run holds the
+    folder, UsageError where an incremental run has none, InputError for a broken ledger.
+    """
     started = perf_counter()
-    summary = RunSummary(
-        run_id=new_run_id(),
+    summary = _begin(model, plan, settings, run_id or new_run_id())
+    say("run started", model=model.ref, inputs=len(plan.jobs))
+    if settings.incremental:
+        summary = run_incremental(model, plan, settings, watchers, summary)
+    elif settings.dry_run:
+        summary = _rehearse(plan, settings, summary)
+    else:
+        summary = _run(model, plan, settings, watchers, summary)
+    summary = replace(summary, elapsed_s=round(perf_counter() - started, 3))
+    say("run done", **summary.as_json())
+    return summary
+
+
+def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSummary:
+    card = model.card.scorer
+    return RunSummary(
+        run_id=run_id,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         scorer=__version__,
-        model=ModelSummary(
-            model.card.scorer.name, model.card.scorer.version, model.digest, model.engine.name
-        ),
+        model=ModelSummary(card.name, card.version, model.digest, model.engine.name),
         settings=asdict(settings),
+        ignored=plan.ignored,
     )
-    files, failures = [], []
-    for job in jobs:
-        try:
-            files.append(score_table(model, job, settings, watchers))
-        except ScorerError as error:
-            if len(jobs) == 1:
-                raise
-            failures.append(Failure(job.source.name, str(error)))
-    elapsed = round(perf_counter() - started, 3)
-    return replace(summary, files=files, failures=failures, elapsed_s=elapsed)
+
+
+def _run(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    watchers: Sequence[Watcher],
+    summary: RunSummary,
+) -> RunSummary:
+    todo = [(job, "asked for") for job in plan.jobs]
+    files, failures = do_each(todo, lambda job: score_table(model, job, settings, watchers))
+    if not failures:
+        # Noted until now, so that an interrupted run over many files knows which are finished.
+        for job in plan.jobs:
+            job.forget()
+    return replace(summary, files=files, failures=failures)
+
+
+def _rehearse(plan: Plan, settings: Settings, summary: RunSummary) -> RunSummary:
+    """What a run would do. Raises OutputExists where it would refuse to."""
+    for job in plan.jobs:
+        check_writable(job, settings)
+    planned = [Planned(job.source.name, job.output_name, "asked for") for job in plan.jobs]
+    return replace(summary, planned=planned)

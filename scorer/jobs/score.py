@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import pyarrow as pa
 
@@ -41,8 +41,10 @@ def available_cpus() -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to score. Neither `threads` nor `batch_size` changes a single bit of the output.
+    """How to score. Neither `threads` nor `batch_size` changes a score by a single bit.
 
+    resume       go on from the journal of an interrupted run, and refuse if it was another one
+    incremental  only what is new or changed; go on from a journal where it fits
     batch_size   rows that one worker takes at a time
     max_rejects  unreadable rows to set aside before the run stops; None: any number
     """
@@ -54,6 +56,8 @@ class Settings:
     threads: int = field(default_factory=available_cpus)
     force: bool = False
     resume: bool = False
+    incremental: bool = False
+    dry_run: bool = False
     max_rejects: int | None = None
 
 
@@ -69,9 +73,14 @@ class Job:
     stream: BinaryIO | None = None
     one_of_many: bool = False
 
+    def forget(self) -> None:
+        """Remove the note of the finished output: nothing is left to resume."""
+        if self.one_of_many:
+            self.target.journal.unlink(missing_ok=True)
+
     @property
     def output_name(self) -> str:
-        return "stdout" if self.stream else str(self.target.path)
+        return "stdout" if self.stream else self.target.name
 
 
 class Watcher(Protocol):
@@ -98,10 +107,13 @@ def score_table(
         check_writable(job, settings)
         identity = run_identity(model, job, settings)
         done = read_done(job.target.journal, job.source.name, identity) if settings.resume else None
-        if done is not None and job.target.path.exists():
+        if done is not None and job.target.output.exists():
             return FileSummary(**done)
         path = job.target.journal
-        with journal(path, job.source.name, identity, resume=settings.resume) as records:
+        resume: bool | Literal["if it fits"] = settings.resume
+        if settings.incremental:
+            resume = "if it fits"
+        with journal(path, job.source.name, identity, resume=resume) as records:
             summary = _score(model, job, settings, watchers, records)
         if job.one_of_many:
             mark_done(path, identity, asdict(summary))
@@ -113,12 +125,12 @@ def score_table(
 def check_writable(job: Job, settings: Settings) -> None:
     """Raise OutputExists where the job would replace a file that it may not."""
     target = job.target
-    if job.stream is not None or settings.force or not target.path.exists():
+    if job.stream is not None or settings.force or not target.output.exists():
         return
     if settings.resume and target.journal.exists():
         return  # the interrupted run was allowed to
     why = "; no interrupted run of it is left to resume" if settings.resume else ""
-    raise OutputExists(f"{target.path}: is there already{why}: --force replaces it")
+    raise OutputExists(f"{target.name}: is there already{why}: --force replaces it")
 
 
 def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def _score(
     return FileSummary(
         input=job.source.name,
         output=job.output_name,
-        rejects=str(job.target.rejects) if rejects.count else None,
+        rejects=job.target.rejects.name if rejects.count else None,
         text_column=text,
         read=tally.read,
         scored=tally.scored,
@@ -195,7 +207,7 @@ def _rejects(job: Job, settings: Settings) -> Iterator[RejectsFile]:
             lambda: stack.enter_context(staged(target.rejects_part, target.rejects)),
         )
         if job.stream is None:
-            target.rejects.unlink(missing_ok=True)
+            target.rejects.remove()
 
 
 def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None:
@@ -217,9 +229,9 @@ def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableForma
             yield stream, TableFormat(found.kind)
             job.stream.flush()
         return
-    wanted = format_of_name(job.target.path.name) or found
+    wanted = format_of_name(job.target.name) or found
     with (
-        staged(job.target.part, job.target.path) as file,
+        staged(job.target.part, job.target.output) as file,
         writable(file, wanted.compression) as stream,
     ):
         yield stream, wanted

@@ -26,6 +26,7 @@ class FileSummary:
     resumed: int
     elapsed_s: float
     seconds: Mapping[str, float]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ class Failure:
 
     input: str
     error: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a dry run would do, and why."""
+
+    input: str
+    output: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -46,20 +57,32 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A whole run, models loaded and first input not yet opened to last output published."""
+    """A whole run, from the model loaded and no input opened to the last output published.
+
+    skipped   inputs that an incremental run found unchanged
+    removed   inputs of earlier incremental runs that are gone; their outputs stay
+    ignored   files of input folders that are no tables
+    """
 
     run_id: str
+    started_at: str
     scorer: str
     model: ModelSummary
     settings: Mapping[str, Any]
     files: Sequence[FileSummary] = ()
     failures: Sequence[Failure] = ()
+    planned: Sequence[Planned] = ()
+    skipped: int = 0
+    removed: Sequence[str] = ()
+    ignored: Sequence[str] = ()
     elapsed_s: float = 0.0
 
     @property
     def exit_code(self) -> int:
-        """1 where an input failed, 3 where rows were rejected, else 0."""
-        return 1 if self.failures else 3 if self.total("rejected") else 0
+        """Of a single failed input its own, of several 1; 3 where rows were rejected; else 0."""
+        if self.failures:
+            return 1 if self.files or len(self.failures) > 1 else self.failures[0].exit_code
+        return 3 if self.total("rejected") else 0
 
     def total(self, count: str) -> int:
         """The sum of one of the counts over the files."""

@@ -135,9 +135,9 @@ def _open_parquet(source: Source, stream: BinaryIO, compression: Compression | N
             f"{source.name}: a Parquet file inside {compression}: decompress it first "
             "(Parquet compresses its own pages)"
         )
-    if source.path is not None:
+    if source.random is not None:
         stream.close()
-        return ParquetReader(source.name, str(source.path))
+        return ParquetReader(source.name, source.random())
     # Parquet is read from its end: a stream is kept on disk first.
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its reader
     shutil.copyfileobj(stream, spool)

@@ -38,7 +38,7 @@ class TableFormat:
 
 def format_of_name(name: str) -> TableFormat | None:
     """The format that a file's name states, None if it states none."""
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.partition("?")[0] if "://" in name else name)
     compression = COMPRESSION_OF_SUFFIX.get(path.suffix.lower())
     if compression:
         path = path.with_suffix("")

@@ -21,24 +21,23 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Source:
-    """One input: the name that messages use, how to open it, and where it lies if on this disk."""
+    """One input: the name that messages use, and how to read it.
+
+    open     its bytes from the first to the last
+    random   what pyarrow can read at any place: a path or an open file; None: a stream only
+    stat     size and modification time, raising InputError where it is gone; None: a stream
+    path     where it lies, if on this disk
+    """
 
     name: str
     open: Callable[[], BinaryIO]
+    random: Callable[[], Any] | None = None
+    stat: Callable[[], dict[str, Any]] | None = None
     path: Path | None = None
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells a changed input: size and time of modification; nothing of a stream.
-
-        Raises InputError where the file is gone.
-        """
-        if self.path is None:
-            return {}
-        try:
-            found = self.path.stat()
-        except OSError as error:
-            raise InputError(f"{self.name}: {_reason(error)}") from error
-        return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
+        """What tells a changed input: size and time of modification; nothing of a stream."""
+        return {} if self.stat is None else self.stat()
 
 
 def local_source(path: Path) -> Source:
@@ -48,7 +47,14 @@ def local_source(path: Path) -> Source:
         except OSError as error:
             raise InputError(f"{path}: {_reason(error)}") from error
 
-    return Source(str(path), opened, path)
+    def stat() -> dict[str, Any]:
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: {_reason(error)}") from error
+        return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
+
+    return Source(str(path), opened, lambda: str(path), stat, path)
 
 
 def _reason(error: OSError) -> str:

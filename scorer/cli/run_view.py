@@ -1,0 +1,89 @@
+"""What people see of a run: a progress bar, and the closing summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorer.printable import printable
+
+if TYPE_CHECKING:
+    from scorer.jobs.summary import FileSummary, RunSummary
+    from scorer.model import Scores
+    from scorer.tables import Reader, Window
+
+SHOWN_FILES = 20
+
+
+class Progress:
+    """A progress bar of rows on stderr, if that is a terminal."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty()
+        self._bar: Any = None
+
+    def begin(self, reader: Reader) -> Sequence[str]:
+        if self._enabled:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
+            )
+        return ()
+
+    def __call__(self, window: Window, scores: Scores) -> None:
+        if self._bar is not None:
+            self._bar.update(window.rows + len(window.rejects))
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def render(summary: RunSummary) -> str:
+    """The closing summary for people."""
+    lines = [_file_line(file) for file in summary.files[:SHOWN_FILES]]
+    if len(summary.files) > SHOWN_FILES:
+        lines.append(f"and {len(summary.files) - SHOWN_FILES} files more")
+    read, seconds = summary.total("read"), summary.elapsed_s
+    rate = f", {read / seconds:,.0f} rows/s" if seconds and read else ""
+    if summary.skipped or summary.removed or len(summary.files) + len(summary.failures) > 1:
+        lines.append(_files_line(summary))
+    model = f"{summary.model.name}@{summary.model.version} ({summary.model.engine})"
+    lines.append(f"{model}: {read:,} rows in {seconds:.2f} s{rate}")
+    return "\n".join(lines)
+
+
+def _files_line(summary: RunSummary) -> str:
+    removed = f", {len(summary.removed)} inputs removed since" if summary.removed else ""
+    return (
+        f"{len(summary.files)} files scored, {len(summary.failures)} failed, "
+        f"{summary.skipped} unchanged{removed}"
+    )
+
+
+def render_plan(summary: RunSummary) -> str:
+    """What a dry run found."""
+    lines = [f"{job.input} -> {job.output}: {job.reason}" for job in summary.planned]
+    lines += [f"{name}: removed since; its output stays" for name in summary.removed]
+    return "\n".join([*lines, f"{len(summary.planned)} to score, {summary.skipped} unchanged"])
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON to a file, which is there whole or not at all."""
+    from scorer.jobs.publish import local_target, staged
+
+    target = local_target(path)
+    with staged(target.part, target.output) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _file_line(file: FileSummary) -> str:
+    counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
+    rejects = f"\n  unreadable rows: {file.rejects}" if file.rejects else ""
+    names = f"{printable(file.input)} -> {printable(file.output)}"
+    return f"{names}\n  {file.read:,} rows = {counts}{rejects}"

@@ -1,0 +1,92 @@
+"""Incremental runs: only what is new or changed, as the output folder's ledger tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import UsageError
+from scorer.jobs.each import do_each
+from scorer.jobs.identity import settings_identity
+from scorer.jobs.ledger import FILE, Ledger, open_ledger
+from scorer.jobs.plan import Plan
+from scorer.jobs.publish import explained, locked
+from scorer.jobs.score import Job, Settings, Watcher, check_writable, score_table
+from scorer.jobs.summary import FileSummary, Planned, RunSummary
+from scorer.model import Model
+from scorer.tables.remote import is_url
+
+LOCK = ".scorer.lock"
+
+
+def run_incremental(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    watchers: Sequence[Watcher],
+    summary: RunSummary,
+) -> RunSummary:
+    """Bring a folder of outputs up to date. Raises OutputBusy where another run is at it."""
+    if plan.folder is None or is_url(plan.folder):
+        raise UsageError("--incremental keeps its ledger in a local folder: name one as --output")
+    folder = Path(plan.folder)
+    with _ledger(folder, summary.run_id, dry_run=settings.dry_run) as ledger:
+        update = _Update(model, settings, watchers, ledger, folder)
+        todo = [(job, why) for job in plan.jobs if (why := update.reason(job))]
+        removed = ledger.gone(update.key(job) for job in plan.jobs)
+        summary = replace(summary, skipped=len(plan.jobs) - len(todo), removed=removed)
+        if settings.dry_run:
+            planned = [Planned(job.source.name, job.output_name, why) for job, why in todo]
+            return replace(summary, planned=planned)
+        files, failures = do_each(todo, update)
+    return replace(summary, files=files, failures=failures)
+
+
+@contextmanager
+def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
+    """The folder's ledger, held against other runs; a dry run makes and holds nothing."""
+    if dry_run:
+        path = folder / FILE
+        with open_ledger(path if path.exists() else None, run_id) as ledger:
+            yield ledger
+        return
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    busy = f"{folder}: another incremental run is at it"
+    with locked(folder / LOCK, busy), open_ledger(folder / FILE, run_id) as ledger:
+        yield ledger
+
+
+@dataclass(frozen=True)
+class _Update:
+    """Decides whether an output is to be made, and makes it, with the ledger kept."""
+
+    model: Model
+    settings: Settings
+    watchers: Sequence[Watcher]
+    ledger: Ledger
+    folder: Path
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return settings_identity(self.model, self.settings)
+
+    def key(self, job: Job) -> str:
+        return job.target.work.relative_to(self.folder).as_posix()
+
+    def reason(self, job: Job) -> str:
+        there = job.target.output.exists()
+        return self.ledger.reason(self.key(job), job.source, self.identity, there)
+
+    def __call__(self, job: Job) -> FileSummary:
+        key = self.key(job)
+        if self.ledger.entry(key) is None:
+            check_writable(job, self.settings)  # a file that is none of ours
+        self.ledger.begin(key, job.source, self.identity)
+        file = score_table(self.model, job, replace(self.settings, force=True), self.watchers)
+        self.ledger.finish(key, job.source, asdict(file))
+        job.forget()
+        return file

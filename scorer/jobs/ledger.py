@@ -1,0 +1,162 @@
+"""What `--incremental` has done: a SQLite file in the output folder, one row an output.
+
+An output is made again when its input, the model or a setting changed, or when it is gone; never
+otherwise, however often the command runs. A row is `pending` from before its output is published
+until after, so that a crash in between is known for what it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import InputError
+from scorer.jobs.identity import difference
+from scorer.tables import Source
+
+FILE = ".scorer-ledger.sqlite"
+SCHEMA_VERSION = 1
+HASH_BYTES = 1 << 20
+# Another release or engine gives the same scores, so neither is a reason to make an output again.
+NO_REASON = ("scorer", "engine")
+
+_SCHEMA = """
+create table outputs (
+    output       text primary key,
+    input        text not null,
+    fingerprint  text not null,
+    sha256       text,
+    identity     text not null,
+    state        text not null check (state in ('pending', 'done')),
+    summary      text,
+    run_id       text not null,
+    changed_at   text not null
+) strict
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows of one output."""
+
+    input: str
+    fingerprint: dict[str, Any]
+    sha256: str | None
+    identity: dict[str, Any]
+    state: str
+
+
+class Ledger:
+    """An open ledger. Only one run at a time may hold it (the output folder's lock)."""
+
+    def __init__(self, connection: sqlite3.Connection, run_id: str) -> None:
+        self._db = connection
+        self._run_id = run_id
+
+    def entry(self, output: str) -> Entry | None:
+        """What is known of the output at this path below the folder."""
+        row = self._db.execute(
+            "select input, fingerprint, sha256, identity, state from outputs where output = ?",
+            (output,),
+        ).fetchone()
+        if row is None:
+            return None
+        return Entry(row[0], json.loads(row[1]), row[2], json.loads(row[3]), row[4])
+
+    def reason(self, output: str, source: Source, identity: Mapping[str, Any], there: bool) -> str:
+        """Why `output` is to be made (again); empty if it is not. `there`: the file exists."""
+        entry = self.entry(output)
+        if entry is None:
+            return "new"
+        if entry.state == "pending":
+            return "interrupted before"
+        changed = self._input_change(output, entry, source)
+        if changed:
+            return changed
+        if not there:
+            return "its output is gone"
+        return difference(_relevant(entry.identity), _relevant(identity))
+
+    def _input_change(self, output: str, entry: Entry, source: Source) -> str:
+        now = source.fingerprint()
+        if now == entry.fingerprint:
+            return ""
+        touched = now.get("size") == entry.fingerprint.get("size") and entry.sha256 is not None
+        if touched and source.path is not None and file_sha256(source.path) == entry.sha256:
+            with self._db:
+                self._db.execute(
+                    "update outputs set fingerprint = ? where output = ?",
+                    (json.dumps(now), output),
+                )
+            return ""
+        return f"changed: {difference(entry.fingerprint, now)}"
+
+    def begin(self, output: str, source: Source, identity: Mapping[str, Any]) -> None:
+        """Note that `output` is about to be published."""
+        row = (output, source.name, json.dumps(source.fingerprint()), json.dumps(dict(identity)))
+        with self._db:
+            self._db.execute(
+                "insert or replace into outputs values (?, ?, ?, null, ?, 'pending', null, ?, ?)",
+                (*row, self._run_id, _now()),
+            )
+
+    def finish(self, output: str, source: Source, summary: Mapping[str, Any]) -> None:
+        """Note that `output` is there."""
+        sha256 = file_sha256(source.path) if source.path is not None else None
+        with self._db:
+            self._db.execute(
+                "update outputs set state = 'done', sha256 = ?, summary = ?, changed_at = ? "
+                "where output = ?",
+                (sha256, json.dumps(dict(summary)), _now(), output),
+            )
+
+    def gone(self, outputs: Iterable[str]) -> list[str]:
+        """The inputs of known outputs that are not among `outputs`: removed since."""
+        there = set(outputs)
+        rows = self._db.execute("select output, input from outputs order by output").fetchall()
+        return [source for output, source in rows if output not in there]
+
+
+@contextmanager
+def open_ledger(path: Path | None, run_id: str) -> Iterator[Ledger]:
+    """The ledger at `path`, begun if there is none; None: an empty one that is kept nowhere.
+
+    Raises InputError for a file that is no ledger.
+    """
+    try:
+        with closing(sqlite3.connect(path or ":memory:")) as connection:
+            connection.execute("pragma trusted_schema = off")
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if version == 0:
+                with connection:
+                    connection.execute(_SCHEMA)
+                    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise InputError(f"{path}: a ledger of version {version}, not {SCHEMA_VERSION}")
+            yield Ledger(connection, run_id)
+    except sqlite3.Error as error:
+        raise InputError(f"{path}: cannot be used as a ledger: {error}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_BYTES):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def _relevant(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key not in NO_REASON}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
