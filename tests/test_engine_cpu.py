@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.engines import load_engine
 from scorer.engines.cpu import CpuEngine, convolution, recurrent
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import TokenBatch
@@ -54,7 +55,7 @@ def stacked(rng: np.random.Generator, units: int) -> Bundle:
 
 def max_of_states(rng: np.random.Generator, units: int) -> Bundle:
     return bundle(
-        spec(WORDS),
+        spec(WORDS, length=150),
         embedding(rng, WORDS, 5),
         lstm(rng, 5, units, return_sequences=True),
         pool("GlobalMaxPooling1D"),
@@ -276,12 +277,12 @@ def _refusals() -> dict[str, tuple[Bundle, str]]:
         "recurrent activation": (bundle(ragged, words, hard, head), "recurrent_activation"),
         "inner layer": (bundle(ragged, words, two_gru, head), r"Bidirectional\(GRU\)"),
         "direction": (bundle(ragged, words, backwards, lstm(rng, 4, 4)), "go_backwards=True"),
-        "unmasked LSTM": (bundle(ragged, bare, lstm(rng, 4, 4), head), "longest text of a batch"),
-        "unmasked conv": (bundle(ragged, words, conv(rng, 4, 4, 3), head), "longest text"),
-        "max of zeros": (bundle(ragged, words, sequences, maximum, head), "longest text"),
+        "unmasked LSTM": (bundle(ragged, bare, lstm(rng, 4, 4), head), "reads padding"),
+        "unmasked conv": (bundle(ragged, words, conv(rng, 4, 4, 3), head), "reads padding"),
+        "max of zeros": (bundle(ragged, words, sequences, maximum, head), "reads padding"),
         "mean of padding": (
             bundle(ragged, bare, pool("GlobalAveragePooling1D"), head),
-            "longest text",
+            "reads padding",
         ),
         "too short": (bundle(fixed, bare, conv(rng, 4, 4, 10), maximum), "no window of 10 in 9"),
         "a sequence at the end": (bundle(ragged, words, sequences), "one vector a row"),
@@ -302,7 +303,7 @@ REFUSALS = _refusals()
 def test_what_it_cannot_run_is_refused_by_name(case: str) -> None:
     model, message = REFUSALS[case]
     with pytest.raises(UnsupportedModel, match=message):
-        CpuEngine(model)
+        load_engine(model, engine="cpu")
 
 
 def test_it_needs_neither_keras_nor_tensorflow() -> None:

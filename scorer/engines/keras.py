@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
@@ -110,7 +111,9 @@ def _build(keras: Any, bundle: Bundle) -> Any:
         inputs = keras.Input((spec.columns,), dtype="float32")
     kept = [layer for layer in bundle.layers if layer.kind not in _TRAINING_ONLY]
     layers = [_layer(keras, layer) for layer in kept]
-    model = keras.Sequential([inputs, *layers])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not support masking.*")
+        model = keras.Sequential([inputs, *layers])
     for built, layer in zip(layers, kept, strict=True):
         built.set_weights(list(layer.weights))
     return model

@@ -16,7 +16,6 @@ from scorer.engines.cpu.plan import (
     Signal,
     Tile,
     builds,
-    needs_fixed_length,
     needs_sequence,
     refuse,
 )
@@ -73,7 +72,6 @@ class Convolution:
 @builds("Conv1D")
 def _convolution(layer: Layer, signal: Signal) -> Built:
     needs_sequence(layer, signal)
-    needs_fixed_length(layer, signal)
     window = _window(layer, signal)
     kernel, *rest = layer.weights
     bias = rest[0] if rest else kernel[0, 0, :0]

@@ -69,7 +69,7 @@ def _dense(layer: Layer, signal: Signal) -> Built:
     steps: list[Step] = []
     if signal.kind != "vector":
         steps, signal = looked_up(layer, signal)
-        after = replace(signal, width=columns, repeats=signal.repeats)
+        after = replace(signal, width=columns)
     packed = pack_columns(kernel)
     step = Dense(packed, widen(bias, packed.size // len(kernel)), columns, activation)
     return [*steps, step], after

@@ -11,7 +11,7 @@ A layer is added by writing a builder and registering it:
 what leaves. This package's __init__ imports every module that has builders.
 
 Padding. Keras pads the rows of a batch to one length with id 0. A layer that heeds the mask skips
-those positions; a layer that does not reads them as tokens, which is well defined only where that
+those positions; a layer that does not reads them as tokens, which load_engine allows only where the
 length is fixed (`Signal.length`). A tile stores no padding: a row's positions past its stored ones
 all equal the last stored one, because everything that a layer computes from padding alone is the
 same everywhere. So where the length is fixed, a sequence stores one padded position at most.
@@ -42,7 +42,6 @@ class Signal:
     masked     the padding carries Keras' mask
     length     the fixed number of positions, padding included; None if rows keep their own length
     embedding  float32 (ids, width): tokens that the next layer is to look up
-    repeats    masked positions of the sequence hold the row's last output again
     spec       the vectorizer, where kind is "bag"
     """
 
@@ -51,7 +50,6 @@ class Signal:
     masked: bool = False
     length: int | None = None
     embedding: np.ndarray | None = None
-    repeats: bool = False
     spec: VectorizerSpec | None = None
 
 
@@ -115,16 +113,6 @@ def needs_sequence(layer: Layer, signal: Signal) -> None:
     """Refuse a layer that works along positions where there are none."""
     if signal.kind != "sequence" and signal.embedding is None:
         raise refuse(layer, f"expects a sequence, not {signal.kind}")
-
-
-def needs_fixed_length(layer: Layer, signal: Signal) -> None:
-    """Refuse a layer that reads padding if the amount of that depends on a row's neighbours."""
-    if signal.length is None:
-        raise refuse(
-            layer,
-            "would read padding, which is as long as the longest text of a batch: mask it "
-            "(Embedding with mask_zero=True) or fix output_sequence_length",
-        )
 
 
 def spread(tile: Tile, steps: np.ndarray, length: int | None) -> Tile:

@@ -12,7 +12,7 @@ from scorer.bundle import Layer
 from scorer.engines.cpu import kernels
 from scorer.engines.cpu.embedding import looked_up
 from scorer.engines.cpu.kernels import Rows
-from scorer.engines.cpu.plan import Built, Signal, Tile, builds, needs_fixed_length, needs_sequence
+from scorer.engines.cpu.plan import Built, Signal, Tile, builds
 from scorer.engines.cpu.simd import padded
 
 
@@ -41,18 +41,12 @@ class Pool:
 
 @builds("GlobalMaxPooling1D")
 def _max(layer: Layer, signal: Signal) -> Built:
-    """Keras ignores the mask here; that is harmless where masked positions repeat an output."""
-    needs_sequence(layer, signal)
-    if not (signal.masked and signal.repeats):
-        needs_fixed_length(layer, signal)
+    """Keras heeds no mask here: masked positions are read, where the length is fixed."""
     return _pooled(layer, replace(signal, masked=signal.length is None), kernels.pool_max)
 
 
 @builds("GlobalAveragePooling1D")
 def _mean(layer: Layer, signal: Signal) -> Built:
-    needs_sequence(layer, signal)
-    if not signal.masked:
-        needs_fixed_length(layer, signal)
     return _pooled(layer, signal, kernels.pool_mean)
 
 

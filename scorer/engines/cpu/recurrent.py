@@ -16,7 +16,6 @@ from scorer.engines.cpu.plan import (
     Signal,
     Tile,
     builds,
-    needs_fixed_length,
     needs_sequence,
     refuse,
     spread,
@@ -130,8 +129,6 @@ def _check(layer: Layer, config: dict[str, object], signal: Signal) -> None:
     if config["activation"] != "tanh" or config["recurrent_activation"] != "sigmoid":
         raise refuse(layer, "runs activation='tanh' and recurrent_activation='sigmoid' alone")
     needs_sequence(layer, signal)
-    if not signal.masked:
-        needs_fixed_length(layer, signal)
 
 
 def _built(
@@ -145,7 +142,7 @@ def _built(
     after = replace(signal, kind="sequence" if sequences else "vector", width=width, embedding=None)
     if not sequences:
         return [step], Signal("vector", width=width)
-    return [step], replace(after, repeats=signal.masked and not zero)
+    return [step], after
 
 
 def _cell(weights: Sequence[np.ndarray], signal: Signal, reverse: bool) -> Cell:

@@ -142,10 +142,13 @@ _ROUND = 1.5 * 2.0**23  # adding it leaves the nearest whole number in the low b
 
 
 def _exp2(builder: Any, x: Emit) -> Emit:
-    """2**x for x within +-40, beyond as at the limit: 2**n by the exponent bits, 2**f by _EXP2."""
+    """2**x for x within +-40, beyond as at the limit: 2**n by the exponent bits, 2**f by _EXP2.
+
+    What is not a number stays so.
+    """
     low, high = _const(-_LIMIT), _const(_LIMIT)
-    x = builder.select(builder.fcmp_ordered("<", x, high), x, high)
-    x = builder.select(builder.fcmp_ordered(">", x, low), x, low)
+    x = builder.select(builder.fcmp_ordered("<", high, x), high, x)
+    x = builder.select(builder.fcmp_ordered(">", low, x), low, x)
     shifted = builder.fadd(x, _const(_ROUND))
     f = builder.fsub(x, builder.fsub(shifted, _const(_ROUND)))
     power = _const(_EXP2[-1])

@@ -1,0 +1,278 @@
+"""Both engines against plain Keras on the same strings, and the keras engine's own rules."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from scorer import engines
+from scorer.bundle import Bundle, read_bundle
+from scorer.engines import keras as keras_engine
+from scorer.engines import load_engine
+from scorer.errors import EngineError, UnsupportedModel
+from scorer.vectorizer import Vectorizer
+from tests import tiny
+from tests.networks import batch, bundle, dense, embedding, lstm, random_rows, spec
+
+Layers = Callable[[Any], list[Any]]  # of keras.layers
+Network = tuple[
+    Callable[[Any, int], list[Any]], dict[str, Any]
+]  # of keras.layers and ids, settings
+
+TEXTS = [
+    *(text for text in tiny.GOLDEN if len(text) < 400),
+    "slow " * 40,
+    "the plot of the film and the story of the wine " * 3,
+    "warm",
+]
+
+
+def _masked(rest: Layers, **settings: Any) -> Network:
+    return lambda k, ids: [k.Embedding(ids, 6, mask_zero=True), *rest(k)], settings
+
+
+def _padded(rest: Layers) -> Network:
+    return lambda k, ids: [k.Embedding(ids, 6), *rest(k)], {"output_sequence_length": 23}
+
+
+def _bag(mode: str, layers: Layers, **settings: Any) -> Network:
+    return lambda k, ids: layers(k), {"output_mode": mode, **settings}
+
+
+def _both(k: Any) -> Any:
+    return k.Bidirectional(k.LSTM(5, return_sequences=True))
+
+
+NETWORKS: dict[str, Network] = {
+    "bilstm": _masked(lambda k: [k.Bidirectional(k.LSTM(5)), k.Dense(1, activation="sigmoid")]),
+    "bilstm, fixed length": _masked(
+        lambda k: [k.Bidirectional(k.LSTM(5)), k.Dense(1)], output_sequence_length=9
+    ),
+    "lstm": _masked(lambda k: [k.LSTM(17), k.Dense(2, activation="tanh")]),
+    "lstm without bias": _masked(lambda k: [k.LSTM(3, use_bias=False), k.Dense(2, use_bias=False)]),
+    "lstm backwards": _masked(lambda k: [k.LSTM(4, go_backwards=True), k.Dense(2)]),
+    "sum": _masked(lambda k: [k.Bidirectional(k.LSTM(5), merge_mode="sum"), k.Dense(1)]),
+    "mul": _masked(lambda k: [k.Bidirectional(k.LSTM(5), merge_mode="mul"), k.Dense(1)]),
+    "ave": _masked(lambda k: [k.Bidirectional(k.LSTM(5), merge_mode="ave"), k.Dense(1)]),
+    "stacked": _masked(
+        lambda k: [_both(k), k.Dropout(0.3), k.Bidirectional(k.LSTM(4)), k.Dense(3)]
+    ),
+    "stacked, merged": _masked(
+        lambda k: [
+            k.Bidirectional(k.LSTM(5, return_sequences=True), merge_mode="ave"),
+            k.LSTM(4),
+            k.Dense(3),
+        ]
+    ),
+    "stacked one way": _masked(lambda k: [k.LSTM(5, return_sequences=True), k.LSTM(4), k.Dense(3)]),
+    "dense between": _masked(
+        lambda k: [_both(k), k.Dense(7, activation="relu"), k.LSTM(3), k.Dense(1)]
+    ),
+    "dense on embeddings": _masked(
+        lambda k: [k.Dense(7, activation="tanh"), k.LSTM(3), k.Dense(1)]
+    ),
+    "training layers": _masked(
+        lambda k: [
+            k.SpatialDropout1D(0.2),
+            k.GaussianNoise(0.1),
+            k.LSTM(5, dropout=0.2, recurrent_dropout=0.2),
+            k.GaussianDropout(0.1),
+            k.ActivityRegularization(l2=0.1),
+            k.Dense(3, activation="softmax"),
+        ]
+    ),
+    "max of states": _masked(
+        lambda k: [k.LSTM(5, return_sequences=True), k.GlobalMaxPooling1D(), k.Dense(1)],
+        output_sequence_length=23,
+    ),
+    "mean of states": _masked(lambda k: [_both(k), k.GlobalAveragePooling1D(), k.Dense(1)]),
+    "max with masked zeros": _masked(
+        lambda k: [_both(k), k.GlobalMaxPooling1D(), k.Dense(1)], output_sequence_length=23
+    ),
+    "conv over masked states": _masked(
+        lambda k: [_both(k), k.Conv1D(4, 3), k.GlobalAveragePooling1D(), k.Dense(1)],
+        output_sequence_length=23,
+    ),
+    "conv over masked embeddings": _masked(
+        lambda k: [k.Conv1D(4, 3), k.GlobalMaxPooling1D(), k.Dense(1)], output_sequence_length=23
+    ),
+    "mean of embeddings": _masked(
+        lambda k: [k.GlobalAveragePooling1D(), k.Dense(1, activation="sigmoid")]
+    ),
+    "mean with padding": _padded(lambda k: [k.GlobalAveragePooling1D(), k.Dense(1)]),
+    "max with padding": _padded(lambda k: [k.GlobalMaxPooling1D(), k.Dense(1)]),
+    "padded lstm": _padded(lambda k: [k.LSTM(5), k.Dense(1)]),
+    "padded bilstm": _padded(lambda k: [_both(k), k.Bidirectional(k.LSTM(4)), k.Dense(1)]),
+    "padded lstm, pooled": _padded(lambda k: [_both(k), k.GlobalAveragePooling1D(), k.Dense(1)]),
+    "cnn": _padded(
+        lambda k: [
+            k.Conv1D(9, 3, activation="relu"),
+            k.GlobalMaxPooling1D(),
+            k.Dense(7, activation="relu"),
+            k.Dense(1, activation="sigmoid"),
+        ]
+    ),
+    "same": _padded(
+        lambda k: [k.Conv1D(9, 4, padding="same"), k.GlobalAveragePooling1D(), k.Dense(1)]
+    ),
+    "same, stride": _padded(
+        lambda k: [
+            k.Conv1D(9, 4, padding="same", strides=3),
+            k.GlobalAveragePooling1D(),
+            k.Dense(1),
+        ]
+    ),
+    "causal": _padded(
+        lambda k: [k.Conv1D(9, 4, padding="causal"), k.GlobalAveragePooling1D(), k.Dense(1)]
+    ),
+    "causal, stride": _padded(
+        lambda k: [
+            k.Conv1D(9, 4, padding="causal", strides=2),
+            k.GlobalAveragePooling1D(),
+            k.Dense(1),
+        ]
+    ),
+    "valid, stride": _padded(
+        lambda k: [k.Conv1D(9, 3, strides=2), k.GlobalAveragePooling1D(), k.Dense(1)]
+    ),
+    "dilation": _padded(
+        lambda k: [k.Conv1D(9, 3, dilation_rate=4), k.GlobalAveragePooling1D(), k.Dense(1)]
+    ),
+    "two convolutions": _padded(
+        lambda k: [
+            k.Conv1D(9, 3, activation="tanh"),
+            k.Conv1D(8, 2, padding="same", activation="relu", use_bias=False),
+            k.GlobalMaxPooling1D(),
+            k.Dense(1),
+        ]
+    ),
+    "conv and lstm": _padded(lambda k: [k.Conv1D(9, 3, activation="relu"), k.LSTM(4), k.Dense(1)]),
+    "count": _bag("count", lambda k: [k.Dense(1, activation="sigmoid")]),
+    "count, padded": _bag("count", lambda k: [k.Dense(2)], max_tokens=99, pad_to_max_tokens=True),
+    "multi-hot": _bag(
+        "multi_hot", lambda k: [k.Dense(5, activation="relu"), k.Dense(3, activation="softmax")]
+    ),
+    "tf-idf": _bag("tf_idf", lambda k: [k.Dropout(0.5), k.Dense(1, activation="sigmoid")]),
+    "tf-idf, hidden": _bag("tf_idf", lambda k: [k.Dense(40, activation="tanh"), k.Dense(2)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_engines_equal_plain_keras(name: str, tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    layers, settings = NETWORKS[name]
+    vectorize = keras.layers.TextVectorization(**settings)
+    idf = np.linspace(0.3, 3, len(tiny.WORDS)) if settings.get("output_mode") == "tf_idf" else None
+    vectorize.set_vocabulary(list(tiny.WORDS), idf_weights=idf)
+    network = keras.Sequential(layers(keras.layers, vectorize.vocabulary_size()))
+    texts = tf.constant(TEXTS)
+    network(vectorize(texts))
+    tiny.spread_weights(network, seed=3)
+    model = keras.Sequential([keras.Input((), dtype="string"), vectorize, *network.layers])
+    model.save(tmp_path / "model.keras")
+    expected = np.asarray(model(texts))
+
+    loaded = read_bundle(tmp_path / "model.keras")
+    tokens = Vectorizer(loaded.vectorizer)(pa.array(TEXTS))
+    for engine in ("cpu", "keras"):
+        outputs = load_engine(loaded, engine=engine).run(tokens)
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
+
+
+def _simple() -> Bundle:
+    rng = np.random.default_rng(0)
+    return bundle(spec(9), embedding(rng, 9, 4), lstm(rng, 4, 4), dense(rng, 4, 2))
+
+
+def test_keras_engine_in_any_batch() -> None:
+    rng = np.random.default_rng(1)
+    engine = load_engine(_simple(), engine="keras")
+    rows = random_rows(rng, rng.integers(0, 70, 600), 9)
+    together = engine.run(batch(rows))
+    order = rng.permutation(len(rows))
+    moved = engine.run(batch([rows[i] for i in order]))
+    np.testing.assert_allclose(moved, together[order], rtol=0, atol=1e-6)
+    assert engine.run(batch([])).shape == (0, 2)
+
+
+@pytest.mark.parametrize("mode", ["int", "count"])
+def test_batches_hold_every_row_once_in_few_shapes(mode: str) -> None:
+    kept = np.random.default_rng(0).integers(0, 3000, 5000)
+    vectorizer = spec(9, mode=mode)
+    batches = list(keras_engine._batches(kept, vectorizer))
+    assert sorted(np.concatenate([rows for rows, _ in batches]).tolist()) == list(range(5000))
+    assert len({width for _, width in batches}) < 20
+    if mode == "int":
+        assert all(width >= kept[rows].max() for rows, width in batches)
+        assert all(width <= max(16, 1.5 * kept[rows].max()) for rows, width in batches if width)
+
+
+def test_bags_of_a_large_vocabulary_are_encoded_a_few_rows_at_a_time() -> None:
+    vectorizer = spec(500_000, mode="count")
+    batches = list(keras_engine._batches(np.ones(100, dtype=np.int64), vectorizer))
+    assert max(len(rows) for rows, _ in batches) * 500_001 <= keras_engine._BAG_CELLS
+
+
+def test_without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(EngineError, match=r"pip install 'scorer\[keras\]'"):
+        load_engine(_simple(), engine="keras")
+
+
+@pytest.mark.parametrize("version", ["3.15.0", "2.20.3", "unknown"])
+def test_old_keras_is_refused(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(__version__=version))
+    with pytest.raises(EngineError, match=r"security holes: pip install 'keras>=3\.15\.1'"):
+        load_engine(_simple(), engine="keras")
+
+
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(EngineError, match="sees no GPU"):
+        load_engine(_simple(), device="gpu")
+
+
+def test_choice_of_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[tuple[str, str]] = []
+    monkeypatch.setattr(engines, "_cpu", lambda bundle: chosen.append(("cpu", "")))
+    monkeypatch.setattr(engines, "_keras", lambda bundle, device: chosen.append(("keras", device)))
+    for gpu in (False, True):
+        monkeypatch.setattr(engines, "_has_gpu", lambda there=gpu: there)
+        for device in ("auto", "cpu", "gpu"):
+            load_engine(_simple(), device=device)
+    assert chosen == [
+        *(("cpu", ""), ("cpu", ""), ("keras", "gpu")),
+        *(("keras", "auto"), ("cpu", ""), ("keras", "gpu")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"engine": "onnx"}, "no engine 'onnx'"),
+        ({"engine": "cpu", "device": "gpu"}, "does not run on a GPU"),
+    ],
+)
+def test_choices_that_are_not_there(options: dict[str, str], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        load_engine(_simple(), **options)
+
+
+def test_layers_that_the_cpu_engine_lacks_go_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    relu = lstm(rng, 4, 4, activation="relu")
+    model = bundle(spec(9), embedding(rng, 9, 4), relu, dense(rng, 4, 2))
+    assert load_engine(model).name == "keras"
+    monkeypatch.setattr(engines, "_has_keras", lambda: False)
+    with pytest.raises(UnsupportedModel, match=r"pip install 'scorer\[keras\]'"):
+        load_engine(model)
