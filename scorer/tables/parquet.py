@@ -43,7 +43,7 @@ class ParquetReader:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name's bytes
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{self.name}: cannot be read as Parquet: {reason}") from error
 
@@ -71,8 +71,12 @@ class ParquetReader:
         """The compression codec of every column of the file, by its path."""
         if not self._file.metadata.num_row_groups:
             return {}
+        # A damaged column's metadata aborts the process below; reading the column raises instead.
+        with self._explained():
+            next(self._file.iter_batches(batch_size=1, row_groups=[0], use_threads=False), None)
         group = self._file.metadata.row_group(0)
-        columns = (group.column(i) for i in range(group.num_columns))
+        known = min(group.num_columns, self._file.metadata.num_columns)
+        columns = (group.column(i) for i in range(known))
         return {column.path_in_schema: column.compression for column in columns}
 
 
