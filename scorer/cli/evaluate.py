@@ -128,8 +128,9 @@ def _models(options: dict[str, Any]) -> list[Model]:
         )
         if options["threshold"] is not None and model.card.scorer.task != "binary":
             raise UsageError(f"--threshold is for binary models; {model.ref} is not")
-        if loaded.setdefault(model.ref, model) is not model:
+        if model.ref in loaded:
             raise UsageError(f"{model.ref}: was named twice")
+        loaded[model.ref] = model
     return list(loaded.values())
 
 

@@ -81,8 +81,14 @@ def _check_card(model: ModelReport) -> tuple[bool, str]:
     """Holds unless a figure is worse than promised; nothing compared is a failure, not a pass."""
     if not model.promises:
         return False, "none of the card's figures could be compared with this data"
-    worse = [p.sentence for p in model.promises if p.verdict == "worse than promised"]
-    return (False, " ".join(worse)) if worse else (True, "every figure is as the card promises")
+    worse = [
+        f"{METRICS[p.metric].title} {p.today.value:.4g} instead of {p.promised.value:.4g}"
+        for p in model.promises
+        if p.verdict == "worse than promised"
+    ]
+    if worse:
+        return False, f"worse than promised: {', '.join(worse)}"
+    return True, "no figure is worse than promised"
 
 
 def _check_limit(requirement: Requirement, model: ModelReport) -> tuple[bool, str]:

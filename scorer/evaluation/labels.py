@@ -173,7 +173,7 @@ def choose_label_column(
 
     if wanted is not None:
         if wanted not in present:
-            raise ColumnError(f"{name}: no column {wanted!r}{missing(wanted, present)}")
+            raise ColumnError(f"{name}: no column {wanted!r}{missing([wanted], present)}")
         return wanted
     folded = {column.casefold(): column for column in reversed(present)}
     for candidate in candidates:

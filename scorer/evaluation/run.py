@@ -46,7 +46,7 @@ def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
     label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
     for column in (*wanted.slices, *((label,) if label else ())):
         if column not in present:
-            raise ColumnError(f"{reader.name}: no column {column!r}{missing(column, present)}")
+            raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
         if present.count(column) > 1:
             raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
     asked = wanted.label_column is not None or bool(wanted.label_map)

@@ -97,6 +97,10 @@ def _sliced_classes(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
     drawn = resampler.counts(cells, s * k * k).reshape(-1, s, k, k)
     names = ("accuracy", "macro_f1") if sample.problem.n_classes == k else ("accuracy",)
     exact = [confusion.figures(counts.astype(np.int64)) for counts in whole]
+    for values, counts in zip(exact, whole, strict=True):
+        if np.count_nonzero(counts.sum(axis=1)) < 2:
+            # The mean over classes says nothing where only one can be right.
+            values["macro_f1"] = float("nan")
     others = whole.sum(axis=0) - whole
     others_drawn = drawn.sum(axis=1, keepdims=True) - drawn
     replicates = confusion.replicate_figures(drawn)

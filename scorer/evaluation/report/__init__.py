@@ -80,6 +80,7 @@ def figure_text(value: float | None, digits: int = 4, *, sign: bool = False) -> 
     if value is None:
         return "–"
     places = digits if abs(value) < 100 else 1
+    value = round(value, places) + 0.0  # no minus zero
     text = f"{value:+,.{places}f}" if sign else f"{value:,.{places}f}"
     return text.replace("-", "−")
 
