@@ -71,7 +71,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     """
     settings = _settings(options)
     skip_unused_imports()
-    from scorer.jobs.plan import check_parents, plan
+    from scorer.jobs.plan import plan
     from scorer.jobs.run import new_run_id, run_jobs
     from scorer.model import load_model
 
@@ -79,7 +79,6 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     log_to_stderr(options["log_format"], run_id, quiet=options["quiet"])
     made = plan(inputs, options["output"])
     _check(options, made, settings)
-    check_parents(made)
     model = load_model(
         options["reference"],
         zoos=options["zoos"],

@@ -63,7 +63,7 @@ def _is_folder(name: str) -> bool:
     if name == STDIN or has_wildcards(name):
         return False
     if is_url(name):
-        return str(remote_file(name).info.type) == "FileType.Directory"
+        return remote_file(name).is_folder
     return Path(name).is_dir()
 
 
@@ -94,10 +94,9 @@ def _expand_url(name: str, prefix: str) -> Iterator[Found]:
         yield from (Found(file.source(), _last(file.path)) for file in files)
         return
     file = remote_file(name)
-    kind = str(file.info.type)
-    if kind == "FileType.NotFound":
-        raise InputError(f"{name}: no such file")
-    if kind != "FileType.Directory":
+    if not file.is_folder:
+        if not file.exists():
+            raise InputError(f"{name}: no such file")
         yield Found(file.source(), _last(file.path))
         return
     for child in file.walk():

@@ -46,7 +46,7 @@ def plan(inputs: Sequence[str], output: str | None) -> Plan:
     outputs = [_place(file, output, folder) for file in found.found]
     own = set(outputs) if output is None and folder is None else set()
     jobs = tuple(
-        Job(file.source, _target(file, name), one_of_many=many)
+        Job(file.source, _target(file, name, folder), one_of_many=many)
         for file, name in zip(found.found, outputs, strict=True)
         if file.source.name not in own  # an earlier run's output, met by a wildcard
     )
@@ -95,7 +95,7 @@ def _place(file: Found, output: str | None, folder: str | None) -> str:
     return output if output is not None else default_output(file.source.name)
 
 
-def _target(file: Found, name: str) -> Target:
+def _target(file: Found, name: str, folder: str | None) -> Target:
     if is_url(name):
         if name == file.source.name:
             raise UsageError(f"{name}: is the input itself: name another output")
@@ -103,6 +103,8 @@ def _target(file: Found, name: str) -> Target:
     path = Path(name)
     if file.source.path is not None and path.exists() and path.samefile(file.source.path):
         raise UsageError(f"{name}: is the input itself: name another output")
+    if folder is None and not path.parent.is_dir():
+        raise OutputError(f"{name}: there is no directory {path.parent}: make it first")
     return local_target(path)
 
 
@@ -112,11 +114,3 @@ def default_output(name: str) -> str:
     folder, slash, last = base.rpartition("/")
     stem, suffixes = split_suffixes(last)
     return f"{folder}{slash}{stem}.scored{suffixes}{query}"
-
-
-def check_parents(made: Plan) -> None:
-    """Raise OutputError where an output's folder is not there and nobody asked to make one."""
-    for job in made.jobs:
-        parent = job.target.work.parent
-        if made.folder is None and job.stream is None and not parent.is_dir():
-            raise OutputError(f"{job.target.name}: there is no directory {parent}: make it first")

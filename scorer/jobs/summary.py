@@ -81,7 +81,8 @@ class RunSummary:
     def exit_code(self) -> int:
         """Of a single failed input its own, of several 1; 3 where rows were rejected; else 0."""
         if self.failures:
-            return 1 if self.files or len(self.failures) > 1 else self.failures[0].exit_code
+            alone = len(self.failures) == 1 and not self.files and not self.skipped
+            return self.failures[0].exit_code if alone else 1
         return 3 if self.total("rejected") else 0
 
     def total(self, count: str) -> int:

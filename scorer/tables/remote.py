@@ -41,11 +41,16 @@ class RemoteFile:
 
     @property
     def info(self) -> Any:
+        """What the file system says of it; `type.name` is File, Directory or NotFound."""
         with self._explained(InputError, "read"):
             return self.files.get_file_info(self.path)
 
+    @property
+    def is_folder(self) -> bool:
+        return str(self.info.type.name) == "Directory"
+
     def exists(self) -> bool:
-        return str(self.info.type) == "FileType.File"
+        return bool(self.info.is_file)
 
     def source(self) -> Source:
         """This file as an input."""
@@ -62,7 +67,7 @@ class RemoteFile:
 
     def _fingerprint(self) -> dict[str, Any]:
         info = self.info
-        if str(info.type) == "FileType.NotFound":
+        if not info.is_file:
             raise InputError(f"{self.url}: no such file")
         return {"size": info.size, "modified_ns": info.mtime_ns}
 
