@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -24,11 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer import zoo
 from scorer.model import Model, OutputOptions, load_model
+from scorer.tables import Window, local_source, open_reader, open_writer
 from scripts.benchmarks import processes, stages
 
 SCORE = str(Path(sys.executable).with_name("score"))
 KERAS_SCRIPT = str(Path(__file__).with_name("benchmarks") / "keras_predict.py")
 MANY_ROWS = 500_000
+
+Contestants = dict[str, Callable[[], object]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Setting:
 
     def score(self, data: Path, *more: str) -> list[str]:
         out = str(self.scratch / "out.parquet")
-        options = ["--force", "--quiet", "--threads", str(self.threads)]
+        options = ["--force", "--quiet", "--no-report", "--threads", str(self.threads)]
         return [SCORE, "-m", self.model, str(data), "-o", out, *options, *more]
 
     def texts(self) -> pa.Array:
@@ -123,7 +127,7 @@ def start(setting: Setting) -> list[list[str]]:
 
 
 def by_stage(setting: Setting) -> list[list[str]]:
-    """Each stage alone, on one thread and on all."""
+    """Each stage alone; those that run in the workers on one thread and on all."""
     model, texts = _loaded(setting)
     parts = stages.windows(texts)
     tokens = [model.vectorizer(part) for part in parts]
@@ -136,11 +140,44 @@ def by_stage(setting: Setting) -> list[list[str]]:
     }
     rows = [["stage", "rows/s, 1 thread", f"rows/s, {setting.threads} threads", "gain"]]
     for name, stage in work.items():
-        contestants = {"one": lambda s=stage: s(1), "all": lambda s=stage: s(setting.threads)}
-        one, all_ = stages.side_by_side(contestants, len(texts), setting.repeats)
+        rivals: Contestants = {str(n): partial(stage, n) for n in (1, setting.threads)}
+        one, all_ = stages.side_by_side(rivals, len(texts), setting.repeats)
         speeds = [f"{one.rows_per_second:,.0f}", f"{all_.rows_per_second:,.0f}"]
         rows.append([name, *speeds, f"{all_.ratio:.2f}"])
+    files: Contestants = {
+        "read": partial(_read, setting),
+        "read and write": partial(_write, setting, model),
+    }
+    for rate in stages.side_by_side(files, len(texts), setting.repeats):
+        rows.insert(1 if rate.name == "read" else len(rows), _file_row(rate))
     return rows
+
+
+def _file_row(rate: stages.Rate) -> list[str]:
+    return [rate.name, f"{rate.rows_per_second:,.0f}", "", ""]
+
+
+def _read(setting: Setting) -> list[Window]:
+    reader, _ = open_reader(local_source(setting.data))
+    try:
+        return list(reader.windows(setting.column))
+    finally:
+        reader.close()
+
+
+def _write(setting: Setting, model: Model) -> None:
+    """Read, encode and write, with two columns of made-up predictions."""
+    reader, found = open_reader(local_source(setting.data))
+    names = ("prediction", "probability")
+    with (setting.scratch / "written").open("wb") as stream:
+        schema = pa.schema([(names[0], pa.string()), (names[1], pa.float32())])
+        writer = open_writer(stream, found.kind, reader, schema, {"model": model.ref})
+        for window in reader.windows(setting.column):
+            values = pa.array(np.zeros(window.rows, np.float32))
+            label = pa.array(["positive"] * window.rows, pa.string())
+            writer.write(writer.encode(window, pa.record_batch([label, values], names=names)))
+        writer.close()
+    reader.close()
 
 
 def network(setting: Setting) -> list[list[str]]:
@@ -151,7 +188,7 @@ def network(setting: Setting) -> list[list[str]]:
     runner = stages.OnnxRunner(model.bundle, tokens, setting.threads)
     batch = runner.best_batch(2_000)
     feeds = runner.feeds(batch)
-    contestants: dict[str, Callable[[], object]] = {
+    contestants: Contestants = {
         "cpu engine": lambda: stages.over_threads(model.engine.run, parts, setting.threads),
         f"ONNX Runtime, sorted, batches of {batch}": lambda: runner.run(feeds),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def side_by_side(
-    contestants: dict[str, Callable[[], object]], rows: int, repeats: int
+    contestants: Mapping[str, Callable[[], object]], rows: int, repeats: int
 ) -> list[Rate]:
     """Run every contestant once a round, after one round that is not counted."""
     for function in contestants.values():
