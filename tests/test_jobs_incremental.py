@@ -50,10 +50,10 @@ def outputs() -> dict[str, bytes]:
 
 def test_a_second_run_does_nothing() -> None:
     assert reasons(run()) == {"a.csv": "new", "day=1/b.csv": "new"}
-    before = {name: os.stat(name).st_mtime_ns for name in outputs()}
+    before = {name: Path(name).stat().st_mtime_ns for name in outputs()}
     again = run()
     assert (reasons(again), again.skipped, again.exit_code) == ({}, 2, 0)
-    assert {name: os.stat(name).st_mtime_ns for name in outputs()} == before
+    assert {name: Path(name).stat().st_mtime_ns for name in outputs()} == before
     assert sorted(p.name for p in Path("scored").glob(".*")) == [FILE]
 
 

@@ -69,7 +69,7 @@ def test_a_folder_is_mirrored() -> None:
     made = plan(["in"], "out")
     assert ways(made) == [("in/b.csv", "out/b.csv"), ("in/x=1/y=2/a.csv", "out/x=1/y=2/a.csv")]
     assert made.ignored == ("in/README.md",)
-    assert [output for _, output in ways(plan(["in/"], None))][0] == "in.scored/b.csv"
+    assert next(output for _, output in ways(plan(["in/"], None))) == "in.scored/b.csv"
 
 
 def test_the_output_folder_inside_the_input_is_not_read_again() -> None:
