@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from scorer.card import Figure, Histogram, Label, Reference, ScorerCard
 from scorer.errors import ColumnError, UsageError
-from scorer.evaluation.evaluator import Evaluator, Request, Subject
+from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.gates import parse_requirement
+from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report
 from scorer.model import Scores
 from scorer.tables import Reject, Window

@@ -12,11 +12,12 @@ import pytest
 
 from scorer.card import Figure
 from scorer.errors import OutputError
-from scorer.evaluation.evaluator import Evaluator, Request, Subject
+from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.gates import parse_requirement
 from scorer.evaluation.report import findings, render_html, write_report
 from scorer.evaluation.report.svg import short, ticks
+from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report, json_schema
 from scorer.evaluation.terminal import render_text
 from tests.test_evaluation_stream import LABELS, REQUEST, card, evaluated, made_up

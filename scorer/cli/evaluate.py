@@ -141,7 +141,8 @@ def _evaluate(
     requirements: Sequence[Any],
 ) -> Report:
     from scorer.evaluation.finish import finish
-    from scorer.evaluation.run import Wanted, evaluate_tables
+    from scorer.evaluation.request import Wanted
+    from scorer.evaluation.run import evaluate_tables
 
     wanted = Wanted(
         options["label_column"], options["label_map"], options["slices"], options["threshold"]

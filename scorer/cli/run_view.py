@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scorer.tables import Reader, Window
 
 SHOWN_FILES = 20
+SHOWN_FIGURES = ("accuracy", "macro_f1", "mae", "bias")
 
 
 class Progress:
@@ -86,4 +87,24 @@ def _file_line(file: FileSummary) -> str:
     counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
     rejects = f"\n  unreadable rows: {file.rejects}" if file.rejects else ""
     names = f"{printable(file.input)} -> {printable(file.output)}"
-    return f"{names}\n  {file.read:,} rows = {counts}{rejects}"
+    return f"{names}\n  {file.read:,} rows = {counts}{rejects}{_evaluation_lines(file)}"
+
+
+def _evaluation_lines(file: FileSummary) -> str:
+    """The first figures with their intervals, where the report is, and how the texts drifted."""
+    shown = [
+        f"{name} {item['value']:.4f} ({item['low']:.4f} to {item['high']:.4f})"
+        for name, item in file.figures.items()
+        if name in SHOWN_FIGURES and item["low"] is not None
+    ]
+    lines = [", ".join(shown)] if shown else []
+    lines += [f"report: {printable(file.report)}/report.html"] if file.report else []
+    lines += [printable(note) for note in file.notes]
+    if file.drift and file.drift["verdict"] in ("moderate", "major"):
+        moved = ", ".join(
+            f"{part['name']} {part['psi']:.2f}"
+            for part in file.drift["parts"]
+            if part["verdict"] in ("moderate", "major")
+        )
+        lines.append(f"drift since training is {file.drift['verdict']} (PSI: {moved})")
+    return "".join(f"\n  {line}" for line in lines)

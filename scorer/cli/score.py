@@ -33,6 +33,15 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability from which a binary model says its last label. Default: the card's.",
 )
+@click.option("--label-column", help="The column with the truth. Default: as the card says.")
+@click.option(
+    "--label-map",
+    multiple=True,
+    metavar="VALUE=LABEL",
+    help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
+)
+@click.option("--slice", "slices", multiple=True, help="Figures by this column (repeatable).")
+@click.option("--no-report", is_flag=True, help="Do not evaluate where there are labels.")
 @click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of text files.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read.")
@@ -64,7 +73,8 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     An input is a file, a folder with files, wildcards in quotes, a URL (s3://, gs://, abfs://) or
     -, stdin; files may be compressed with gzip or zstd. Every row comes out in its place with all
     its columns. Rows without text are not scored; rows that cannot be read go to
-    OUTPUT.rejects.jsonl.
+    OUTPUT.rejects.jsonl. Where there are labels, a report on the model goes to INPUT's name with
+    .report.
 
     Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
     rows were rejected; 5 another run holds the output.
@@ -115,10 +125,14 @@ def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
+    from scorer.evaluation.request import Wanted
     from scorer.jobs.score import Settings
     from scorer.model import OutputOptions
     from scorer.tables import ReadOptions
 
+    wanted = Wanted(
+        options["label_column"], options["label_map"], options["slices"], options["threshold"]
+    )
     output = OutputOptions(
         probabilities=options["probabilities"],
         diagnostics=options["diagnostics"],
@@ -137,6 +151,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         incremental=options["incremental"],
         dry_run=options["dry_run"],
         max_rejects=0 if options["strict"] else options["max_rejects"],
+        evaluation=None if options["no_report"] else wanted,
         **given,
     )
 

@@ -9,18 +9,49 @@ degrees of freedom; an index above 0.1 that is within its 99% quantile says "too
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from scorer.card import Histogram, Reference
-from scorer.evaluation.result import Drift, DriftPart, Verdict
+from scorer.evaluation.part import Part
 from scorer.evaluation.sample import Problem
 from scorer.model import Scores, class_probabilities
 
 MODERATE, MAJOR = 0.1, 0.25
 PARTS = {"score": "Score", "tokens": "Tokens per row", "oov_share": "Share of unknown words"}
+
+Verdict = Literal["stable", "moderate", "major", "too few rows to tell", "no reference"]
+
+
+class DriftPart(Part):
+    """One histogram against the card's; shares per bin, `edges` are the inner ones."""
+
+    name: str
+    psi: float
+    noise: float = Field(description="99% level of the index if nothing had changed")
+    verdict: Verdict
+    edges: tuple[float, ...]
+    expected: tuple[float, ...]
+    observed: tuple[float, ...]
+
+
+class Drift(Part):
+    """Today's scored rows against the training data. `verdict` is the worst part's."""
+
+    rows: int
+    verdict: Verdict
+    oov_share: float = Field(description="share of all tokens that the vocabulary lacks")
+    truncated_share: float = Field(description="share of rows whose end the model does not see")
+    mean_tokens: float
+    parts: tuple[DriftPart, ...]
+
+    @property
+    def worst(self) -> float | None:
+        """The largest stability index."""
+        return max((part.psi for part in self.parts), default=None)
 
 
 class DriftCounter:

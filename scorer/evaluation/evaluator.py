@@ -6,7 +6,7 @@ every model, 4 or 8 for every slice column. Texts are kept of the few rows that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scorer.card import ScorerCard
 from scorer.errors import ColumnError, UsageError
 from scorer.evaluation.columns import CodedColumn, NumberColumn
 from scorer.evaluation.compare import spread
 from scorer.evaluation.drift import DriftCounter
 from scorer.evaluation.labels import LabelRules, Meaning
+from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import LabelSource
 from scorer.evaluation.sample import Problem
 from scorer.evaluation.slices import SliceColumn
@@ -30,38 +30,6 @@ from scorer.tables import Window
 MISTAKES = 20
 MAX_LABEL_VALUES = 1_000
 SHOWN_UNUSABLE = 8
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model under evaluation. `threshold` replaces the card's (binary models only)."""
-
-    ref: str
-    sha256: str
-    card: ScorerCard
-    threshold: float | None = None
-
-    @property
-    def problem(self) -> Problem:
-        card = self.card
-        threshold = card.threshold if self.threshold is None else self.threshold
-        return Problem(card.task, tuple(label.name for label in card.labels), threshold)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to evaluate by. `asked`: the label column was named, so that it must make sense."""
-
-    label_column: str | None = None
-    asked: bool = False
-    label_map: Mapping[str, str] = field(default_factory=dict)
-    slices: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns to read beside the text."""
-        label = (self.label_column,) if self.label_column else ()
-        return tuple(dict.fromkeys((*label, *self.slices)))
 
 
 @dataclass(eq=False)

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from scorer.card import Task
+from scorer.evaluation.drift import Drift
+from scorer.evaluation.part import Part
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
-Verdict = Literal["stable", "moderate", "major", "too few rows to tell", "no reference"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Part):
+class Figure(Part):
     """A figure and its 95% bootstrap interval."""
 
     value: float | None
@@ -28,7 +25,7 @@ class Figure(_Part):
     high: float | None = None
 
 
-class Curve(_Part):
+class Curve(Part):
     """Points of a curve, thinned to a few hundred at most. `label`: the class against the rest."""
 
     label: str
@@ -37,7 +34,7 @@ class Curve(_Part):
     area: float | None
 
 
-class ClassFigures(_Part):
+class ClassFigures(Part):
     """One class: `support` rows have this label, `predicted` rows were given it."""
 
     label: str
@@ -48,7 +45,7 @@ class ClassFigures(_Part):
     f1: Figure
 
 
-class Bin(_Part):
+class Bin(Part):
     """A bar of a histogram, low <= value < high (the last one up to and with `high`)."""
 
     low: float
@@ -56,12 +53,12 @@ class Bin(_Part):
     counts: tuple[int, ...] = Field(description="one for each series")
 
 
-class Histogram(_Part):
+class Histogram(Part):
     series: tuple[str, ...]
     bins: tuple[Bin, ...]
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """Rows whose probability lies in one of 15 equal bins: what was stated, what happened."""
 
     rows: int
@@ -69,7 +66,7 @@ class Calibration(_Part):
     observed: Figure
 
 
-class Threshold(_Part):
+class Threshold(Part):
     """What a binary model would do at another threshold (for its last label)."""
 
     threshold: float
@@ -81,7 +78,7 @@ class Threshold(_Part):
     note: str = ""
 
 
-class Residuals(_Part):
+class Residuals(Part):
     """A regression's errors (prediction - truth) along its predictions."""
 
     histogram: Histogram
@@ -92,7 +89,7 @@ class Residuals(_Part):
     high: tuple[float, ...] = Field(description="90% quantile of the error in each group")
 
 
-class SliceRow(_Part):
+class SliceRow(Part):
     """One value of a slice. `gap`: its main figure less all other rows', with the interval."""
 
     value: str
@@ -102,14 +99,14 @@ class SliceRow(_Part):
     verdict: Literal["better", "worse", "no difference", "too few rows"]
 
 
-class Slice(_Part):
+class Slice(Part):
     column: str
     note: str
     main_figure: str
     rows: tuple[SliceRow, ...]
 
 
-class Mistake(_Part):
+class Mistake(Part):
     """A row that the model got most wrong; `size` is |error| or the probability it lost."""
 
     row: int
@@ -119,7 +116,7 @@ class Mistake(_Part):
     size: float
 
 
-class Promise(_Part):
+class Promise(Part):
     """A figure of the card beside today's. `difference` is today's less the promised one."""
 
     metric: str
@@ -131,35 +128,7 @@ class Promise(_Part):
     sentence: str
 
 
-class DriftPart(_Part):
-    """One histogram against the card's; shares per bin, `edges` are the inner ones."""
-
-    name: str
-    psi: float
-    noise: float = Field(description="99% level of the index if nothing had changed")
-    verdict: Verdict
-    edges: tuple[float, ...]
-    expected: tuple[float, ...]
-    observed: tuple[float, ...]
-
-
-class Drift(_Part):
-    """Today's scored rows against the training data. `verdict` is the worst part's."""
-
-    rows: int
-    verdict: Verdict
-    oov_share: float = Field(description="share of all tokens that the vocabulary lacks")
-    truncated_share: float = Field(description="share of rows whose end the model does not see")
-    mean_tokens: float
-    parts: tuple[DriftPart, ...]
-
-    @property
-    def worst(self) -> float | None:
-        """The largest stability index."""
-        return max((part.psi for part in self.parts), default=None)
-
-
-class ModelReport(_Part):
+class ModelReport(Part):
     """All about one model on this data; what needs labels is empty where there are none."""
 
     model: str
@@ -188,7 +157,7 @@ class ModelReport(_Part):
     drift: Drift | None = None
 
 
-class LabelSource(_Part):
+class LabelSource(Part):
     """Where the truth came from and how it was read."""
 
     column: str
@@ -199,7 +168,7 @@ class LabelSource(_Part):
     unusable_values: dict[str, int] = Field(description="the most frequent ones, with their rows")
 
 
-class PairedDifference(_Part):
+class PairedDifference(Part):
     """`model` less `other` on the same rows, by the same bootstrap draws."""
 
     model: str
@@ -209,7 +178,7 @@ class PairedDifference(_Part):
     verdict: Literal["better", "worse", "no difference"]
 
 
-class Disagreement(_Part):
+class Disagreement(Part):
     """A row on which the models differ most; `predictions` in the order of the models."""
 
     row: int
@@ -219,7 +188,7 @@ class Disagreement(_Part):
     spread: float
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """Several models on the rows that all of them scored."""
 
     rows: int
@@ -234,7 +203,7 @@ class Comparison(_Part):
     disagreements: tuple[Disagreement, ...]
 
 
-class Gate(_Part):
+class Gate(Part):
     """A requirement and whether it held."""
 
     requirement: str
@@ -243,7 +212,7 @@ class Gate(_Part):
     sentence: str
 
 
-class Method(_Part):
+class Method(Part):
     """How the intervals were made."""
 
     level: float
@@ -252,7 +221,7 @@ class Method(_Part):
     seed: int
 
 
-class Report(_Part):
+class Report(Part):
     """The whole of `report.json`."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION

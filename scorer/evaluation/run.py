@@ -7,22 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from scorer.errors import ColumnError
-from scorer.evaluation.evaluator import Evaluator, Request, Subject
-from scorer.evaluation.labels import choose_label_column, parse_label_map
+from scorer.evaluation.evaluator import Evaluator
+from scorer.evaluation.request import Wanted, request, subject
 from scorer.model import Model, Scores
 from scorer.pipeline import ordered_map
 from scorer.tables import WINDOW_ROWS, Reader, ReadOptions, Source, Window, open_reader
-from scorer.tables.columns import choose_text_column, missing
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs."""
-
-    label_column: str | None = None
-    label_map: tuple[str, ...] = ()
-    slices: tuple[str, ...] = ()
-    threshold: float | None = None
+from scorer.tables.columns import choose_text_column
 
 
 @dataclass(frozen=True)
@@ -33,24 +23,6 @@ class Reading:
     read: ReadOptions = field(default_factory=ReadOptions)
     batch_size: int = WINDOW_ROWS
     threads: int = 1
-
-
-def subject(model: Model, wanted: Wanted) -> Subject:
-    """The model as the evaluation sees it."""
-    return Subject(model.ref, model.digest, model.card.scorer, wanted.threshold)
-
-
-def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
-    """The columns of `reader` to evaluate `model` by. Raises ColumnError where one is missing."""
-    present, card = reader.schema.names, model.card.scorer
-    label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
-    for column in (*wanted.slices, *((label,) if label else ())):
-        if column not in present:
-            raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
-        if present.count(column) > 1:
-            raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
-    asked = wanted.label_column is not None or bool(wanted.label_map)
-    return Request(label, asked, parse_label_map(wanted.label_map, card), wanted.slices)
 
 
 def evaluate_tables(

@@ -116,7 +116,9 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[Path]:
         folders[:] = sorted(
             name
             for name in folders
-            if not _hidden(name) and (Path(root) / name).resolve() != avoided
+            if not _hidden(name)
+            and not name.endswith(".report")  # an evaluation's: its JSON is no input
+            and (Path(root) / name).resolve() != avoided
         )
         yield from (Path(root) / name for name in sorted(files) if not _hidden(name))
 

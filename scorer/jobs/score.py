@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO, Literal, Protocol
 
 import pyarrow as pa
 
 from scorer.errors import InputError, OutputExists
+from scorer.evaluation.request import Wanted
+from scorer.jobs.evaluation import TableEvaluation
 from scorer.jobs.identity import settings_identity
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
-from scorer.jobs.publish import Target, explained, staged
+from scorer.jobs.publish import LocalPlace, Target, explained, staged
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions, Scores
@@ -32,6 +35,7 @@ from scorer.tables import (
     writable,
 )
 from scorer.tables.columns import check_free, choose_text_column
+from scorer.tables.formats import split_suffixes
 
 
 def available_cpus() -> int:
@@ -47,6 +51,7 @@ class Settings:
     incremental  only what is new or changed; go on from a journal where it fits
     batch_size   rows that one worker takes at a time
     max_rejects  unreadable rows to set aside before the run stops; None: any number
+    evaluation   by which columns to evaluate while scoring; None: write no report
     """
 
     text_column: str | None = None
@@ -59,6 +64,7 @@ class Settings:
     incremental: bool = False
     dry_run: bool = False
     max_rejects: int | None = None
+    evaluation: Wanted | None = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,14 @@ class Job:
     @property
     def output_name(self) -> str:
         return "stdout" if self.stream else self.target.name
+
+    @property
+    def report_folder(self) -> Path | None:
+        """`reviews.report` beside `reviews.scored.csv`; None for stdout and URLs."""
+        if self.stream is not None or not isinstance(self.target.output, LocalPlace):
+            return None
+        stem = split_suffixes(self.target.output.path.name)[0].removesuffix(".scored")
+        return self.target.output.path.with_name(f"{stem}.report")
 
 
 class Watcher(Protocol):
@@ -157,12 +171,14 @@ def _score(
         text = _text_column(reader, model, settings)
         stream, wanted = stack.enter_context(_output(job, found))
         # Entered after the output, so published before it: no output without its rejects.
-        rejects = stack.enter_context(_rejects(job, settings))
+        rejects = stack.enter_context(_rejects(job, reader, settings))
         writer = open_writer(
             stream, wanted.kind, reader, _added_schema(model, settings.output), _metadata(model)
         )
         stack.callback(writer.abandon)
-        others = [column for watcher in watchers for column in watcher.begin(reader)]
+        evaluation = TableEvaluation(model, settings.evaluation, job.report_folder)
+        watchers = [*watchers, evaluation]
+        others = [*writer.columns, *(name for each in watchers for name in each.begin(reader))]
         for watcher in watchers:
             stack.callback(watcher.end)
         windows = _windows(reader, text, list(dict.fromkeys(others)), settings.batch_size)
@@ -174,6 +190,7 @@ def _score(
         tally.check(reader.rows)
         if job.source.fingerprint() != before:
             raise InputError(f"{job.source.name}: changed while it was read: nothing published")
+        evaluated = evaluation.finish()
     return FileSummary(
         input=job.source.name,
         output=job.output_name,
@@ -186,23 +203,26 @@ def _score(
         resumed=records.resumed if records else 0,
         elapsed_s=round(perf_counter() - started, 3),
         seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
+        **evaluated,
     )
 
 
 def _windows(
     reader: Reader, text: str | None, others: Sequence[str], rows: int
 ) -> Iterator[Window]:
-    return iter(()) if text is None else reader.windows(text, others, rows)
+    if text is None:
+        return iter(())
+    return reader.windows(text, [column for column in others if column != text], rows)
 
 
 @contextmanager
-def _rejects(job: Job, settings: Settings) -> Iterator[RejectsFile]:
+def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFile]:
     """The rejects file of `job`, there only if a row is rejected; an older one goes."""
     target = job.target
     with ExitStack() as stack:
         yield RejectsFile(
             job.source.name,
-            settings.read.encoding,
+            reader.encoding,
             settings.max_rejects,
             lambda: stack.enter_context(staged(target.rejects_part, target.rejects)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -12,7 +12,8 @@ class FileSummary:
     """One input. `read` = `scored` + `unscored` + `rejected`, checked before publishing.
 
     `resumed` rows had been scored by an interrupted run. `seconds` are by stage; `score` and
-    `encode` are summed over the threads.
+    `encode` are summed over the threads. `drift` compares the texts and scores with the card's
+    histograms; `figures` and the `report` folder are there where the table has labels.
     """
 
     input: str
@@ -27,6 +28,10 @@ class FileSummary:
     elapsed_s: float
     seconds: Mapping[str, float]
     reason: str = ""
+    drift: Mapping[str, Any] | None = None
+    report: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

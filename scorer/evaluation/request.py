@@ -1,0 +1,76 @@
+"""What to evaluate, and by which columns of a table. Light: every `score` run imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scorer.card import ScorerCard
+from scorer.errors import ColumnError
+from scorer.evaluation.labels import choose_label_column, parse_label_map
+from scorer.evaluation.sample import Problem
+from scorer.model import Model
+from scorer.tables import Reader
+from scorer.tables.columns import missing
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs."""
+
+    label_column: str | None = None
+    label_map: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under evaluation. `threshold` replaces the card's (binary models only)."""
+
+    ref: str
+    sha256: str
+    card: ScorerCard
+    threshold: float | None = None
+
+    @property
+    def problem(self) -> Problem:
+        card = self.card
+        threshold = card.threshold if self.threshold is None else self.threshold
+        return Problem(card.task, tuple(label.name for label in card.labels), threshold)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate by. `asked`: the label column was named, so that it must make sense."""
+
+    label_column: str | None = None
+    asked: bool = False
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to read beside the text."""
+        label = (self.label_column,) if self.label_column else ()
+        return tuple(dict.fromkeys((*label, *self.slices)))
+
+
+def subject(model: Model, wanted: Wanted) -> Subject:
+    """The model as the evaluation sees it."""
+    return Subject(model.ref, model.digest, model.card.scorer, wanted.threshold)
+
+
+def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
+    """The columns of `reader` to evaluate `model` by. Raises ColumnError where one is missing."""
+    present, card = reader.schema.names, model.card.scorer
+    if not present:
+        return Request()  # an empty text file has no columns, nor rows
+    label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
+    for column in (*wanted.slices, *((label,) if label else ())):
+        if column not in present:
+            raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
+        if present.count(column) > 1:
+            raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
+    asked = wanted.label_column is not None or bool(wanted.label_map)
+    return Request(label, asked, parse_label_map(wanted.label_map, card), wanted.slices)
