@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numba import njit
 
 from scripts.training.batches import crop, shuffled
 from scripts.training.network import Network, Tokens, loss_and_gradient, probabilities
@@ -31,6 +32,23 @@ class Epoch:
     loss: float
     score: float
     seconds: float
+
+
+def _adam_loop(
+    arrays: tuple[Floats, Floats, Floats, Floats], factors: Floats, corrections: Floats
+) -> None:
+    """One pass over weight, gradient and both means, in place; an embedding has millions."""
+    weight, gradient, mean, square = arrays
+    rate, clip, keep = factors
+    for k in range(weight.size):
+        g = gradient[k] * clip
+        mean[k] += np.float32(0.1) * (g - mean[k])
+        square[k] += np.float32(0.001) * (g * g - square[k])
+        scale = np.sqrt(square[k] / corrections[1]) + np.float32(1e-7)
+        weight[k] = weight[k] * keep - rate * (mean[k] / corrections[0]) / scale
+
+
+_adam = cast(Callable[..., None], njit(nogil=True, cache=True, error_model="numpy")(_adam_loop))
 
 
 class Optimizer:
@@ -61,15 +79,13 @@ class Optimizer:
             if self.settings.optimizer == "sgd":
                 w -= rate * g
                 continue
-            g = g * clip
-            mean, square = self.mean[name], self.square[name]
-            mean += np.float32(0.1) * (g - mean)
-            square += np.float32(0.001) * (g * g - square)
-            corrected = mean / np.float32(1 - 0.9**self.step)
-            scale = np.sqrt(square / np.float32(1 - 0.999**self.step)) + np.float32(1e-7)
-            if w.ndim > 1 and not name.endswith("embeddings"):
-                w *= np.float32(1) - rate * np.float32(self.settings.weight_decay)
-            w -= rate * corrected / scale
+            decayed = w.ndim > 1 and not name.endswith("embeddings")
+            decay = np.float32(self.settings.weight_decay if decayed else 0)
+            _adam(
+                (w.ravel(), g.ravel(), self.mean[name].ravel(), self.square[name].ravel()),
+                np.array([rate, clip, np.float32(1) - rate * decay], np.float32),
+                np.array([1 - 0.9**self.step, 1 - 0.999**self.step], np.float32),
+            )
 
 
 def smoothed(targets: Floats, smoothing: float) -> Floats:
