@@ -20,7 +20,7 @@ from scorer.engines.cpu.plan import (
     refuse,
 )
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
-from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded
+from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded, zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Convolution:
         stored = self._stored(tile.valid if self.folded else tile.stored)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
-        out = np.empty((total, len(self.bias)), dtype=np.float32)
+        out = zeros(total, len(self.bias))
         rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
         if self.folded:
             kernels.convolve_tokens(rows, self.window, self.weights, self.bias, out, after.starts)
@@ -82,7 +82,9 @@ def _convolution(layer: Layer, signal: Signal) -> Built:
     if embedding is not None and folded:
         weights, ld, steps = _fold(embedding, kernel), wide, []
     else:
-        weights, ld = np.stack([pack_columns(tap) for tap in kernel]), padded(columns, COLUMNS)
+        packed = [pack_columns(tap) for tap in kernel]
+        weights, ld = zeros(len(kernel), *packed[0].shape), padded(columns, COLUMNS)
+        weights[:] = packed
     activation = ACTIVATIONS[layer.config["activation"]]
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)

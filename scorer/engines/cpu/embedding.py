@@ -19,6 +19,7 @@ from scorer.engines.cpu.plan import (
     refuse,
     spread,
 )
+from scorer.engines.cpu.simd import padded, zeros
 
 
 @builds("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
@@ -46,7 +47,7 @@ class LookUp:
 
     def run(self, tile: Tile) -> Tile:
         after = spread(tile, tile.valid, self.length)
-        out = np.empty((int(after.stored.sum()), self.matrix.shape[1]), dtype=np.float32)
+        out = zeros(int(after.stored.sum()), padded(self.matrix.shape[1]))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, after.stored)
         kernels.look_up(rows, self.matrix, out, after.starts)
         return replace(after, values=out)

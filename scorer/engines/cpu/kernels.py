@@ -19,9 +19,12 @@ from scorer.engines.cpu.simd import (
     COLUMNS,
     LANES,
     ROWS,
+    add_lanes,
     affine_block,
     exp_lanes,
     lstm_block,
+    max_lanes,
+    relu_lanes,
     sigmoid_lanes,
     tanh_lanes,
 )
@@ -223,26 +226,32 @@ def activate(values: np.ndarray, columns: int, kind: int, _build: int = BUILD) -
             _softmax(row, columns)
             continue
         for i in range(0, columns, LANES):
+            address = row.ctypes.data + 4 * i
             if kind == RELU:
-                for lane in range(i, i + LANES):
-                    row[lane] = max(row[lane], np.float32(0))
+                relu_lanes(address)
             elif kind == SIGMOID:
-                sigmoid_lanes(row.ctypes.data + 4 * i)
+                sigmoid_lanes(address)
             else:
-                tanh_lanes(row.ctypes.data + 4 * i)
+                tanh_lanes(address)
 
 
 @_kernel
 def look_up(rows: Rows, matrix: np.ndarray, out: np.ndarray, out_starts: np.ndarray) -> None:
     """out[out_starts[r] + position] = matrix[id], for `rows.steps` positions of each row.
 
-    matrix float32 (ids, width); out float32 (positions, ld >= width).
+    matrix float32 (ids, width); out float32 (positions, ld).
     """
+    width = matrix.shape[1]
     for r in range(len(rows.steps)):
         for position in range(rows.steps[r]):
-            row, source = out[out_starts[r] + position], matrix[_source(rows, r, position)]
-            for i in range(len(source)):
-                row[i] = source[i]
+            out[out_starts[r] + position, :width] = matrix[_source(rows, r, position)]
+
+
+@_part
+def _add(target: int, source: int, columns: int) -> None:
+    """Add whole vectors at one address to those at another."""
+    for i in range(0, 4 * columns, 4 * LANES):
+        add_lanes(target + i, source + i)
 
 
 class Window(NamedTuple):
@@ -271,6 +280,7 @@ def convolve_tokens(
     bias: np.ndarray,
     out: np.ndarray,
     out_starts: np.ndarray,
+    _build: int = BUILD,
 ) -> None:
     """out(t) = bias + sum over taps of table[id(t + tap), tap]: embedding and kernel are folded.
 
@@ -285,9 +295,8 @@ def convolve_tokens(
             for tap in range(window.taps):
                 at = _tap(window, t, tap)
                 if at >= 0:
-                    term = table[_source(rows, r, at), tap * wide : (tap + 1) * wide]
-                    for i in range(wide):
-                        row[i] += term[i]
+                    source = _source(rows, r, at) * table.shape[1] + tap * wide
+                    _add(row.ctypes.data, table.ctypes.data + 4 * source, wide)
 
 
 @_kernel
@@ -323,34 +332,44 @@ def convolve(
 
 
 @_kernel
-def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
-    """out[r] = greatest of each column over the row's stored positions; as it was over none."""
+def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+    """out[r] = greatest of each column over the row's stored positions; zeros over none.
+
+    x float32 (positions, ld); out float32 (rows, at most ld).
+    """
+    wide = out.shape[1]
     for r in range(len(rows.stored)):
-        row = out[r]
-        for position in range(rows.stored[r]):
-            values = x[rows.starts[r] + position]
-            for i in range(len(values)):
-                row[i] = max(row[i], values[i]) if position else values[i]
+        target = out[r].ctypes.data
+        first = rows.starts[r]
+        out[r] = 0
+        if rows.stored[r]:
+            out[r] = x[first, :wide]
+        for position in range(first + 1, first + rows.stored[r]):
+            source = x.ctypes.data + 4 * position * x.shape[1]
+            for i in range(0, 4 * wide, 4 * LANES):
+                max_lanes(target + i, source + i)
 
 
 @_kernel
-def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
-    """out[r] = mean of each column over `rows.steps` positions.
+def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+    """out[r] = mean of each column over `rows.steps` positions; sizes as in pool_max.
 
     Not a number over none, as in Keras. Positions past the stored ones equal the last, so they are
     counted, not visited.
     """
+    wide = out.shape[1]
     for r in range(len(rows.steps)):
-        row, steps = out[r], rows.steps[r]
-        stored = min(steps, rows.stored[r])
-        row[:] = 0.0 if steps else np.nan
-        for position in range(stored):
-            values = x[rows.starts[r] + position]
-            weight = np.float32(steps - stored + 1 if position + 1 == stored else 1)
-            for i in range(len(values)):
-                row[i] += values[i] * weight
-        for i in range(len(row)):
-            row[i] /= np.float32(max(steps, 1))
+        row, first, steps = out[r], rows.starts[r], rows.steps[r]
+        if steps == 0:
+            row[:] = np.nan
+            continue
+        last = first + min(steps, rows.stored[r]) - 1
+        for i in range(wide):
+            row[i] = x[last, i] * np.float32(steps - (last - first))
+        for position in range(first, last):
+            _add(row.ctypes.data, x.ctypes.data + 4 * position * x.shape[1], wide)
+        for i in range(wide):
+            row[i] /= np.float32(steps)
 
 
 @_kernel

@@ -13,7 +13,7 @@ from scorer.engines.cpu import kernels
 from scorer.engines.cpu.embedding import looked_up
 from scorer.engines.cpu.kernels import Rows
 from scorer.engines.cpu.plan import Built, Signal, Tile, builds
-from scorer.engines.cpu.simd import padded
+from scorer.engines.cpu.simd import padded, zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,9 @@ class Pool:
 
     def run(self, tile: Tile) -> Tile:
         rows = len(tile.starts)
-        out = np.zeros((rows, padded(self.width)), dtype=np.float32)
+        out = zeros(rows, padded(self.width))
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
-        x = tile.values[:, : self.width]
-        self.kernel(Rows(False, tile.ids, tile.starts, tile.stored, steps), x, out)
+        self.kernel(Rows(False, tile.ids, tile.starts, tile.stored, steps), tile.values, out)
         each = np.ones(rows, dtype=np.int64)
         return replace(tile, starts=np.arange(rows), stored=each, values=out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.simd import ROWS
+from scorer.engines.cpu.simd import ROWS, zeros
 
 ACTIVATIONS = {
     "linear": 0,
@@ -22,7 +22,7 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
     x float32 (rows, ld >= k); packed (blocks, k, 4, LANES); bias float32 (blocks * COLUMNS,).
     """
     rows, (blocks, k, gates, lanes) = len(x), packed.shape
-    out = np.empty((rows, blocks * gates * lanes), dtype=np.float32)
+    out = zeros(rows, blocks * gates * lanes)
     if rows:
         table = np.empty((3, rows + ROWS), dtype=np.int64)
         kernels.affine(x, k, packed, bias, table, out)
@@ -31,6 +31,6 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 def widen(bias: np.ndarray, columns: int) -> np.ndarray:
     """`bias` (n,) followed by zeros up to `columns`."""
-    wide = np.zeros(columns, dtype=np.float32)
+    wide = zeros(columns)
     wide[: len(bias)] = bias
     return wide

@@ -21,7 +21,7 @@ from scorer.engines.cpu.plan import (
     spread,
 )
 from scorer.engines.cpu.products import multiply
-from scorer.engines.cpu.simd import GATE_SCALE, GATES, ROWS, pack, padded
+from scorer.engines.cpu.simd import GATE_SCALE, GATES, LANES, ROWS, pack, padded, zeros
 
 _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sum": lambda forward, backward: forward + backward,
@@ -68,14 +68,14 @@ class Lstm:
         units, rows = self.cells[0].units, len(steps)
         wide = padded(units)
         ld = (len(self.cells) - 1) * units + wide
-        values = np.zeros((int(places.stored.sum()), ld), dtype=np.float32)
+        values = zeros(int(places.stored.sum()), ld)
         table = np.empty((5, rows + ROWS), dtype=np.int64)
         source = Rows(self.tokens, tile.ids, tile.starts, tile.stored, steps)
         starts = places.starts if self.sequences else _NO_STARTS
         # A direction writes whole vectors, past its units; the next one writes over that.
         for i, cell in enumerate(self.cells):
             cell = cell if self.tokens else cell._replace(x=tile.values)
-            states = np.zeros((3 * rows + 1, wide), dtype=np.float32)
+            states = zeros(3 * rows + 1, wide)
             kernels.lstm(source, cell, states, table, values, i * units, starts)
         return values
 
@@ -92,7 +92,7 @@ class Lstm:
         units = self.cells[0].units
         if len(self.cells) == 1 or self.merge == "concat":
             return values
-        merged = np.zeros((len(values), padded(units)), dtype=np.float32)
+        merged = zeros(len(values), padded(units))
         halves = values[:, :units], values[:, units : 2 * units]
         merged[:, :units] = _MERGES[self.merge](*halves)
         return merged
@@ -156,7 +156,8 @@ def _cell(weights: Sequence[np.ndarray], signal: Signal, reverse: bool) -> Cell:
     if embedding is not None and 4 * len(embedding) * start.size <= FOLD_BYTES:
         return Cell(multiply(embedding, w, start[0]), _NO_INPUT, 0, u, units, reverse)
     x = _NO_INPUT if embedding is None else np.ascontiguousarray(embedding)
-    both = np.ascontiguousarray(np.concatenate([w, u], axis=1))
+    both = zeros(len(w), len(kernel) + units, GATES, LANES)
+    both[:, : len(kernel)], both[:, len(kernel) :] = w, u
     return Cell(start, x, len(kernel), both, units, reverse)
 
 

@@ -5,7 +5,8 @@ first multiplication to the gate that consumes it. These intrinsics do:
 
     lstm_block    one LSTM step for ROWS rows and LANES units, product and gates in one go
     affine_block  ROWS rows times 4 * LANES columns of x @ W, added to what is given
-    sigmoid_lanes, tanh_lanes, exp_lanes   a function of LANES numbers in place
+    add_lanes, max_lanes                             LANES numbers with others, in place
+    relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
 
 Every number of a row is computed by the same operations in the same order wherever the row stands
 and whatever its neighbours are: a sum over k is one chain of fused multiply-adds from k = 0 up, and
@@ -77,24 +78,35 @@ def padded(columns: int, to: int = LANES) -> int:
     return -(-columns // to) * to
 
 
+def zeros(*shape: int) -> np.ndarray:
+    """A float32 array that begins with a cache line, so that no vector of it straddles two."""
+    size = math.prod(shape)
+    raw = np.zeros(size + 16, dtype=np.float32)
+    skip = -(raw.ctypes.data // 4) % 16
+    return raw[skip : skip + size].reshape(shape)
+
+
 def pack(matrix: np.ndarray) -> np.ndarray:
     """(k, 4, n) -> (n / LANES, k, 4, LANES): for each block, its weights in the order of reading.
 
     The second axis is the four gates of an LSTM; n is padded with zeros to whole vectors.
     """
     k, gates, n = matrix.shape
-    wide = np.zeros((k, gates, padded(n)), dtype=np.float32)
-    wide[:, :, :n] = matrix
-    blocks = wide.reshape(k, gates, -1, LANES).transpose(2, 0, 1, 3)
-    return np.ascontiguousarray(blocks)
+    packed = zeros(padded(n) // LANES, k, gates, LANES)
+    for first in range(0, n, LANES):
+        block = matrix[:, :, first : first + LANES]
+        packed[first // LANES, :, :, : block.shape[2]] = block
+    return packed
 
 
 def pack_columns(matrix: np.ndarray) -> np.ndarray:
     """(k, n) -> packed as by `pack`, for affine_block: four neighbouring vectors make a block."""
     k, n = matrix.shape
+    packed = zeros(padded(n, COLUMNS) // COLUMNS, k, GATES, LANES)
     wide = np.zeros((k, padded(n, COLUMNS)), dtype=np.float32)
     wide[:, :n] = matrix
-    return np.ascontiguousarray(wide.reshape(k, -1, GATES, LANES).transpose(1, 0, 2, 3))
+    packed[:] = wide.reshape(k, -1, GATES, LANES).transpose(1, 0, 2, 3)
+    return packed
 
 
 # ---- vectors ------------------------------------------------------------------------------------
@@ -293,16 +305,40 @@ def affine_block(
     return types.void(*[types.int64] * 5), emit
 
 
-# ---- functions of LANES numbers in place --------------------------------------------------------
+# ---- LANES numbers in place ---------------------------------------------------------------------
 
 
-def _in_place(function: Callable[[Any, Emit], Emit]) -> Intrinsic:
+def _in_place(function: Callable[..., Emit], operands: int = 1) -> Intrinsic:
+    """x = function(x, others ...), given their addresses."""
+
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        (address,) = arguments
-        _store(builder, function(builder, _load(builder, address)), address)
+        loaded = [_load(builder, address) for address in arguments]
+        _store(builder, function(builder, *loaded), arguments[0])
         return context.get_dummy_value()
 
-    return types.void(types.int64), emit
+    return types.void(*[types.int64] * operands), emit
+
+
+def _max(builder: Any, x: Emit, y: Emit) -> Emit:
+    return builder.select(builder.fcmp_ordered("<", x, y), y, x)
+
+
+@_intrinsic
+def add_lanes(context: Any, address: Any, other: Any) -> Intrinsic:
+    """x = x + y."""
+    return _in_place(lambda builder, x, y: builder.fadd(x, y), operands=2)
+
+
+@_intrinsic
+def max_lanes(context: Any, address: Any, other: Any) -> Intrinsic:
+    """x = y if y is greater, else x."""
+    return _in_place(_max, operands=2)
+
+
+@_intrinsic
+def relu_lanes(context: Any, address: Any) -> Intrinsic:
+    """x = 0 if that is greater, else x."""
+    return _in_place(lambda builder, x: _max(builder, x, _const(0.0)))
 
 
 @_intrinsic
