@@ -23,7 +23,16 @@ from scorer.tables.formats import (
     format_of_name,
     sniff,
 )
-from scorer.tables.source import STDIN, Source, local_source, readable, stdin_source, writable
+from scorer.tables.source import (
+    STDIN,
+    Source,
+    as_utf8,
+    is_ascii_compatible,
+    local_source,
+    readable,
+    stdin_source,
+    writable,
+)
 from scorer.tables.window import WINDOW_ROWS, Reject, Window
 
 __all__ = [
@@ -51,7 +60,10 @@ HEAD_BYTES = 4096
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How text files are written. `delimiter` None: a comma for CSV, a tab for TSV."""
+    """How text files are written. `delimiter` None: a comma for CSV, a tab for TSV.
+
+    An output has its input's encoding, except that UTF-16 and UTF-32 come out as UTF-8.
+    """
 
     delimiter: str | None = None
     encoding: str = "utf-8"
@@ -63,6 +75,7 @@ class Reader(Protocol):
     name: str
     schema: pa.Schema
     rows: int | None
+    encoding: str
 
     def windows(
         self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
@@ -72,7 +85,12 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """`encode` is the work of any thread, `write` takes its results in order."""
+    """`encode` is the work of any thread, `write` takes its results in order.
+
+    `columns` are those that its windows must hold, whatever else is asked for.
+    """
+
+    columns: Sequence[str]
 
     def encode(self, window: Window, added: pa.RecordBatch) -> Any: ...
 
@@ -114,17 +132,20 @@ def _open(
     if is_parquet != (kind == "parquet"):
         what = "a Parquet file" if is_parquet else f"no Parquet file: it begins with {head[:8]!r}"
         raise InputError(f"{source.name}: is {what}; give it the name of what it is")
+    encoding = options.encoding
+    if kind != "parquet" and not is_ascii_compatible(encoding):
+        stream, encoding = as_utf8(source.name, stream, encoding), "utf-8"
     binary = cast(BinaryIO, stream)
     if kind == "parquet":
         return _open_parquet(source, binary, compression), found
     if kind == "jsonl":
         from scorer.tables.jsonl import JsonLinesReader
 
-        return JsonLinesReader(source.name, binary, options.encoding), found
+        return JsonLinesReader(source.name, binary, encoding), found
     from scorer.tables.delimited import DelimitedReader
 
     delimiter = options.delimiter or ("\t" if kind == "tsv" else ",")
-    return DelimitedReader(source.name, binary, kind, delimiter, options.encoding), found
+    return DelimitedReader(source.name, binary, kind, delimiter, encoding), found
 
 
 def _open_parquet(source: Source, stream: BinaryIO, compression: Compression | None) -> Reader:
@@ -165,6 +186,31 @@ def open_writer(
         return ParquetWriter(stream, reader.schema, added, metadata, reader.codecs())
     if isinstance(reader, DelimitedReader) and kind == reader.kind:
         return DelimitedWriter(stream, reader, added)
-    if isinstance(reader, JsonLinesReader) and kind == "jsonl":
-        return JsonLinesWriter(stream, reader.encoding, added)
-    raise UsageError(f"{reader.name}: the output has the input's format: give it the same suffix")
+    if isinstance(reader, JsonLinesReader):
+        if kind == "jsonl":
+            reader.reserved = frozenset(added.names)
+            return JsonLinesWriter(stream, reader.encoding, added)
+        raise UsageError(
+            f"{reader.name}: its objects need not have the same keys, so the output is "
+            "JSON Lines too: give it the suffix .jsonl"
+        )
+    return _converter(stream, kind, reader, added, metadata)
+
+
+def _converter(
+    stream: BinaryIO, kind: Kind, reader: Reader, added: pa.Schema, metadata: Mapping[str, str]
+) -> Writer:
+    """A writer of another format than the reader's."""
+    from scorer.tables.convert import ToCsv, ToJsonLines, ToParquet
+
+    names = reader.schema.names
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"{reader.name}: two columns are named {twice!r}: the output keeps the input's format"
+        )
+    if kind == "parquet":
+        return ToParquet(stream, reader.schema, added, metadata)
+    if kind == "jsonl":
+        return ToJsonLines(stream, names)
+    return ToCsv(reader.name, stream, reader.schema, added, "\t" if kind == "tsv" else ",")

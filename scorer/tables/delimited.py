@@ -16,7 +16,14 @@ import pyarrow as pa
 
 from scorer.errors import InputError
 from scorer.tables.formats import LABEL, Kind
-from scorer.tables.window import WINDOW_ROWS, Record, Reject, Window, cut_windows
+from scorer.tables.window import (
+    WINDOW_ROWS,
+    Record,
+    Reject,
+    Window,
+    cut_windows,
+    skip_long_line,
+)
 
 MAX_RECORD_BYTES = 32 << 20
 BOM = b"\xef\xbb\xbf"
@@ -48,6 +55,7 @@ class _Lines:
         """Give all but the record's first line back, to be read again."""
         self._given_back.extendleft(reversed(self.raw[1:]))
         del self.raw[1:]
+        skip_long_line(self._stream, self.raw[0], MAX_RECORD_BYTES)
 
     def __iter__(self) -> _Lines:
         return self
@@ -126,6 +134,7 @@ class DelimitedReader:
             try:
                 fields = next(self._parser)
             except StopIteration:
+                self.rows = row
                 return
             except csv.Error as error:
                 # An unclosed quote swallows the lines after it: read those again.
@@ -159,12 +168,14 @@ class DelimitedReader:
 class DelimitedWriter:
     """Appends cells at the right of each record's own bytes."""
 
+    columns: Sequence[str] = ()
+
     def __init__(self, stream: BinaryIO, reader: DelimitedReader, added: pa.Schema) -> None:
         self._stream = stream
         self._delimiter = reader.delimiter
         self._encoding = reader.encoding
         if reader.header:
-            names = [self._quote(name) for name in added.names]
+            names = [quote(name, self._delimiter) for name in added.names]
             stream.write(self._append(reader.header, names))
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
@@ -190,10 +201,12 @@ class DelimitedWriter:
     def _cells(self, column: pa.Array) -> list[str]:
         cells = column.cast(pa.string()).to_pylist()
         if pa.types.is_string(column.type):
-            return ["" if cell is None else self._quote(cell) for cell in cells]
+            return ["" if cell is None else quote(cell, self._delimiter) for cell in cells]
         return ["" if cell is None else cell for cell in cells]
 
-    def _quote(self, cell: str) -> str:
-        if any(mark in cell for mark in (self._delimiter, '"', "\r", "\n")):
-            return '"' + cell.replace('"', '""') + '"'
-        return cell
+
+def quote(cell: str, delimiter: str) -> str:
+    """A cell in quotes if it needs them."""
+    if any(mark in cell for mark in (delimiter, '"', "\r", "\n")):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.window import WINDOW_ROWS, Record, Reject, Window, cut_windows
+from scorer.tables.window import (
+    WINDOW_ROWS,
+    Record,
+    Reject,
+    Window,
+    cut_windows,
+    skip_long_line,
+)
 
 MAX_LINE_BYTES = 64 << 20
 # The keys of this many first objects are the file's columns.
@@ -21,12 +28,15 @@ BOM = b"\xef\xbb\xbf"
 class _Object:
     """One line that holds an object."""
 
-    def __init__(self, row: int, raw: bytes, value: dict[str, Any]) -> None:
-        self.row, self.raw, self.value = row, raw, value
+    def __init__(self, row: int, line: int, raw: bytes, value: dict[str, Any]) -> None:
+        self.row, self.line, self.raw, self.value = row, line, raw, value
 
 
 class JsonLinesReader:
-    """Reads JSON Lines in windows; `schema` has the keys of the first objects."""
+    """Reads JSON Lines in windows; `schema` has the keys of the first objects.
+
+    An object with a `reserved` key is rejected.
+    """
 
     kind = "jsonl"
 
@@ -34,13 +44,14 @@ class JsonLinesReader:
         self.name = name
         self.rows: int | None = None
         self.encoding = encoding
+        self.reserved: frozenset[str] = frozenset()
         self._stream = stream
         self._items = self._parse()
         self._first = self._take(SCHEMA_ROWS)
         self.schema = self._schema_of_first()
 
     def _take(self, count: int) -> list[_Object | Reject]:
-        return [item for item, _ in zip(self._items, range(count), strict=False)]
+        return list(islice(self._items, count))
 
     def _schema_of_first(self) -> pa.Schema:
         objects = [item for item in self._first if isinstance(item, _Object)]
@@ -76,37 +87,49 @@ class JsonLinesReader:
             if not content.strip():
                 continue
             row += 1
-            value, reason = self._value(content)
-            yield Reject(row, reason, line, number) if reason else _Object(row, line, value)
+            if skip_long_line(self._stream, line, MAX_LINE_BYTES):
+                reason, value = f"line longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
+            else:
+                reason, value = self._value(content)
+            yield Reject(row, reason, line, number) if reason else _Object(row, number, line, value)
+        self.rows = row
 
-    def _value(self, line: bytes) -> tuple[dict[str, Any], str]:
+    def _value(self, line: bytes) -> tuple[str, dict[str, Any]]:
+        """Why the line cannot be read (empty if it can), and its object."""
         try:
             value = json.loads(line.decode(self.encoding))
         except UnicodeDecodeError as error:
-            return {}, f"invalid {self.encoding}: {error.reason} at byte {error.start + 1}"
+            return f"invalid {self.encoding}: {error.reason} at byte {error.start + 1}", {}
         except json.JSONDecodeError as error:
-            return {}, f"invalid JSON: {error.msg} at column {error.colno}"
+            return f"invalid JSON: {error.msg} at column {error.colno}", {}
         except (ValueError, RecursionError) as error:
-            return {}, f"invalid JSON: {error}"
+            return f"invalid JSON: {error}", {}
         if not isinstance(value, dict):
-            return {}, f"not a JSON object but {_name_of(value)}"
-        return value, ""
+            return f"not a JSON object but {_name_of(value)}", {}
+        return "", value
 
     def _record(self, item: _Object | Reject, text: str, others: Sequence[str]) -> Record | Reject:
         if isinstance(item, Reject):
             return item
+        taken = self.reserved & item.value.keys()
+        if taken:
+            return Reject(item.row, f"already has a key {min(taken)!r}", item.raw, item.line)
         value = item.value.get(text)
         if value is not None and not isinstance(value, str):
-            return Reject(item.row, f"{text!r} holds {_name_of(value)}, not a string", item.raw)
+            reason = f"{text!r} holds {_name_of(value)}, not a string"
+            return Reject(item.row, reason, item.raw, item.line)
         try:
             (value or "").encode()
         except UnicodeEncodeError:
-            return Reject(item.row, f"{text!r} holds half of a surrogate pair", item.raw)
+            reason = f"{text!r} holds half of a surrogate pair"
+            return Reject(item.row, reason, item.raw, item.line)
         return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
 
 
 class JsonLinesWriter:
     """Puts the new keys into each object's own bytes."""
+
+    columns: Sequence[str] = ()
 
     def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
         self._stream = stream
@@ -116,7 +139,7 @@ class JsonLinesWriter:
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's lines with the new keys; called from any thread."""
         assert window.raw is not None
-        columns = [_json_values(column) for column in added.columns]
+        columns = [json_values(column) for column in added.columns]
         rows = zip(window.raw, zip(*columns, strict=True), strict=True)
         return b"".join([self._append(raw, values) for raw, values in rows])
 
@@ -136,7 +159,7 @@ class JsonLinesWriter:
     abandon = close
 
 
-def _json_values(column: pa.Array) -> list[str]:
+def json_values(column: pa.Array) -> list[str]:
     """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
     if pa.types.is_string(column.type):
         return [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]

@@ -20,16 +20,30 @@ GROUP_ROWS = 1 << 17
 
 
 def as_text(column: pa.Array) -> pa.Array:
-    """A string or large_string array of a text column, dictionaries decoded."""
+    """A string or large_string array of a text column: dictionaries decoded, broken UTF-8 null."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column
-    return column.cast(pa.large_string())
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = column.cast(pa.large_string())
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        values = column.cast(pa.large_binary()).to_pylist()
+        return pa.array([_text_or_none(value) for value in values], pa.large_string())
+    return column
+
+
+def _text_or_none(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 class ParquetReader:
     """Reads one Parquet file in windows; `schema` is the Arrow schema with its metadata."""
+
+    encoding = "utf-8"
 
     def __init__(self, name: str, stream: BinaryIO | str) -> None:
         self.name = name
@@ -82,6 +96,8 @@ class ParquetReader:
 
 class ParquetWriter:
     """Writes the windows' own columns with the new ones at their right."""
+
+    columns: Sequence[str] = ()
 
     def __init__(
         self,

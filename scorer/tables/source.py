@@ -80,7 +80,7 @@ class _Checked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._inner.read(len(buffer))
-        except (EOFError, zlib.error, OSError, pa.ArrowException) as error:
+        except (EOFError, zlib.error, OSError, UnicodeError, pa.ArrowException) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise InputError(f"{self._name}: cannot be read to its end: {reason}") from error
         buffer[: len(data)] = data
@@ -106,6 +106,33 @@ def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None
     else:
         inner = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
     return io.BufferedReader(_Checked(source.name, inner), BUFFER_BYTES), compression
+
+
+def is_ascii_compatible(encoding: str) -> bool:
+    """Whether the encoding's delimiters, quotes and line ends are the bytes that ASCII has."""
+    return '\n,"\t'.encode(encoding) == b'\n,"\t'
+
+
+def as_utf8(name: str, stream: io.BufferedReader[Any], encoding: str) -> io.BufferedReader[Any]:
+    """The stream in UTF-8. Invalid input is an InputError of the file, not of a row."""
+    return io.BufferedReader(_Checked(name, _Recoded(stream, encoding)), BUFFER_BYTES)
+
+
+class _Recoded:
+    """Reads text in one encoding as bytes of UTF-8."""
+
+    def __init__(self, stream: io.BufferedReader[Any], encoding: str) -> None:
+        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            self._rest = self._text.read(size).encode("utf-8")
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+    def close(self) -> None:
+        self._text.close()
 
 
 class _KeepOpen(io.RawIOBase):
