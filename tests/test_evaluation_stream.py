@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
 
 from scorer.card import Figure, Histogram, Label, Reference, ScorerCard
 from scorer.errors import ColumnError, UsageError
@@ -349,3 +350,29 @@ def test_two_models_are_paired() -> None:
     assert spreads == sorted(spreads, reverse=True)
     gaps = np.abs(blurred.astype(np.float32) - rows.scores.outputs)[rows.scores.scored]
     assert spreads[0] == pytest.approx(float(gaps.max()), abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_a_slice_s_figures_are_scikit_learn_s(task: str) -> None:
+    rows = made_up(task, 1_000)
+    found = {row.value: row for row in report(evaluated(rows, [])).models[0].slices[0].rows}
+    names = {"bad": 0, "positive": 1} if task == "binary" else {}
+    names = names or {"negative": 0, "neutral": 1, "positive": 2}
+    outputs = rows.scores.outputs
+    said = (outputs[:, 0] >= 0.5).astype(int) if task == "binary" else outputs.argmax(axis=1)
+    for value in ("a", "b", "c"):
+        inside = [
+            i
+            for i in range(1_000)
+            if rows.groups[i] == value
+            and rows.labels[i] not in (None, "no idea")
+            and rows.scores.scored[i]
+        ]
+        truth = [names[rows.labels[i].strip().casefold()] for i in inside]
+        figures = found[value].figures
+        assert found[value].rows == len(inside)
+        assert figures["accuracy"].value == pytest.approx(
+            accuracy_score(truth, said[inside]), abs=1e-6
+        )
+        expected = f1_score(truth, said[inside], average="macro")
+        assert figures["macro_f1"].value == pytest.approx(expected, abs=1e-6)

@@ -96,16 +96,14 @@ def _sliced_classes(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
     whole = np.bincount(cells, minlength=s * k * k).reshape(s, k, k).astype(np.float64)
     drawn = resampler.counts(cells, s * k * k).reshape(-1, s, k, k)
     names = ("accuracy", "macro_f1") if sample.problem.n_classes == k else ("accuracy",)
-    exact = [confusion.figures(counts.astype(np.int64)) for counts in whole]
-    for values, counts in zip(exact, whole, strict=True):
-        if np.count_nonzero(counts.sum(axis=1)) < 2:
-            # The mean over classes says nothing where only one can be right.
-            values["macro_f1"] = float("nan")
+    exact = confusion.replicate_figures(whole)
+    # The mean over classes says nothing where only one can be right.
+    exact["macro_f1"][np.count_nonzero(whole.sum(axis=2), axis=1) < 2] = np.nan
     others = whole.sum(axis=0) - whole
     others_drawn = drawn.sum(axis=1, keepdims=True) - drawn
     replicates = confusion.replicate_figures(drawn)
     return (
-        [{name: values[name] for name in names} for values in exact],
+        [{name: float(exact[name][i]) for name in names} for i in range(s)],
         {name: replicates[name] for name in names},
         list(confusion.replicate_figures(others)["accuracy"]),
         confusion.replicate_figures(others_drawn)["accuracy"],
