@@ -87,6 +87,11 @@ def test_wildcards_leave_out_earlier_outputs() -> None:
     ]
 
 
+def test_a_folder_is_scored_without_what_earlier_runs_left_in_it() -> None:
+    write("in/a.csv", "in/a.scored.csv", "in/a.scored.csv.rejects.jsonl", "in/a.report/report.json")
+    assert ways(plan(["in"], "out")) == [("in/a.csv", "out/a.csv")]
+
+
 def test_wildcards_reach_into_folders() -> None:
     write("x/a.csv", "x/y/b.csv")
     assert [name for name, _ in ways(plan(["x/**/*.csv"], "out/"))] == ["x/a.csv", "x/y/b.csv"]

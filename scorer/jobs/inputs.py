@@ -11,7 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from scorer.errors import InputError, UsageError
 from scorer.tables import STDIN, Source, format_of_name, local_source, stdin_source
-from scorer.tables.remote import has_wildcards, is_url, matching, remote_file
+from scorer.tables.formats import split_suffixes
+from scorer.tables.remote import has_wildcards, is_url, matching, remote_file, split_query
+
+REJECTS_SUFFIX = ".rejects.jsonl"
+REPORT_SUFFIX = ".report"
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,36 @@ def find_inputs(names: Sequence[str], skip: Path | None = None) -> Inputs:
     ignored: list[str] = []
     for name in names:
         prefix = "" if alone else _last(name) + "/"
-        for file in _expand(name, prefix, skip):
-            known = name not in folders or format_of_name(file.source.name) is not None
-            if known:
-                found.append(file)
-            else:
+        files = list(_expand(name, prefix, skip))
+        if name in folders or len(files) > 1:
+            files = _without_outputs(files)
+        for file in files:
+            if name in folders and format_of_name(file.source.name) is None:
                 ignored.append(file.source.name)
+            else:
+                found.append(file)
     if not found:
         where = ", ".join(names)
         raise InputError(f"{where}: holds no CSV, TSV, JSON Lines or Parquet file")
     return Inputs(tuple(found), tuple(ignored), folders[0] if alone and folders else None)
+
+
+def _without_outputs(files: Sequence[Found]) -> list[Found]:
+    """The files less what earlier runs over them left beside them: outputs and rejects."""
+    outputs = {default_output(file.source.name) for file in files}
+    return [
+        file
+        for file in files
+        if file.source.name not in outputs and not file.source.name.endswith(REJECTS_SUFFIX)
+    ]
+
+
+def default_output(name: str) -> str:
+    """`reviews.scored.csv.gz` beside `reviews.csv.gz`."""
+    base, query = split_query(name) if is_url(name) else (name, "")
+    folder, slash, last = base.rpartition("/")
+    stem, suffixes = split_suffixes(last)
+    return f"{folder}{slash}{stem}.scored{suffixes}{query}"
 
 
 def _is_folder(name: str) -> bool:

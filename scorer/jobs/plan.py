@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import OutputError, UsageError
-from scorer.jobs.inputs import Found, Inputs, find_inputs
+from scorer.jobs.inputs import Found, Inputs, default_output, find_inputs
 from scorer.jobs.publish import Target, local_target, remote_target
 from scorer.jobs.score import Job
 from scorer.tables import STDIN
-from scorer.tables.formats import split_suffixes
 from scorer.tables.remote import is_url, remote_file, split_query
 
 
@@ -44,11 +43,9 @@ def plan(inputs: Sequence[str], output: str | None) -> Plan:
     folder = _folder(found, output)
     many = len(found.found) > 1
     outputs = [_place(file, output, folder) for file in found.found]
-    own = set(outputs) if output is None and folder is None else set()
     jobs = tuple(
         Job(file.source, _target(file, name, folder), one_of_many=many)
         for file, name in zip(found.found, outputs, strict=True)
-        if file.source.name not in own  # an earlier run's output, met by a wildcard
     )
     twice = [name for name, count in Counter(job.target.name for job in jobs).items() if count > 1]
     if twice:
@@ -106,11 +103,3 @@ def _target(file: Found, name: str, folder: str | None) -> Target:
     if folder is None and not path.parent.is_dir():
         raise OutputError(f"{name}: there is no directory {path.parent}: make it first")
     return local_target(path)
-
-
-def default_output(name: str) -> str:
-    """`reviews.scored.csv.gz` beside `reviews.csv.gz`."""
-    base, query = split_query(name) if is_url(name) else (name, "")
-    folder, slash, last = base.rpartition("/")
-    stem, suffixes = split_suffixes(last)
-    return f"{folder}{slash}{stem}.scored{suffixes}{query}"
