@@ -141,7 +141,12 @@ def test_stdin_to_stdout(model: Model) -> None:
     assert result.exit_code == 0
     assert result.stdout_bytes.splitlines()[0] == b"text,prediction,probability"
     assert len(result.stdout_bytes.splitlines()) == 2
-    assert Path("rejects").exists() is False
+    assert present() == []
+    assert score("-", data=b"text,n\nbroken\n").exit_code == 3
+    assert score("-", data=b"text,n\nbroken\n").exit_code == 3
+    assert len(present()) == 2
+    assert all(name.startswith("stdin-") for name in present())
+    assert all(name.endswith(".rejects.jsonl") for name in present())
 
 
 def test_compressed_csv(model: Model) -> None:

@@ -87,7 +87,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
 
     run_id = new_run_id()
     log_to_stderr(options["log_format"], run_id, quiet=options["quiet"])
-    made = plan(inputs, options["output"])
+    made = plan(inputs, options["output"], run_id)
     _check(options, made, settings)
     model = load_model(
         options["reference"],

@@ -29,17 +29,18 @@ class Plan:
     ignored: tuple[str, ...] = ()
 
 
-def plan(inputs: Sequence[str], output: str | None) -> Plan:
+def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
     """Find the inputs and place the outputs; nothing is read or written.
 
     Without `output` a file's goes beside it (`reviews.scored.csv`), a folder's into a folder
-    beside it (`inbox.scored/`) with the same layout, stdin's to stdout. Raises InputError for an
-    input that is not there, OutputError and UsageError where an output cannot be meant.
+    beside it (`inbox.scored/`) with the same layout, stdin's to stdout. `run_id` keeps the
+    rejects of one stdin from another's. Raises InputError for an input that is not there,
+    OutputError and UsageError where an output cannot be meant.
     """
     local = output is not None and output != STDIN and not is_url(output)
     found = find_inputs(inputs, Path(output) if output is not None and local else None)
     if output == STDIN or (output is None and inputs[0] == STDIN):
-        return Plan((_to_stdout(found),), ignored=found.ignored)
+        return Plan((_to_stdout(found, run_id),), ignored=found.ignored)
     folder = _folder(found, output)
     many = len(found.found) > 1
     outputs = [_place(file, output, folder) for file in found.found]
@@ -53,11 +54,13 @@ def plan(inputs: Sequence[str], output: str | None) -> Plan:
     return Plan(jobs, folder, found.ignored)
 
 
-def _to_stdout(found: Inputs) -> Job:
+def _to_stdout(found: Inputs, run_id: str) -> Job:
     if len(found.found) > 1:
         raise UsageError("several inputs cannot share stdout: give --output a directory")
     source = found.found[0].source
-    beside = source.path if source.path is not None else Path("stdin")
+    beside = (
+        source.path if source.path is not None else Path(f"stdin-{run_id}" if run_id else "stdin")
+    )
     return Job(source, local_target(beside), sys.stdout.buffer)
 
 

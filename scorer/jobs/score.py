@@ -29,6 +29,7 @@ from scorer.tables import (
     Source,
     TableFormat,
     Window,
+    Writer,
     format_of_name,
     open_reader,
     open_writer,
@@ -166,36 +167,29 @@ def _score(
     started = perf_counter()
     before = job.source.fingerprint()
     with ExitStack() as stack:
-        reader, found = open_reader(job.source, settings.read)
-        stack.callback(reader.close)
-        text = _text_column(reader, model, settings)
-        stream, wanted = stack.enter_context(_output(job, found))
-        # Entered after the output, so published before it: no output without its rejects.
-        rejects = stack.enter_context(_rejects(job, reader, settings))
-        writer = open_writer(
-            stream, wanted.kind, reader, _added_schema(model, settings.output), _metadata(model)
-        )
-        stack.callback(writer.abandon)
+        table = stack.enter_context(_opened(model, job, settings))
+        writer = table.writer
         evaluation = TableEvaluation(model, settings.evaluation, job.report_folder)
         watchers = [*watchers, evaluation]
-        others = [*writer.columns, *(name for each in watchers for name in each.begin(reader))]
+        others = [*writer.columns]
         for watcher in watchers:
             stack.callback(watcher.end)
-        windows = _windows(reader, text, list(dict.fromkeys(others)), settings.batch_size)
+            others += watcher.begin(table.reader)
+        windows = table.windows(others, settings.batch_size)
         pairs = records.pair(windows) if records else ((window, None) for window in windows)
         kept: list[Observer] = [records] if records else []
-        observers = [rejects, *kept, *watchers]
+        observers = [table.rejects, *kept, *watchers]
         tally = run(pairs, Scoring(model, settings.output, writer), settings.threads, observers)
         writer.close()
-        tally.check(reader.rows)
+        tally.check(table.reader.rows)
         if job.source.fingerprint() != before:
             raise InputError(f"{job.source.name}: changed while it was read: nothing published")
         evaluated = evaluation.finish()
     return FileSummary(
         input=job.source.name,
         output=job.output_name,
-        rejects=job.target.rejects.name if rejects.count else None,
-        text_column=text,
+        rejects=job.target.rejects.name if table.rejects.count else None,
+        text_column=table.text,
         read=tally.read,
         scored=tally.scored,
         unscored=tally.unscored,
@@ -207,12 +201,35 @@ def _score(
     )
 
 
-def _windows(
-    reader: Reader, text: str | None, others: Sequence[str], rows: int
-) -> Iterator[Window]:
-    if text is None:
-        return iter(())
-    return reader.windows(text, [column for column in others if column != text], rows)
+@dataclass(frozen=True)
+class _Table:
+    """An open input with the writer of its output; `text` is None where it has no columns."""
+
+    reader: Reader
+    text: str | None
+    writer: Writer
+    rejects: RejectsFile
+
+    def windows(self, others: Sequence[str], rows: int) -> Iterator[Window]:
+        if self.text is None:
+            return iter(())
+        return self.reader.windows(self.text, list(dict.fromkeys(others)), rows)
+
+
+@contextmanager
+def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
+    """The job's table; its output is published when the block ends."""
+    with ExitStack() as stack:
+        reader, found = open_reader(job.source, settings.read)
+        stack.callback(reader.close)
+        text = _text_column(reader, model, settings)
+        stream, wanted = stack.enter_context(_output(job, found))
+        # Entered after the output, so published before it: no output without its rejects.
+        rejects = stack.enter_context(_rejects(job, reader, settings))
+        added = _added_schema(model, settings.output)
+        writer = open_writer(stream, wanted.kind, reader, added, _metadata(model))
+        stack.callback(writer.abandon)
+        yield _Table(reader, text, writer, rejects)
 
 
 @contextmanager
