@@ -160,3 +160,40 @@ def test_an_empty_file_has_nothing_to_evaluate(model: Model, tmp_path: Path) -> 
     (tmp_path / "head.csv").write_text("text,label\n")
     file = summary(score(tmp_path / "head.csv", "--json"))
     assert (file["report"], file["drift"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([["neg"], None] * 50),
+        pa.array([{"a": 1}, {"a": 2}] * 50),
+        pa.array([b"\xff\xfe", b"neg"] * 50),
+        pa.array([1, 2] * 50, pa.timestamp("ns")),
+        pa.nulls(100),
+    ],
+    ids=["lists", "structs", "bytes", "times", "nulls"],
+)
+def test_odd_label_columns_met_by_chance_do_no_harm(
+    labels: pa.Array, model: Model, tmp_path: Path
+) -> None:
+    rows = table(model, 100).set_column(1, "label", labels)
+    pa.parquet.write_table(rows, tmp_path / "rows.parquet")
+    assert summary(score(tmp_path / "rows.parquet", "--json"))["scored"] == 98
+
+
+def test_of_two_columns_of_that_name_none_is_the_label_by_chance(
+    model: Model, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("text,label,label\ngood film,pos,neg\n")
+    assert summary(score(tmp_path / "rows.csv", "--json"))["report"] is None
+    done = score(tmp_path / "rows.csv", "--force", "--label-column", "label")
+    assert done.exit_code == 2
+    assert "two columns are named 'label'" in done.stderr
+
+
+def test_half_a_surrogate_pair_in_a_label_is_no_label(model: Model, tmp_path: Path) -> None:
+    rows = ['{"text": "good film", "label": "pos"}', '{"text": "bad", "label": "\\ud800"}'] * 20
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    file = summary(score(tmp_path / "rows.jsonl", "--json"))
+    assert file["scored"] == 40
+    assert "20 rows are left out" in file["notes"][0]

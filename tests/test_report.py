@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scorer.card import Figure
+from scorer.card import Figure, Label
 from scorer.errors import OutputError
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
@@ -111,6 +111,22 @@ def test_an_empty_table_has_a_report_too() -> None:
     report = finish(evaluated(rows, [], Request()), ["empty.csv"])
     assert "No row was scored" in render_html(report)
     assert render_text(report).startswith("0 rows, no labels")
+
+
+def test_label_names_stay_texts() -> None:
+    """The names of labels come from a card, and so from a stranger."""
+    rows = made_up("binary", 300)
+    labels = (Label(name=EVIL[:128], aliases=("bad",)), Label(name="positive" + EVIL[:99]))
+    odd = card("binary").model_copy(update={"labels": labels})
+    request = Request("label", True, {"positive": labels[1].name})
+    evaluator = Evaluator([Subject("odd@1.0.0", "0" * 64, odd)], request)
+    evaluator(*rows.window(0, 300, index=0))
+    report = finish(evaluator, ["rows.csv"])
+    assert report.models[0].evaluated > 200
+    page = Page(render_html(report))
+    assert not {"script", "img"} & set(page.tags)
+    assert page.handlers == []
+    assert "\x1b" not in page.text + render_text(report)
 
 
 @pytest.mark.parametrize("task", LABELS)

@@ -93,9 +93,11 @@ class NumberColumn:
 
 
 def _encoded(column: pa.Array) -> pa.DictionaryArray:
-    if pa.types.is_nested(column.type):
-        column = pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
-    return pc.dictionary_encode(column)
+    try:
+        return pc.dictionary_encode(column)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, structs and rarer types
+        values = [None if v is None else str(v) for v in column.to_pylist()]
+        return pc.dictionary_encode(pa.array(values, pa.string()))
 
 
 def numbers(column: pa.Array) -> NDArray[np.float64]:

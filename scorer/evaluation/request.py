@@ -67,10 +67,12 @@ def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
     if not present:
         return Request()  # an empty text file has no columns, nor rows
     label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
+    asked = wanted.label_column is not None or bool(wanted.label_map)
+    if label is not None and not asked and present.count(label) > 1:
+        label = None  # found by chance, and no telling which of the two
     for column in (*wanted.slices, *((label,) if label else ())):
         if column not in present:
             raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
         if present.count(column) > 1:
             raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
-    asked = wanted.label_column is not None or bool(wanted.label_map)
     return Request(label, asked, parse_label_map(wanted.label_map, card), wanted.slices)

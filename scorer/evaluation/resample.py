@@ -2,9 +2,9 @@
 
 Rows are dealt at random, in equal numbers, into at most 2,000 groups; a replicate draws as many
 groups as there are, with replacement. Up to 2,000 rows every row is its own group, and this is
-Efron's row bootstrap exactly. Beyond, the mean of a replicate has the row bootstrap's variance up
-to a relative error of 1/(2 * 2000), since the groups are random (a bootstrap of random subsums),
-and a test holds both against each other.
+Efron's row bootstrap exactly. Beyond, since the groups are random, a standard error is estimated
+from 2,000 subsums instead of all rows, which leaves it a relative error of 1/sqrt(2 * 2000), and a
+test holds both bootstraps against each other.
 
 What makes it fast: a figure that is a function of sums over rows (a confusion matrix, a histogram
 of scores per class, a sum of losses) has all its replicates in one matrix product, weights

@@ -179,4 +179,8 @@ def _name_of(value: Any) -> str:
 
 
 def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    # Half of a surrogate pair, which JSON can spell, is no text that Arrow can hold.
+    return text.encode("utf-8", "replace").decode()
