@@ -204,7 +204,7 @@ def parse_card(text: str) -> Card:
         return Card.model_validate({**fields, "body": body})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "card"
+        where = ".".join(str(part) for part in first["loc"])[:200] or "card"
         raise CardError(f"field `{where}`: {first['msg']}") from error
 
 

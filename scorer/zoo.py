@@ -156,7 +156,7 @@ def read_index(zoo: Path) -> Index:
         return Index.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "index"
+        where = ".".join(map(str, first["loc"]))[:200] or "index"
         raise CardError(f"{path}: field `{where}`: {first['msg']}") from error
 
 

@@ -11,9 +11,11 @@ run goes on. Targets are run one after the other, each in its own process, by li
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
+import pkgutil
 import random
 import re
 import resource
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -196,6 +199,7 @@ def good_card() -> dict[str, Any]:
     }
 
 
+@cache
 def card_seeds() -> list[bytes]:
     from scorer.card import parse_card, render_card
 
@@ -214,6 +218,7 @@ def weights_seeds() -> list[bytes]:
     return [members()["model.weights.h5"]]
 
 
+@cache
 def archive_seeds() -> list[bytes]:
     """The good archive and the small ones of the hostile corpus."""
     from tests import hostile, hostile_config, hostile_weights  # noqa: F401 - they fill CORPUS
@@ -222,7 +227,7 @@ def archive_seeds() -> list[bytes]:
     hostile.write_good(path)
     seeds = [path.read_bytes()]
     for case in hostile.CORPUS:
-        if "bomb" not in case.name and "thousand" not in case.name:
+        if not any(word in case.name for word in ("bomb", "thousand", "share", "million")):
             case.build(path, folder())
             seeds.append(path.read_bytes())
     return [seed for seed in seeds if len(seed) < MAX_BYTES]
@@ -245,6 +250,7 @@ JSON_LINES = (
 )
 
 
+@cache
 def parquet_seeds() -> list[bytes]:
     """Small files of many kinds, among them a dictionary, a nested column and each codec."""
     import pyarrow as pa
@@ -299,7 +305,8 @@ def run_case(target: Target, data: bytes) -> None:
         target.run(data)
     except ScorerError as error:
         message = printable(str(error))
-        expect(message.isprintable() or "\u200d" in message, "a message that is not one line")
+        acting = [c for c in message if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        expect(not acting, f"a message with {acting!r}")
         expect(len(message) < 20_000, "a message without end")
         message.encode("utf-8")
 
@@ -331,12 +338,16 @@ def mutate_json(data: bytes, seed: int) -> bytes | None:
             del holder[key]
         elif action < 0.5:
             other, its_key = draw.choice(places)
-            holder[key] = json.loads(json.dumps(other[its_key]))
+            holder[key] = _copy(other[its_key])
         elif action < 0.6 and isinstance(holder, list):
-            holder.insert(key, json.loads(json.dumps(holder[key])))
+            holder.insert(key, _copy(holder[key]))
         else:
-            holder[key] = draw.choice(ODD)
+            holder[key] = _copy(draw.choice(ODD))
     return json.dumps(root).encode()
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))
 
 
 def _places(root: Any) -> list[tuple[Any, Any]]:
@@ -359,8 +370,11 @@ def fuzz_here(name: str, arguments: list[str]) -> None:
     import atheris  # type: ignore[import-untyped,unused-ignore]
 
     with atheris.instrument_imports(include=["scorer", "zipfile"], exclude=NOT_INSTRUMENTED):
-        import scorer.cli.score  # noqa: F401
+        import scorer
 
+        for module in pkgutil.walk_packages(scorer.__path__, "scorer."):
+            if not module.name.startswith("scorer.evaluation"):  # reads nothing of a stranger's
+                importlib.import_module(module.name)
     target = TARGETS[name]
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:

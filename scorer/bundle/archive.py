@@ -94,7 +94,7 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise BundleError(f"not a readable .keras archive ({error})") from error
+        raise BundleError(f"not a readable .keras archive ({_brief(error)})") from error
 
 
 def member_faults(archive: zipfile.ZipFile, size: int) -> Iterator[str]:
@@ -152,9 +152,14 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         with archive.open(name) as member:
             data = member.read(size + 1)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError) as error:
-        raise BundleError(f"member {name!r}: damaged ({error})") from error
+        raise BundleError(f"member {name!r}: damaged ({_brief(error)})") from error
     except (NotImplementedError, RuntimeError) as error:
-        raise BundleError(f"member {name!r}: cannot be unpacked ({error})") from error
+        raise BundleError(f"member {name!r}: cannot be unpacked ({_brief(error)})") from error
     if len(data) != size:
         raise BundleError(f"member {name!r}: holds another number of bytes than it declares")
     return data
+
+
+def _brief(error: Exception) -> str:
+    """zipfile's messages quote names of up to 64 KB."""
+    return " ".join(str(error).split())[:120]

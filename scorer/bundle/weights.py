@@ -95,6 +95,8 @@ def link_faults(file: h5py.File) -> Iterator[str]:
 
 
 def _leads_to(link: Any) -> str:
+    if link is None:
+        return "a name that cannot be looked up"
     if isinstance(link, h5py.ExternalLink):
         return f"a link into another file ({str(link.filename)[:120]!r})"
     return f"a soft link ({str(link.path)[:120]!r})"
