@@ -93,7 +93,7 @@ def test_a_signal_ends_the_run_cleanly_within_seconds(folder: Path, number: sign
     assert time.monotonic() - asked < 5
     assert code == 128 + number
     assert errors.splitlines() == [
-        "Warning: in.csv: the scores so far are kept: --resume goes on from there",
+        "Warning: in.csv: the scores so far are kept for --resume",
         f"Error: stopped by {number.name}",
     ]
     assert hidden(folder) == [".in.scored.csv.journal"]

@@ -110,7 +110,7 @@ def journal(
             yield opened
         except BaseException:
             if opened.windows:
-                log.warning("%s: the scores so far are kept: --resume goes on from there", name)
+                log.warning("%s: the scores so far are kept for --resume", name)
             else:
                 path.unlink(missing_ok=True)
             raise
