@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.bundle import Bundle, read_bundle
+from scorer.bundle.explain import explain
 from scorer.card import Card, Golden
 from scorer.engines import load_engine
 from scorer.errors import ScorerError
@@ -38,8 +39,11 @@ def available_engines() -> list[str]:
     return [e for e in ENGINES if e == "cpu" or importlib.util.find_spec("keras") is not None]
 
 
-def verify(entry: Entry, engines: Sequence[str]) -> Iterator[Check]:
-    """Check one bundle; stops at the first failure that makes later checks meaningless."""
+def verify(entry: Entry, engines: Sequence[str], *, deep: bool = False) -> Iterator[Check]:
+    """Check one bundle; stops at the first failure that makes later checks meaningless.
+
+    `deep` tells all that a refused archive tried to do, not only what it was refused for.
+    """
     try:
         if entry.index is not None:
             check_file(entry.model_path, entry.index.files[MODEL_FILE])
@@ -51,6 +55,8 @@ def verify(entry: Entry, engines: Sequence[str]) -> Iterator[Check]:
         yield Check("bundle", True, f"{len(bundle.layers)} layers, {bundle.parameters:,} weights")
     except ScorerError as error:
         yield Check("refused", False, str(error))
+        if deep:
+            yield from (Check("it holds", False, fault) for fault in explain(entry.model_path))
         return
     for engine in engines:
         yield from verify_engine(card, bundle, engine)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from scorer import zoo
+from scorer.card import Card, read_card, render_card
+from scorer.cli.zoo import main
 from scorer.errors import BundleError, CardError, ScorerError
+from tests import hostile, hostile_config
 
 
 @pytest.fixture
@@ -108,3 +113,69 @@ def test_a_changed_card_is_refused(own_zoo: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(BundleError, match="it was changed or damaged"):
         _ = zoo.find("tiny-binary", (own_zoo,)).card
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def evil_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A folder with a good card and a model that tries two things."""
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    (folder / zoo.CARD_FILE).write_bytes((tiny_bundle / zoo.CARD_FILE).read_bytes())
+    model = hostile.good_config()
+    layers = model["config"]["layers"]
+    layers.insert(3, hostile_config.called("os", "system", command="true"))
+    layers[1]["config"]["vocabulary"] = "/etc/passwd"
+    members = {**hostile.good_members(), "config.json": json.dumps(model).encode()}
+    hostile.pack(folder / zoo.MODEL_FILE, members)
+    return folder
+
+
+def test_verify_deep_tells_all_that_a_refused_model_tried(evil_bundle: Path) -> None:
+    plain, deep = run("verify", evil_bundle), run("verify", evil_bundle, "--deep")
+    assert plain.exit_code == deep.exit_code == 1
+    assert "the file name '/etc/passwd'" in plain.output
+    assert "os.system" not in plain.output
+    assert "a Lambda layer, which runs Python code stored in the model ('os.system')" in deep.output
+    assert "the file name '/etc/passwd', which Keras would open and read" in deep.output
+
+
+def test_verify_deep_finds_nothing_in_a_good_model(tiny_bundle: Path) -> None:
+    done = run("verify", tiny_bundle, "--engine", "cpu", "--deep")
+    assert done.exit_code == 0, done.output
+    assert "it holds" not in done.output
+
+
+def test_add_tells_what_a_refused_model_tried(evil_bundle: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    done = run("add", evil_bundle, "--card", evil_bundle / zoo.CARD_FILE, "--zoo", target)
+    assert done.exit_code == 1
+    *faults, error = done.stderr.splitlines()
+    assert error.startswith("Error: ")
+    assert any("os.system" in fault for fault in faults)
+    assert any("/etc/passwd" in fault for fault in faults)
+    assert not target.exists()
+
+
+def test_what_a_card_says_cannot_act_on_the_terminal(own_zoo: Path) -> None:
+    path = own_zoo / "tiny-binary" / "1.0.0" / zoo.CARD_FILE
+    card = read_card(path)
+    acting = "\x1b[2J\x9b31m\u202e\x07"
+    fields = card.model_dump(by_alias=True)
+    fields["scorer"]["text_columns"] = [f"text{acting}"]
+    fields["scorer"]["labels"][0]["name"] = f"bad{acting}"
+    fields["scorer"]["figures"][0]["data"] = f"two\nlines{acting}"
+    fields["body"] = f"# A card\n\n{acting}\n"
+    path.write_text(render_card(Card.model_validate(fields)), encoding="utf-8")
+    zoo.write_index(own_zoo)
+    for arguments in (["list"], ["show", "tiny-binary"], ["show", "tiny-binary", "--json"]):
+        done = run(*arguments, "--zoo", own_zoo)
+        assert done.exit_code == 0, done.output
+        acts = [c for c in done.output if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
+        assert acts == []
+        assert "1b" in done.output
+    listed = run("list", "--zoo", own_zoo).output.splitlines()
+    assert [line.split()[0] for line in listed if "1b" in line] == ["tiny-binary"]

@@ -11,7 +11,8 @@ import click
 
 from scorer import zoo
 from scorer.cli.common import ExpectedErrorsGroup, zoo_option
-from scorer.errors import OutputExists, UsageError
+from scorer.errors import BundleError, OutputExists, UsageError
+from scorer.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from scorer.bundle import Bundle
@@ -50,7 +51,7 @@ def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> N
         click.echo(_table(rows))
     else:
         searched = ", ".join(str(path) for path in zoo.search_path(zoos))
-        click.echo(f"No models. Searched: {searched}", err=True)
+        click.echo(printable(f"No models. Searched: {searched}"), err=True)
 
 
 @main.command("show")
@@ -69,7 +70,7 @@ def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
     entry = zoo.find(model, zoos)
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     if as_json:
-        click.echo(json.dumps(_shown(entry, bundle), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(_shown(entry, bundle), indent=1))
     else:
         click.echo(_show_text(entry, bundle))
 
@@ -92,7 +93,7 @@ def _listed(entry: zoo.Entry) -> dict[str, Any]:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     head = ("NAME", "VERSION", "TASK", "FIGURE", "ON", "ROWS/S", "SIZE")
-    cells = [
+    cells: list[Sequence[str]] = [
         (
             row["name"],
             row["version"],
@@ -104,6 +105,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
+    cells = [[printable(cell) for cell in line] for line in cells]
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
     lines = (
         "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in [head, *cells]
@@ -155,10 +157,9 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
         f"  weights     {bundle.parameters:,}",
         *(f"    {kind:<28}{_settings(s):<44}{n:>10,}" for kind, _, s, n in _layers(bundle)),
         *_figure_lines(card),
-        "",
-        card.body.strip(),
     ]
-    return "\n".join(lines)
+    body = printable_lines(card.body.strip())
+    return "\n".join([*(printable(line) for line in lines), "", body])
 
 
 def _label_lines(card: Card) -> list[str]:
@@ -191,15 +192,21 @@ def _figure_lines(card: Card) -> list[str]:
     multiple=True,
     help="Only this engine (repeatable); default: all that are installed.",
 )
+@click.option("--deep", is_flag=True, help="Of a refused model, tell everything it tried to do.")
 @json_option
 def verify_command(
-    models: tuple[str, ...], zoos: tuple[Path, ...], engines: tuple[str, ...], as_json: bool
+    models: tuple[str, ...],
+    zoos: tuple[Path, ...],
+    engines: tuple[str, ...],
+    deep: bool,
+    as_json: bool,
 ) -> None:
     """Hold models to their cards: digests, golden rows, batch invariance. Exit code 1 on a failure.
 
     \b
     zoo verify                        every model, every installed engine
     zoo verify imdb-bilstm --engine cpu
+    zoo verify downloads/my-model --deep
     """
     from scorer.verify import available_engines, verify
 
@@ -209,7 +216,7 @@ def verify_command(
         raise UsageError("there is nothing to verify: every zoo is empty")
     results = []
     for entry in entries:
-        checks = list(verify(entry, engines or available_engines()))
+        checks = list(verify(entry, engines or available_engines(), deep=deep))
         results.append((entry, checks))
         if not as_json:
             click.echo(_verdict(entry, checks))
@@ -223,7 +230,10 @@ def _verdict(entry: zoo.Entry, checks: Sequence[Any]) -> str:
     good = all(check.passed for check in checks)
     lines = [f"{'ok  ' if good else 'FAIL'}  {_reference(entry)}"]
     lines += [f"  {'ok  ' if c.passed else 'FAIL'}  {c.name}: {c.detail}" for c in checks]
-    return "\n".join(lines[:1] if good else lines) + (f"  {checks[-1].detail}" if good else "")
+    lines = [printable(line) for line in lines]
+    return "\n".join(lines[:1] if good else lines) + (
+        printable(f"  {checks[-1].detail}") if good else ""
+    )
 
 
 def _verdict_json(entry: zoo.Entry, checks: Sequence[Any]) -> dict[str, Any]:
@@ -268,8 +278,20 @@ def add_command(
 
     archive = archive / zoo.MODEL_FILE if archive.is_dir() else archive
     card = read_card(card_path) if card_path else _drafted(fields)
-    entry = add(archive, card, target or zoo.user_zoo(), force=force)
-    click.echo(f"Added {card.ref}: {entry.model_path}")
+    try:
+        entry = add(archive, card, target or zoo.user_zoo(), force=force)
+    except BundleError:
+        _tell_faults(archive)
+        raise
+    click.echo(printable(f"Added {card.ref}: {entry.model_path}"))
+
+
+def _tell_faults(archive: Path) -> None:
+    """All that a refused archive tried to do; the error that follows names the first of it."""
+    from scorer.bundle.explain import explain
+
+    for fault in explain(archive):
+        click.echo(printable(f"  {fault}"), err=True)
 
 
 def _drafted(fields: dict[str, Any]) -> Card:
@@ -306,9 +328,10 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
 
     entry = zoo.find(model, zoos)
     if entry.zoo == zoo.shipped_zoo() and not yes:
-        click.echo(f"Would remove {entry.model_path.parent} (shipped; give --yes to do it)")
+        folder = printable(str(entry.model_path.parent))
+        click.echo(f"Would remove {folder} (shipped; give --yes to do it)")
         return
-    click.echo(f"Removed {remove(entry)}")
+    click.echo(printable(f"Removed {remove(entry)}"))
 
 
 @main.command("export")
