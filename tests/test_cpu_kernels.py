@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.caching import NullCache
+from numba.core.dispatcher import Dispatcher
 
-from scorer.engines.cpu import kernels, simd
+from scorer.engines.cpu import kernels, sequences, simd
+from scorer.engines.cpu.compiled import BUILD
 from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.simd import pack, pack_columns, padded
 
@@ -86,10 +89,18 @@ def test_pack_keeps_every_weight(k: int, units: int) -> None:
     assert not unpacked[:, :, units:].any()
 
 
-def test_kernels_are_cached_by_the_vector_code_they_hold() -> None:
-    """Numba's cache looks at kernels.py alone; the default argument makes it see simd.py too."""
-    for kernel in (kernels.lstm, kernels.affine, kernels.activate, kernels.convolve):
-        assert kernel.py_func.__defaults__ == (simd.BUILD,)
+def test_the_cache_of_every_kernel_depends_on_the_whole_package() -> None:
+    """Numba looks at a kernel's own file alone; the default argument makes it see the others."""
+    found = [
+        value
+        for module in (kernels, sequences)
+        for value in vars(module).values()
+        if isinstance(value, Dispatcher)
+    ]
+    cached = [kernel for kernel in found if not isinstance(kernel._cache, NullCache)]
+    assert len(cached) == 9
+    for kernel in cached:
+        assert kernel.py_func.__defaults__ == (BUILD,)
 
 
 PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fma")}

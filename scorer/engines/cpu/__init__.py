@@ -3,7 +3,8 @@
     plan.py      layers to steps; the registry that a new layer joins
     embedding.py recurrent.py convolution.py pooling.py dense.py
                  the steps, and what they must know of their Keras layers
-    kernels.py   the compiled loops over a tile of rows
+    compiled.py kernels.py sequences.py
+                 the compiled loops over a tile of rows
     simd.py      the register-blocked vector code inside them
 
 A call takes rows as they come, sorts them by length, and runs tiles of them through all steps.
@@ -23,10 +24,11 @@ from scorer.engines.cpu import (  # noqa: F401  (they register their layers)
     recurrent,
 )
 from scorer.engines.cpu.plan import Plan, Tile, build_plan
+from scorer.engines.cpu.simd import ROWS
 from scorer.vectorizer import TokenBatch
 
 #: most rows of a tile: fewer waste time on blocks that are not full, more leave the cache
-TILE_ROWS = 128
+TILE_ROWS = 128 // ROWS * ROWS
 #: most bytes of a sequence that a tile keeps between two layers
 TILE_BYTES = 16 << 20
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scorer.bundle import Layer
-from scorer.engines.cpu import kernels
+from scorer.engines.cpu import kernels, sequences
+from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.kernels import Rows, Window
 from scorer.engines.cpu.plan import (
     FOLD_BYTES,
     Built,
@@ -20,6 +20,7 @@ from scorer.engines.cpu.plan import (
     refuse,
 )
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.sequences import Window
 from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded, zeros
 
 
@@ -27,7 +28,7 @@ from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded, zeros
 class Convolution:
     """Conv1D over `window.length` positions, padding read as any other token.
 
-    weights  folded, float32 (ids, ld): see kernels.convolve_tokens; else packed: kernels.convolve
+    weights  as sequences.convolve_tokens (folded) or sequences.convolve wants them
     bias     float32 (ld,) of the output
     """
 
@@ -45,11 +46,11 @@ class Convolution:
         out = zeros(total, len(self.bias))
         rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
         if self.folded:
-            kernels.convolve_tokens(rows, self.window, self.weights, self.bias, out, after.starts)
+            sequences.convolve_tokens(rows, self.window, self.weights, self.bias, out, after.starts)
         elif total:
             x = np.concatenate([tile.values, np.zeros((1, tile.values.shape[1]), np.float32)])
-            table = np.empty((3, total + ROWS), dtype=np.int64)
-            kernels.convolve(
+            table = np.empty((4, total + ROWS), dtype=np.int64)
+            sequences.convolve(
                 rows, self.window, x, self.weights, self.bias, table, out, after.starts
             )
         if self.activation:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scorer.bundle import Layer
-from scorer.engines.cpu import kernels
+from scorer.engines.cpu import kernels, sequences
+from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.kernels import Rows
 from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.simd import pack_columns, padded, zeros
@@ -51,7 +51,7 @@ class DenseOnBag:
         out = zeros(len(tile.starts), padded(columns))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
         total = np.empty(columns, dtype=np.float64)
-        kernels.sum_rows(rows, self.weights, self.bias, seen, total, out)
+        sequences.sum_rows(rows, self.weights, self.bias, seen, total, out)
         if self.activation:
             kernels.activate(out, columns, self.activation)
         return replace(tile, values=out)

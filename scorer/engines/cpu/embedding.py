@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scorer.bundle import Layer
-from scorer.engines.cpu import kernels
-from scorer.engines.cpu.kernels import Rows
+from scorer.engines.cpu import sequences
+from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.plan import (
     Built,
     Signal,
@@ -49,7 +49,7 @@ class LookUp:
         after = spread(tile, tile.valid, self.length)
         out = zeros(int(after.stored.sum()), padded(self.matrix.shape[1]))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, after.stored)
-        kernels.look_up(rows, self.matrix, out, after.starts)
+        sequences.look_up(rows, self.matrix, out, after.starts)
         return replace(after, values=out)
 
 

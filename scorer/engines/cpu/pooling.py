@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from scorer.bundle import Layer
-from scorer.engines.cpu import kernels
+from scorer.engines.cpu import sequences
+from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.kernels import Rows
 from scorer.engines.cpu.plan import Built, Signal, Tile, builds
 from scorer.engines.cpu.simd import padded, zeros
 
@@ -20,7 +20,7 @@ from scorer.engines.cpu.simd import padded, zeros
 class Pool:
     """One vector a row from a sequence: greatest of each column, or mean.
 
-    kernel   kernels.pool_max or kernels.pool_mean
+    kernel   sequences.pool_max or sequences.pool_mean
     masked   over a row's tokens alone, else over all `length` positions
     """
 
@@ -41,12 +41,12 @@ class Pool:
 @builds("GlobalMaxPooling1D")
 def _max(layer: Layer, signal: Signal) -> Built:
     """Keras heeds no mask here: masked positions are read, where the length is fixed."""
-    return _pooled(layer, replace(signal, masked=signal.length is None), kernels.pool_max)
+    return _pooled(layer, replace(signal, masked=signal.length is None), sequences.pool_max)
 
 
 @builds("GlobalAveragePooling1D")
 def _mean(layer: Layer, signal: Signal) -> Built:
-    return _pooled(layer, signal, kernels.pool_mean)
+    return _pooled(layer, signal, sequences.pool_mean)
 
 
 def _pooled(layer: Layer, signal: Signal, kernel: Callable[..., Any]) -> Built:

@@ -24,7 +24,7 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
     rows, (blocks, k, gates, lanes) = len(x), packed.shape
     out = zeros(rows, blocks * gates * lanes)
     if rows:
-        table = np.empty((3, rows + ROWS), dtype=np.int64)
+        table = np.empty((4, rows + ROWS), dtype=np.int64)
         kernels.affine(x, k, packed, bias, table, out)
     return out
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from scorer.bundle import Layer
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.kernels import Cell, Rows
+from scorer.engines.cpu.compiled import Rows
+from scorer.engines.cpu.kernels import Cell
 from scorer.engines.cpu.plan import (
     FOLD_BYTES,
     Built,
@@ -21,7 +22,7 @@ from scorer.engines.cpu.plan import (
     spread,
 )
 from scorer.engines.cpu.products import multiply
-from scorer.engines.cpu.simd import GATE_SCALE, GATES, LANES, ROWS, pack, padded, zeros
+from scorer.engines.cpu.simd import COLUMNS, GATE_SCALE, GATES, LANES, ROWS, pack, padded, zeros
 
 _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sum": lambda forward, backward: forward + backward,
@@ -69,14 +70,15 @@ class Lstm:
         wide = padded(units)
         ld = (len(self.cells) - 1) * units + wide
         values = zeros(int(places.stored.sum()), ld)
-        table = np.empty((5, rows + ROWS), dtype=np.int64)
+        table = np.empty((6, rows + ROWS), dtype=np.int64)
+        z = zeros(rows + ROWS, COLUMNS)
         source = Rows(self.tokens, tile.ids, tile.starts, tile.stored, steps)
         starts = places.starts if self.sequences else _NO_STARTS
         # A direction writes whole vectors, past its units; the next one writes over that.
         for i, cell in enumerate(self.cells):
             cell = cell if self.tokens else cell._replace(x=tile.values)
-            states = zeros(3 * rows + 1, wide)
-            kernels.lstm(source, cell, states, table, values, i * units, starts)
+            states = zeros(3 * rows, wide)
+            kernels.lstm(source, cell, states, table, z, values, i * units, starts)
         return values
 
     def _fill_masked(self, values: np.ndarray, places: Tile, steps: np.ndarray) -> None:

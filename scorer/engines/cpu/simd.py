@@ -1,11 +1,11 @@
 """Register-blocked vector code, emitted as LLVM IR, that the kernels call as if it were built in.
 
-Numba vectorises plain loops, but it cannot keep a block of a matrix product in registers from the
-first multiplication to the gate that consumes it. These intrinsics do:
+Numba vectorises plain loops, but it cannot keep a block of a matrix product in registers. These
+intrinsics do:
 
-    lstm_block    one LSTM step for ROWS rows and LANES units, product and gates in one go
-    affine_block  ROWS rows times 4 * LANES columns of x @ W, added to what is given
-    add_lanes, max_lanes                             LANES numbers with others, in place
+    product_block  ROWS rows times COLUMNS columns of x @ W, added to what is given
+    lstm_lanes     the gates of LANES units of an LSTM
+    add_lanes, max_lanes                              LANES numbers with others, in place
     relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
 
 Every number of a row is computed by the same operations in the same order wherever the row stands
@@ -23,18 +23,12 @@ from __future__ import annotations
 
 import math
 import platform
-import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
 from numba import config, extending, types
-
-#: Changes with this file. Kernels take it as a default argument, so that Numba's cache, which looks
-#: at the kernels' own file alone, never serves code that was compiled from another version of it.
-BUILD = zlib.crc32(Path(__file__).read_bytes())
 
 
 def _features() -> set[str]:
@@ -56,7 +50,7 @@ def _shape(features: set[str], machine: str) -> tuple[int, int]:
 
 LANES, ROWS = _shape(_features(), platform.machine())
 GATES = 4
-COLUMNS = GATES * LANES  # of one affine_block
+COLUMNS = GATES * LANES  # of a block
 
 _FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 _LANES_F = ir.VectorType(_FLOAT, LANES)
@@ -100,7 +94,7 @@ def pack(matrix: np.ndarray) -> np.ndarray:
 
 
 def pack_columns(matrix: np.ndarray) -> np.ndarray:
-    """(k, n) -> packed as by `pack`, for affine_block: four neighbouring vectors make a block."""
+    """(k, n) -> packed as by `pack`, for product_block: four neighbouring vectors make a block."""
     k, n = matrix.shape
     packed = zeros(padded(n, COLUMNS) // COLUMNS, k, GATES, LANES)
     wide = np.zeros((k, padded(n, COLUMNS)), dtype=np.float32)
@@ -245,64 +239,47 @@ def _gates(builder: Any, z: Sequence[Emit], c: Emit) -> tuple[Emit, Emit]:
 
 
 @_intrinsic
-def lstm_block(
-    context: Any, table: Any, stride: Any, unit: Any, kx: Any, kh: Any, weights: Any
-) -> Intrinsic:
-    """One step for ROWS rows and LANES units: z = start + x W + h U, then `_gates`.
-
-    table    address of int64 (5, stride): for each row the addresses of
-             0 start (units / LANES, 4, LANES)  1 x (kx,)  2 h (units,)  3 new h  4 c, changed
-    unit     number of the first of the LANES units
-    weights  address of those units' packed W (kx, 4, LANES) followed by U (kh, 4, LANES)
-    """
+def lstm_lanes(context: Any, z: Any, c: Any, h: Any) -> Intrinsic:
+    """`_gates` of z (4, LANES) for c and h (LANES,), given their addresses; c and h are written."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        table, stride, unit, kx, kh, weights = arguments
-        start = builder.mul(unit, _whole(4 * GATES))
-        column = builder.mul(unit, _whole(4))
-        z: Block = [
-            _vectors(builder, builder.add(row, start))
-            for row in _addresses(builder, table, stride, 0)
-        ]
-        z, weights = _multiply_add(builder, z, _addresses(builder, table, stride, 1), kx, weights)
-        z, _ = _multiply_add(builder, z, _addresses(builder, table, stride, 2), kh, weights)
-        new_h = _addresses(builder, table, stride, 3)
-        for r, state in enumerate(_addresses(builder, table, stride, 4)):
-            address = builder.add(state, column)
-            c, h = _gates(builder, z[r], _load(builder, address))
-            _store(builder, c, address)
-            _store(builder, h, builder.add(new_h[r], column))
+        z, c, h = arguments
+        new_c, new_h = _gates(builder, _vectors(builder, z), _load(builder, c))
+        _store(builder, new_c, c)
+        _store(builder, new_h, h)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6), emit
+    return types.void(*[types.int64] * 3), emit
 
 
 @_intrinsic
-def affine_block(
-    context: Any, table: Any, stride: Any, column: Any, k: Any, weights: Any
+def product_block(
+    context: Any, table: Any, stride: Any, column: Any, out: Any, kx: Any, ky: Any, weights: Any
 ) -> Intrinsic:
-    """out[r] = start[r] + x[r] W for ROWS rows and COLUMNS columns.
+    """out[r] = start[r] + x[r] W + y[r] V for ROWS rows and COLUMNS columns.
 
-    table    address of int64 (3, stride): for each row the addresses of 0 start, 1 x (k,), 2 out
-    column   number of the first of the COLUMNS columns of start and out
-    weights  address of those columns' packed W (k, 4, LANES)
+    table    address of int64 (4, stride): for each row the addresses of
+             0 start, 1 x (kx,), 2 y (ky,), 3 out
+    column   number of the first of those columns in start; out: in out
+    weights  address of their packed W (kx, 4, LANES), followed by V (ky, 4, LANES)
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        table, stride, column, k, weights = arguments
-        skip = builder.mul(column, _whole(4))
-        sums: Block = [
-            _vectors(builder, builder.add(row, skip))
-            for row in _addresses(builder, table, stride, 0)
-        ]
-        sums, _ = _multiply_add(builder, sums, _addresses(builder, table, stride, 1), k, weights)
-        for row, out in zip(sums, _addresses(builder, table, stride, 2), strict=True):
+        table, stride, column, out, kx, ky, weights = arguments
+        start = builder.mul(column, _whole(4))
+        rows = _addresses(builder, table, stride, 0)
+        sums: Block = [_vectors(builder, builder.add(row, start)) for row in rows]
+        x, y = (_addresses(builder, table, stride, field) for field in (1, 2))
+        sums, weights = _multiply_add(builder, sums, x, kx, weights)
+        sums, _ = _multiply_add(builder, sums, y, ky, weights)
+        skip = builder.mul(out, _whole(4))
+        for row, address in zip(sums, _addresses(builder, table, stride, 3), strict=True):
             for v, vector in enumerate(row):
-                address = builder.add(out, builder.add(skip, _whole(4 * LANES * v)))
-                _store(builder, vector, address)
+                at = builder.add(address, builder.add(skip, _whole(4 * LANES * v)))
+                _store(builder, vector, at)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), emit
+    return types.void(*[types.int64] * 7), emit
 
 
 # ---- LANES numbers in place ---------------------------------------------------------------------

@@ -1,0 +1,184 @@
+"""The compiled loops along positions: look-up, Conv1D, pooling, and bags of words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
+from scorer.engines.cpu.kernels import multiply_blocks
+from scorer.engines.cpu.simd import LANES, add_lanes, max_lanes
+
+
+@kernel
+def look_up(
+    rows: Rows,
+    matrix: np.ndarray,
+    out: np.ndarray,
+    out_starts: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out[out_starts[r] + position] = matrix[id], for `rows.steps` positions of each row.
+
+    matrix float32 (ids, width); out float32 (positions, ld).
+    """
+    width = matrix.shape[1]
+    for r in range(len(rows.steps)):
+        for position in range(rows.steps[r]):
+            out[out_starts[r] + position, :width] = matrix[source(rows, r, position)]
+
+
+@part
+def _add(target: int, terms: int, columns: int) -> None:
+    """Add the whole vectors at one address to those at another."""
+    for i in range(0, 4 * columns, 4 * LANES):
+        add_lanes(target + i, terms + i)
+
+
+class Window(NamedTuple):
+    """Conv1D's way over `length` positions, with `left` zeros before them, to `positions`."""
+
+    taps: int
+    stride: int
+    dilation: int
+    left: int
+    length: int
+    positions: int
+
+
+@part
+def _tap(window: Window, position: int, tap: int) -> int:
+    """The position that a tap reads for an output position; -1 for a zero."""
+    at = position * window.stride - window.left + tap * window.dilation
+    return at if 0 <= at < window.length else -1
+
+
+@kernel
+def convolve_tokens(
+    rows: Rows,
+    window: Window,
+    table: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray,
+    out_starts: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out(t) = bias + sum over taps of table[id(t + tap), tap]: embedding and kernel are folded.
+
+    rows.steps counts output positions. table float32 (ids, >= taps * wide) with wide = len(bias);
+    out float32 (positions, wide).
+    """
+    wide = len(bias)
+    for r in range(len(rows.steps)):
+        for t in range(rows.steps[r]):
+            row = out[out_starts[r] + t]
+            row[:] = bias
+            for tap in range(window.taps):
+                at = _tap(window, t, tap)
+                if at >= 0:
+                    place = source(rows, r, at) * table.shape[1] + tap * wide
+                    _add(row.ctypes.data, table.ctypes.data + 4 * place, wide)
+
+
+@kernel
+def convolve(
+    rows: Rows,
+    window: Window,
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    table: np.ndarray,
+    out: np.ndarray,
+    out_starts: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out(t) = bias + sum over taps of x(t + tap) W[tap].
+
+    rows.steps counts output positions. x float32 (positions + 1, ld), its last row zeros;
+    weights packed (taps, blocks, k, 4, LANES); bias and out as in kernels.affine; table int64
+    (4, output positions + ROWS).
+    """
+    wide = 4 * x.shape[1]
+    zeros = x.ctypes.data + (len(x) - 1) * wide
+    for tap in range(window.taps):
+        for r in range(len(rows.steps)):
+            for t in range(rows.steps[r]):
+                place = out_starts[r] + t
+                target = out.ctypes.data + place * 4 * out.shape[1]
+                at = _tap(window, t, tap)
+                table[0, place] = target if tap else bias.ctypes.data
+                table[1, place] = x.ctypes.data + source(rows, r, at) * wide if at >= 0 else zeros
+                table[2, place] = table[1, place]
+                table[3, place] = target
+        multiply_blocks(table, weights.shape[2], weights[tap], out.shape[1])
+
+
+@kernel
+def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+    """out[r] = greatest of each column over the row's stored positions; zeros over none.
+
+    x float32 (positions, ld); out float32 (rows, at most ld).
+    """
+    wide = out.shape[1]
+    for r in range(len(rows.stored)):
+        target = out[r].ctypes.data
+        first = rows.starts[r]
+        out[r] = 0
+        if rows.stored[r]:
+            out[r] = x[first, :wide]
+        for position in range(first + 1, first + rows.stored[r]):
+            values = x.ctypes.data + 4 * position * x.shape[1]
+            for i in range(0, 4 * wide, 4 * LANES):
+                max_lanes(target + i, values + i)
+
+
+@kernel
+def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+    """out[r] = mean of each column over `rows.steps` positions; sizes as in pool_max.
+
+    Not a number over none, as in Keras. Positions past the stored ones equal the last, so they are
+    counted, not visited.
+    """
+    wide = out.shape[1]
+    for r in range(len(rows.steps)):
+        row, first, steps = out[r], rows.starts[r], rows.steps[r]
+        if steps == 0:
+            row[:] = np.nan
+            continue
+        last = first + min(steps, rows.stored[r]) - 1
+        for i in range(wide):
+            row[i] = x[last, i] * np.float32(steps - (last - first))
+        for position in range(first, last):
+            _add(row.ctypes.data, x.ctypes.data + 4 * position * x.shape[1], wide)
+        for i in range(wide):
+            row[i] /= np.float32(steps)
+
+
+@kernel
+def sum_rows(
+    rows: Rows,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    seen: np.ndarray,
+    total: np.ndarray,
+    out: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out[r] = bias + sum over the row's tokens of weights[id - 1]: a bag of words times a matrix.
+
+    weights float32 (columns, n); bias float32 (n,); seen int64 (columns,), all -1, counts a word
+    once a row, or (0,), counts it as often as it comes; total float64 (n,): scratch.
+    """
+    for r in range(len(rows.stored)):
+        total[:] = bias
+        for position in range(rows.stored[r]):
+            column = rows.ids[rows.starts[r] + position] - 1
+            if seen.size:
+                if seen[column] == r:
+                    continue
+                seen[column] = r
+            for i in range(len(total)):
+                total[i] += weights[column, i]
+        for i in range(len(total)):
+            out[r, i] = total[i]
