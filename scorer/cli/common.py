@@ -37,6 +37,8 @@ class ExpectedErrors(click.Command):
                 return super().invoke(ctx)
         except ScorerError as error:
             message, code = str(error), error.exit_code
+        except MemoryError:
+            message, code = "there is not enough memory for this: lower --batch-size", 1
         except (KeyboardInterrupt, Stopped) as stop:
             number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
             message, code = f"stopped by {signal.Signals(number).name}", 128 + number
