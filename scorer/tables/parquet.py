@@ -88,10 +88,10 @@ class ParquetReader:
         # A damaged column's metadata aborts the process below; reading the column raises instead.
         with self._explained():
             next(self._file.iter_batches(batch_size=1, row_groups=[0], use_threads=False), None)
-        group = self._file.metadata.row_group(0)
-        known = min(group.num_columns, self._file.metadata.num_columns)
-        columns = (group.column(i) for i in range(known))
-        return {column.path_in_schema: column.compression for column in columns}
+            group = self._file.metadata.row_group(0)
+            known = min(group.num_columns, self._file.metadata.num_columns)
+            columns = (group.column(i) for i in range(known))
+            return {column.path_in_schema: column.compression for column in columns}
 
 
 class ParquetWriter:
