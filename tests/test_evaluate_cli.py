@@ -18,6 +18,8 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from scorer.card import Card
 from scorer.cli.evaluate import main
+from scorer.evaluation import evaluate_file
+from scorer.evaluation.request import Wanted
 from scorer.evaluation.result import Report
 from scorer.model import Model
 from tests.parrot import WORDS, parrot
@@ -284,3 +286,15 @@ def test_json_numbers_are_plain(model: Model, tmp_path: Path) -> None:
         *("-q", "--json", "--no-report"),
     )
     assert json.loads(done.stdout, parse_constant=pytest.fail)["models"][0]["evaluated"] == 297
+
+
+def test_from_python_as_from_the_command(model: Model, tmp_path: Path) -> None:
+    pa.parquet.write_table(table(model), tmp_path / "rows.parquet")
+    wanted = Wanted(label_column="label", slices=("place",), threshold=0.4)
+    found = evaluate_file(model, tmp_path / "rows.parquet", wanted=wanted, threads=2)
+    done = evaluate(
+        *("-m", "parrot", tmp_path / "rows.parquet", "--label-column", "label"),
+        *("--slice", "place", "--threshold", 0.4, "-q"),
+    )
+    assert done.exit_code == 0, done.output
+    assert written(tmp_path / "rows.report").models == found.models

@@ -176,10 +176,10 @@ def test_regression_intervals_cover_the_truth() -> None:
     rng = np.random.default_rng(6)
     held = 0
     for _ in range(200):
-        target = rng.normal(size=1_500)
-        error = rng.normal(0.1, 1.0, 1_500)
+        target = rng.normal(size=600)
+        error = rng.normal(0.1, 1.0, 600)
         sample = Sample(REGRESSION, target, (target + error)[:, None].astype(np.float32))
-        found = measure(sample, Resampler(1_500, groups=500, replicates=300)).interval("bias")
+        found = measure(sample, Resampler(600, groups=200, replicates=200)).interval("bias")
         assert found is not None
         held += found[0] <= 0.1 <= found[1]
     assert 0.90 <= held / 200 <= 0.995
