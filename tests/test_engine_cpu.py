@@ -159,6 +159,7 @@ def test_tiles_of_any_size_give_the_same_bits(name: str, monkeypatch: pytest.Mon
     for rows, size in [(1, 16 << 20), (7, 16 << 20), (1000, 1), (1000, 20_000)]:
         monkeypatch.setattr("scorer.engines.cpu.TILE_ROWS", rows)
         monkeypatch.setattr("scorer.engines.cpu.TILE_BYTES", size)
+        monkeypatch.setattr("scorer.engines.cpu.MOST_BYTES", size)
         assert same_bits(engine.run(tokens), expected)
 
 

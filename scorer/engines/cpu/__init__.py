@@ -27,10 +27,13 @@ from scorer.engines.cpu.plan import Plan, Tile, build_plan
 from scorer.engines.cpu.simd import ROWS
 from scorer.vectorizer import TokenBatch
 
-#: most rows of a tile: fewer waste time on blocks that are not full, more leave the cache
+#: Rows of a tile: enough that its blocks are mostly full, few enough that its states stay in the
+#: cache. Where a sequence is kept between two layers, it should fit the cache as well, unless that
+#: leaves too few rows; then it may have MOST_BYTES.
 TILE_ROWS = 128 // ROWS * ROWS
-#: most bytes of a sequence that a tile keeps between two layers
-TILE_BYTES = 16 << 20
+LEAST_ROWS = 48
+TILE_BYTES = 2 << 20
+MOST_BYTES = 16 << 20
 
 _NOTHING = np.zeros((0, 0), dtype=np.float32)
 
@@ -64,5 +67,6 @@ class CpuEngine:
 
     def _tile_rows(self, longest: int) -> int:
         """How many rows the next tile takes, its longest having that many tokens."""
-        row_bytes = max(longest, 1) * self._plan.position_bytes
-        return max(1, min(TILE_ROWS, TILE_BYTES // max(row_bytes, 1)))
+        row_bytes = max(longest * self._plan.position_bytes, 1)
+        rows = max(TILE_BYTES // row_bytes, min(LEAST_ROWS, MOST_BYTES // row_bytes), 1)
+        return min(rows, TILE_ROWS)

@@ -21,7 +21,7 @@ from scorer.engines.cpu.plan import (
 )
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.sequences import Window
-from scorer.engines.cpu.simd import COLUMNS, ROWS, pack_columns, padded, zeros
+from scorer.engines.cpu.simd import COLUMNS, ROWS, empty, pack_columns, padded, zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,13 @@ class Convolution:
         stored = self._stored(tile.valid if self.folded else tile.stored)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
-        out = zeros(total, len(self.bias))
+        out = empty(total, len(self.bias))
         rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
         if self.folded:
-            sequences.convolve_tokens(rows, self.window, self.weights, self.bias, out, after.starts)
+            terms = np.empty(self.window.taps, dtype=np.int64)
+            sequences.convolve_tokens(
+                rows, self.window, self.weights, self.bias, terms, out, after.starts
+            )
         elif total:
             x = np.concatenate([tile.values, np.zeros((1, tile.values.shape[1]), np.float32)])
             table = np.empty((4, total + ROWS), dtype=np.int64)

@@ -12,7 +12,7 @@ from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
 from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
-from scorer.engines.cpu.simd import pack_columns, padded, zeros
+from scorer.engines.cpu.simd import empty, pack_columns, padded
 from scorer.vectorizer import VectorizerSpec
 
 
@@ -48,7 +48,7 @@ class DenseOnBag:
     def run(self, tile: Tile) -> Tile:
         words, columns = self.weights.shape
         seen = np.full(words if self.distinct else 0, -1, dtype=np.int64)
-        out = zeros(len(tile.starts), padded(columns))
+        out = empty(len(tile.starts), padded(columns))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
         total = np.empty(columns, dtype=np.float64)
         sequences.sum_rows(rows, self.weights, self.bias, seen, total, out)

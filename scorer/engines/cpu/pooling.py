@@ -13,7 +13,7 @@ from scorer.engines.cpu import sequences
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
 from scorer.engines.cpu.plan import Built, Signal, Tile, builds
-from scorer.engines.cpu.simd import padded, zeros
+from scorer.engines.cpu.simd import empty, padded
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Pool:
 
     def run(self, tile: Tile) -> Tile:
         rows = len(tile.starts)
-        out = zeros(rows, padded(self.width))
+        out = empty(rows, padded(self.width))
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
         self.kernel(Rows(False, tile.ids, tile.starts, tile.stored, steps), tile.values, out)
         each = np.ones(rows, dtype=np.int64)

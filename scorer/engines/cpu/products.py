@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.simd import ROWS, zeros
+from scorer.engines.cpu.simd import ROWS, empty, zeros
 
 ACTIVATIONS = {
     "linear": 0,
@@ -22,7 +22,7 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
     x float32 (rows, ld >= k); packed (blocks, k, 4, LANES); bias float32 (blocks * COLUMNS,).
     """
     rows, (blocks, k, gates, lanes) = len(x), packed.shape
-    out = zeros(rows, blocks * gates * lanes)
+    out = empty(rows, blocks * gates * lanes)
     if rows:
         table = np.empty((4, rows + ROWS), dtype=np.int64)
         kernels.affine(x, k, packed, bias, table, out)

@@ -22,7 +22,17 @@ from scorer.engines.cpu.plan import (
     spread,
 )
 from scorer.engines.cpu.products import multiply
-from scorer.engines.cpu.simd import COLUMNS, GATE_SCALE, GATES, LANES, ROWS, pack, padded, zeros
+from scorer.engines.cpu.simd import (
+    COLUMNS,
+    GATE_SCALE,
+    GATES,
+    LANES,
+    ROWS,
+    empty,
+    pack,
+    padded,
+    zeros,
+)
 
 _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sum": lambda forward, backward: forward + backward,
@@ -62,6 +72,8 @@ class Lstm:
         values = self._states(tile, steps, tile_out)
         if self.sequences:
             self._fill_masked(values, tile_out, steps)
+        else:
+            values[steps == 0] = 0
         return replace(tile_out, values=self._merged(values))
 
     def _states(self, tile: Tile, steps: np.ndarray, places: Tile) -> np.ndarray:
@@ -69,7 +81,7 @@ class Lstm:
         units, rows = self.cells[0].units, len(steps)
         wide = padded(units)
         ld = (len(self.cells) - 1) * units + wide
-        values = zeros(int(places.stored.sum()), ld)
+        values = empty(int(places.stored.sum()), ld)
         table = np.empty((6, rows + ROWS), dtype=np.int64)
         z = zeros(rows + ROWS, COLUMNS)
         source = Rows(self.tokens, tile.ids, tile.starts, tile.stored, steps)

@@ -8,7 +8,7 @@ import numpy as np
 
 from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
 from scorer.engines.cpu.kernels import multiply_blocks
-from scorer.engines.cpu.simd import LANES, add_lanes, max_lanes
+from scorer.engines.cpu.simd import LANES, add_lanes, max_lanes, sum_lanes
 
 
 @kernel
@@ -60,6 +60,7 @@ def convolve_tokens(
     window: Window,
     table: np.ndarray,
     bias: np.ndarray,
+    terms: np.ndarray,
     out: np.ndarray,
     out_starts: np.ndarray,
     _build: int = BUILD,
@@ -67,18 +68,21 @@ def convolve_tokens(
     """out(t) = bias + sum over taps of table[id(t + tap), tap]: embedding and kernel are folded.
 
     rows.steps counts output positions. table float32 (ids, >= taps * wide) with wide = len(bias);
-    out float32 (positions, wide).
+    terms int64 (taps,): scratch for addresses; out float32 (positions, wide).
     """
     wide = len(bias)
     for r in range(len(rows.steps)):
         for t in range(rows.steps[r]):
-            row = out[out_starts[r] + t]
-            row[:] = bias
+            count = 0
             for tap in range(window.taps):
                 at = _tap(window, t, tap)
                 if at >= 0:
                     place = source(rows, r, at) * table.shape[1] + tap * wide
-                    _add(row.ctypes.data, table.ctypes.data + 4 * place, wide)
+                    terms[count] = table.ctypes.data + 4 * place
+                    count += 1
+            target = out.ctypes.data + 4 * (out_starts[r] + t) * wide
+            for i in range(0, 4 * wide, 4 * LANES):
+                sum_lanes(target + i, bias.ctypes.data + i, terms.ctypes.data, count, i)
 
 
 @kernel

@@ -72,12 +72,19 @@ def padded(columns: int, to: int = LANES) -> int:
     return -(-columns // to) * to
 
 
-def zeros(*shape: int) -> np.ndarray:
+def empty(*shape: int) -> np.ndarray:
     """A float32 array that begins with a cache line, so that no vector of it straddles two."""
     size = math.prod(shape)
-    raw = np.zeros(size + 16, dtype=np.float32)
+    raw = np.empty(size + 16, dtype=np.float32)
     skip = -(raw.ctypes.data // 4) % 16
     return raw[skip : skip + size].reshape(shape)
+
+
+def zeros(*shape: int) -> np.ndarray:
+    """`empty`, filled."""
+    array = empty(*shape)
+    array.fill(0)
+    return array
 
 
 def pack(matrix: np.ndarray) -> np.ndarray:
@@ -298,6 +305,35 @@ def _in_place(function: Callable[..., Emit], operands: int = 1) -> Intrinsic:
 
 def _max(builder: Any, x: Emit, y: Emit) -> Emit:
     return builder.select(builder.fcmp_ordered("<", x, y), y, x)
+
+
+@_intrinsic
+def sum_lanes(context: Any, out: Any, start: Any, table: Any, terms: Any, skip: Any) -> Intrinsic:
+    """out = start + the sum of `terms` vectors, `skip` bytes behind the addresses in `table`."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
+        out, start, table, terms, skip = arguments
+        before = builder.block
+        loop, after = builder.append_basic_block("sum"), builder.append_basic_block("summed")
+        first = _load(builder, start)
+        builder.cbranch(builder.icmp_signed(">", terms, _whole(0)), loop, after)
+        builder.position_at_end(loop)
+        i, total = builder.phi(_INT64), builder.phi(_LANES_F)
+        address = _load(builder, builder.add(table, builder.mul(i, _whole(8))), _INT64)
+        added = builder.fadd(total, _load(builder, builder.add(address, skip)))
+        following = builder.add(i, _whole(1))
+        builder.cbranch(builder.icmp_signed("<", following, terms), loop, after)
+        builder.position_at_end(after)
+        result = builder.phi(_LANES_F)
+        for phi, block, value in (
+            *((i, before, _whole(0)), (i, loop, following), (total, before, first)),
+            *((total, loop, added), (result, before, first), (result, loop, added)),
+        ):
+            phi.add_incoming(value, block)
+        _store(builder, result, out)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), emit
 
 
 @_intrinsic
