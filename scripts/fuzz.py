@@ -38,8 +38,7 @@ MAX_ROUNDS = 50  # a round ends with a crash or with the last case
 # Numba compiles these from their byte code, which instrumentation would change.
 NOT_INSTRUMENTED = [
     "scorer.vectorizer_kernels",
-    "scorer.engines.cpu.kernels",
-    "scorer.engines.cpu.simd",
+    *(f"scorer.engines.cpu.{path.stem}" for path in (ROOT / "scorer/engines/cpu").glob("*.py")),
 ]
 
 
