@@ -204,6 +204,8 @@ def test_without_a_label_column_there_is_no_figure(model: Model, tmp_path: Path)
     done = evaluate("-m", "parrot", tmp_path / "rows.parquet")
     assert done.exit_code == 0
     assert "no labels" in done.stderr
+    sliced = evaluate("-m", "parrot", tmp_path / "rows.parquet", "--slice", "place")
+    assert "no figures to slice" in sliced.stderr
     assert written(tmp_path / "rows.report").models[0].figures == {}
 
 
@@ -214,6 +216,7 @@ def test_without_a_label_column_there_is_no_figure(model: Model, tmp_path: Path)
         (["--label-column", "place"], "mean none of the labels neg, pos"),
         (["--label-column", "label", "--slice", "plaice"], "(did you mean 'place'?)"),
         (["--label-column", "label", "--label-map", "x"], "write VALUE=LABEL"),
+        (["--label-map", "x=pos"], "no label column for --label-map"),
         (["-m", "parrot"], "parrot@1.0.0: was named twice"),
     ],
 )

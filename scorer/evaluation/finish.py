@@ -43,6 +43,8 @@ def finish(
         if evaluator.request.asked:
             raise ColumnError(no_sense(evaluator, list(labels.unusable_values) or ["(blank)"]))
         labels = None
+    if labels is None and evaluator.request.slices:
+        warnings.append("no labels: there are no figures to slice")
     samples, rows = _samples(evaluator, labels)
     models = tuple(
         _model_report(evaluator, model, sample, rows_of)

@@ -70,6 +70,10 @@ def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
     asked = wanted.label_column is not None or bool(wanted.label_map)
     if label is not None and not asked and present.count(label) > 1:
         label = None  # found by chance, and no telling which of the two
+    if label is None and wanted.label_map:
+        raise ColumnError(
+            f"{reader.name}: no label column for --label-map: name it with --label-column"
+        )
     for column in (*wanted.slices, *((label,) if label else ())):
         if column not in present:
             raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
