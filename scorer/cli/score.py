@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Do not evaluate where there are labels.")
 @click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of text files.")
+@click.option("--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read.")
 @click.option("--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
@@ -152,6 +153,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         dry_run=options["dry_run"],
         max_rejects=0 if options["strict"] else options["max_rejects"],
         evaluation=None if options["no_report"] else wanted,
+        csv_safe=options["csv_safe"],
         **given,
     )
 

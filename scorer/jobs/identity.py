@@ -37,6 +37,7 @@ def settings_identity(model: Model, settings: Settings) -> dict[str, Any]:
         "text_column": settings.text_column,
         **asdict(settings.output),
         **asdict(settings.read),
+        "csv_safe": settings.csv_safe,
     }
 
 

@@ -53,6 +53,7 @@ class Settings:
     batch_size   rows that one worker takes at a time
     max_rejects  unreadable rows to set aside before the run stops; None: any number
     evaluation   by which columns to evaluate while scoring; None: write no report
+    csv_safe     change cells of CSV that a spreadsheet would take for formulas
     """
 
     text_column: str | None = None
@@ -66,6 +67,7 @@ class Settings:
     dry_run: bool = False
     max_rejects: int | None = None
     evaluation: Wanted | None = field(default_factory=Wanted)
+    csv_safe: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,8 @@ def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
         # Entered after the output, so published before it: no output without its rejects.
         rejects = stack.enter_context(_rejects(job, reader, settings))
         added = _added_schema(model, settings.output)
-        writer = open_writer(stream, wanted.kind, reader, added, _metadata(model))
+        safe = settings.csv_safe
+        writer = open_writer(stream, wanted.kind, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
         yield _Table(reader, text, writer, rejects)
 

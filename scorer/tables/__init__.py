@@ -172,12 +172,17 @@ def open_writer(
     reader: Reader,
     added: pa.Schema,
     metadata: Mapping[str, str],
+    *,
+    csv_safe: bool = False,
 ) -> Writer:
     """A writer of `reader`'s rows with the columns `added` at the right.
 
-    `metadata` goes into the file where the format has room for it (Parquet). Raises UsageError
-    where the input's kind cannot be written as `kind`.
+    `metadata` goes into the file where the format has room for it (Parquet). With `csv_safe` no
+    cell of a CSV or TSV output is a spreadsheet's formula. Raises UsageError where the input's kind
+    cannot be written as `kind`.
     """
+    if csv_safe and kind in ("csv", "tsv"):
+        return _guarded(stream, kind, reader, added, metadata)
     from scorer.tables.delimited import DelimitedReader, DelimitedWriter
     from scorer.tables.jsonl import JsonLinesReader, JsonLinesWriter
     from scorer.tables.parquet import ParquetReader, ParquetWriter
@@ -195,6 +200,23 @@ def open_writer(
             "JSON Lines too: give it the suffix .jsonl"
         )
     return _converter(stream, kind, reader, added, metadata)
+
+
+def _guarded(
+    stream: BinaryIO, kind: Kind, reader: Reader, added: pa.Schema, metadata: Mapping[str, str]
+) -> Writer:
+    """A writer of CSV or TSV whose cells a spreadsheet takes for no formula."""
+    from scorer.tables.delimited import DelimitedReader
+    from scorer.tables.formulas import FormulaGuard
+
+    delimiter, encoding = "\t" if kind == "tsv" else ",", "utf-8"
+    if isinstance(reader, DelimitedReader) and kind == reader.kind:
+        delimiter, encoding = reader.delimiter, reader.encoding
+
+    def make(inner: BinaryIO) -> Writer:
+        return open_writer(inner, kind, reader, added, metadata)
+
+    return FormulaGuard(make, stream, delimiter, encoding)
 
 
 def _converter(
