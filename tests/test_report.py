@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -111,6 +113,23 @@ def test_an_empty_table_has_a_report_too() -> None:
     report = finish(evaluated(rows, [], Request()), ["empty.csv"])
     assert "No row was scored" in render_html(report)
     assert render_text(report).startswith("0 rows, no labels")
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_every_chart_is_well_formed_and_inside_its_frame(task: str) -> None:
+    charts = re.findall(r"<svg.*?</svg>", render_html(hostile(task)), flags=re.DOTALL)
+    assert len(charts) >= 7
+    for text in charts:
+        chart = ElementTree.fromstring(text)
+        width, height = (float(v) for v in chart.attrib["viewBox"].split()[2:])
+        for mark in chart.iter():
+            for path in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", mark.get("d", "")):
+                x, y = map(float, path)
+                assert -1 <= x <= width + 1
+                assert -1 <= y <= height + 1
+            if mark.tag == "rect":
+                assert float(mark.attrib["y"]) + float(mark.attrib["height"]) <= height
+                assert float(mark.attrib["x"]) + float(mark.attrib["width"]) <= width + 1
 
 
 def test_label_names_stay_texts() -> None:
