@@ -159,6 +159,8 @@ add("nested-10000-deep", "nested too deep", raw("[" * 10_000 + "]" * 10_000))
 add("nested-mappings-10000-deep", "nested too deep", raw('{"a":' * 10_000 + "0" + "}" * 10_000))
 add("nested-40-deep", "nested deeper than 32", raw("[" * 40 + "]" * 40))
 add("a-million-lists", "more than 200000 lists", raw("[" + "[]," * 999_999 + "[]]"))
+add("millions-of-values", "more than 4000000 values", raw("[" + '"ab",' * 4_000_001 + "0]"))
+add("path-in-a-list", r"\[1\]: names a file", changed(4, kernel_initializer=["a", "/etc/passwd"]))
 add(
     "key-twice", "a key is given twice", raw('{"class_name": "Sequential", "class_name": "Lambda"}')
 )

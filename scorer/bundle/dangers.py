@@ -15,16 +15,15 @@ from scorer.errors import BundleError
 
 MAX_DEPTH = 32
 MAX_OBJECTS = 200_000
+MAX_VALUES = 4_000_000
 
 _MODULE = re.compile(
     r"keras(\.(layers|initializers|regularizers|constraints|optimizers(\.schedules)?|losses"
     r"|metrics))?"
     r"|keras\.src\.(models\.(functional|sequential)|ops\.numpy)"
 )
+_ODD = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
 _REGISTERED = (None, "Functional", "Sequential", "NotEqual")
-
-#: what can hold a fault; numbers cannot, and a matrix in an initializer has many
-_TELLING = (dict, list, str)
 
 #: class name -> what loading or running it does
 _INTENT = {
@@ -47,6 +46,8 @@ def load_json(raw: bytes) -> Any:
     """config.json as plain data. Raises BundleError for what is not, or costs too much to hold."""
     if raw.count(b"{") + raw.count(b"[") > MAX_OBJECTS:
         raise BundleError(f"config.json: more than {MAX_OBJECTS} lists and mappings")
+    if raw.count(b",") > MAX_VALUES:
+        raise BundleError(f"config.json: more than {MAX_VALUES} values")
     try:
         return json.loads(raw, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
@@ -77,7 +78,12 @@ def tree_faults(root: Any) -> Iterator[str]:
         if isinstance(value, dict):
             inner = [(f"{where}.{key}"[:400], item) for key, item in value.items()]
         elif isinstance(value, list) and not _is_vocabulary(where, value):
-            inner = [(f"{where}[{i}]", v) for i, v in enumerate(value) if isinstance(v, _TELLING)]
+            for i, text in enumerate(value):
+                if isinstance(text, str) and (fault := _text_fault(text, "")):
+                    yield f"config.json: {where[:200]}[{i}]: {fault}"
+            inner = [
+                (f"{where}[{i}]", v) for i, v in enumerate(value) if isinstance(v, dict | list)
+            ]
         else:
             continue
         # Reversed, so that faults come in the order of the file.
@@ -121,6 +127,8 @@ def _named(module: Any, config: Any) -> str:
 
 
 def _text_fault(text: str, key: str) -> str | None:
+    if len(text) <= 256 and not _ODD.search(text):
+        return None
     if key == "name" and re.search(r"[/\\]|\.\.", text):  # CVE-2026-12479
         return f"the name {_short(text)} leads out of the folder Keras would unpack it into"
     if re.search(r"[/\\]|\.\.", text):
