@@ -263,7 +263,7 @@ def lstm_lanes(context: Any, z: Any, c: Any, h: Any) -> Intrinsic:
 def product_block(
     context: Any, table: Any, stride: Any, column: Any, out: Any, kx: Any, ky: Any, weights: Any
 ) -> Intrinsic:
-    """out[r] = start[r] + x[r] W + y[r] V for ROWS rows and COLUMNS columns.
+    """out[r] = (x[r] W + y[r] V) + start[r] for ROWS rows and COLUMNS columns.
 
     table    address of int64 (4, stride): for each row the addresses of
              0 start, 1 x (kx,), 2 y (ky,), 3 out
@@ -273,17 +273,18 @@ def product_block(
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
         table, stride, column, out, kx, ky, weights = arguments
-        start = builder.mul(column, _whole(4))
-        rows = _addresses(builder, table, stride, 0)
-        sums: Block = [_vectors(builder, builder.add(row, start)) for row in rows]
+        sums: Block = [[_const(0.0)] * GATES] * ROWS
         x, y = (_addresses(builder, table, stride, field) for field in (1, 2))
         sums, weights = _multiply_add(builder, sums, x, kx, weights)
         sums, _ = _multiply_add(builder, sums, y, ky, weights)
-        skip = builder.mul(out, _whole(4))
-        for row, address in zip(sums, _addresses(builder, table, stride, 3), strict=True):
+        # What is given comes last: it may be larger than the sum, which would then lose digits.
+        column, out = (builder.mul(skip, _whole(4)) for skip in (column, out))
+        starts, outs = (_addresses(builder, table, stride, field) for field in (0, 3))
+        for row, start, target in zip(sums, starts, outs, strict=True):
+            given = _vectors(builder, builder.add(start, column))
             for v, vector in enumerate(row):
-                at = builder.add(address, builder.add(skip, _whole(4 * LANES * v)))
-                _store(builder, vector, at)
+                address = builder.add(target, builder.add(out, _whole(4 * LANES * v)))
+                _store(builder, builder.fadd(vector, given[v]), address)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), emit
