@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scorer.evaluation import evaluate_file
     from scorer.model import Model, OutputOptions
 
 __version__ = "0.1.0"
-__all__ = ["Model", "OutputOptions", "load"]
+__all__ = ["Model", "OutputOptions", "evaluate_file", "load"]
 
 
 def load(reference: str, **options: Any) -> Model:
@@ -27,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from scorer import model
 
         return getattr(model, name)
+    if name == "evaluate_file":
+        from scorer.evaluation import evaluate_file
+
+        return evaluate_file
     raise AttributeError(f"module 'scorer' has no attribute {name!r}")
