@@ -143,9 +143,13 @@ class Network:
         for loss, own in parts:
             total += loss
             for name, g in own.items():
-                grads[name] = grads[name] + g if name in grads else g
-        scale = np.float32(1 / len(tokens))
-        return total / len(tokens), {name: g * scale for name, g in grads.items()}
+                if name in grads:
+                    grads[name] += g
+                else:
+                    grads[name] = g
+        for g in grads.values():
+            g *= np.float32(1 / len(tokens))
+        return total / len(tokens), grads
 
     def _shard_gradients(
         self, batch: Packed, targets: Floats, rng: np.random.Generator
