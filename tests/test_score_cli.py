@@ -362,3 +362,39 @@ def test_an_interrupted_run_leaves_nothing(
     result = score("reviews.parquet")
     assert (result.exit_code, result.stderr) == (130, "Error: stopped by SIGINT\n")
     assert present() == ["reviews.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in.csv", "-o", "-", "--json"], "--json and the rows cannot both go to stdout"),
+        (["in.csv", "-o", "-", "--resume"], "what goes to stdout cannot be resumed"),
+        (["-", "-o", "out.csv", "--resume"], "stdin cannot be read again"),
+        (["in.csv", "--resume", "--incremental"], "--incremental resumes by itself"),
+        (["in.csv", "--incremental"], "--incremental keeps its ledger in a local folder"),
+        (["in.csv", "--delimiter", "ab"], "--delimiter 'ab': is one sign"),
+        (["in.csv", "--encoding", "no-such"], "--encoding 'no-such': is none that Python knows"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(model: Model, arguments: list[str], message: str) -> None:
+    Path("in.csv").write_text("text\ngood\n")
+    assert error_of(*arguments, code=2).startswith(message)
+    assert present() == ["in.csv"]
+
+
+def test_a_dry_run_says_what_it_would_do(model: Model) -> None:
+    Path("inbox").mkdir()
+    Path("inbox/a.csv").write_text("text\ngood\n")
+    result = score("inbox", "-o", "out", "--incremental", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout == "inbox/a.csv -> out/a.csv: new\n1 to score, 0 unchanged\n"
+    assert present() == ["inbox"]
+
+
+def test_files_of_other_kinds_are_named(model: Model) -> None:
+    Path("inbox").mkdir()
+    Path("inbox/a.csv").write_text("text\ngood\n")
+    Path("inbox/notes.txt").write_text("nothing")
+    result = score("inbox", "-o", "out")
+    assert result.exit_code == 0
+    assert "Warning: ignored, being no tables: inbox/notes.txt" in result.stderr

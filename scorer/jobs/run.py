@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,6 +16,11 @@ from scorer.jobs.plan import Plan
 from scorer.jobs.score import Settings, Watcher, check_writable, score_table
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
 from scorer.model import Model
+
+#: names of ignored files that a warning lists
+SHOWN = 10
+
+log = logging.getLogger(__name__)
 
 
 def new_run_id() -> str:
@@ -37,6 +43,10 @@ def run_jobs(
     started = perf_counter()
     summary = _begin(model, plan, settings, run_id or new_run_id())
     say("run started", model=model.ref, inputs=len(plan.jobs))
+    if plan.ignored:
+        names = ", ".join(plan.ignored[:SHOWN])
+        more = f" and {len(plan.ignored) - SHOWN} more" if len(plan.ignored) > SHOWN else ""
+        log.warning("ignored, being no tables: %s%s", names, more)
     if settings.incremental:
         summary = run_incremental(model, plan, settings, watchers, summary)
     elif settings.dry_run:
