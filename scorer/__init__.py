@@ -6,14 +6,16 @@ scorer.load("imdb-bilstm").predict(["A warm, funny film.", "Two hours of my life
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scorer.evaluation import evaluate_file
+    from scorer.jobs import score_file
     from scorer.model import Model, OutputOptions
 
 __version__ = "0.1.0"
-__all__ = ["Model", "OutputOptions", "evaluate_file", "load"]
+__all__ = ["Model", "OutputOptions", "evaluate_file", "load", "score_file"]
 
 
 def load(reference: str, **options: Any) -> Model:
@@ -23,13 +25,16 @@ def load(reference: str, **options: Any) -> Model:
     return load_model(reference, **options)
 
 
+_HOMES = {
+    "Model": "scorer.model",
+    "OutputOptions": "scorer.model",
+    "evaluate_file": "scorer.evaluation",
+    "score_file": "scorer.jobs",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("Model", "OutputOptions"):
-        from scorer import model
-
-        return getattr(model, name)
-    if name == "evaluate_file":
-        from scorer.evaluation import evaluate_file
-
-        return evaluate_file
-    raise AttributeError(f"module 'scorer' has no attribute {name!r}")
+    # On first use: a command that lists models must not pay for the parts that score them.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'scorer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

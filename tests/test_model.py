@@ -131,3 +131,24 @@ def test_no_rows_give_an_empty_table(binary: Model) -> None:
     table = binary.predict([])
     assert table.num_rows == 0
     assert table.column_names == ["prediction", "probability"]
+
+
+def test_the_exported_names_are_these() -> None:
+    assert sorted(scorer.__all__) == [
+        "Model",
+        "OutputOptions",
+        "evaluate_file",
+        "load",
+        "score_file",
+    ]
+    assert all(callable(getattr(scorer, name)) for name in scorer.__all__)
+
+
+def test_score_file_does_what_the_command_does(binary: Model, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('id,text\n007,"a good, good film"\n008,\n')
+    summary = scorer.score_file(binary, tmp_path / "rows.csv")
+    assert (summary.read, summary.scored, summary.unscored) == (2, 1, 1)
+    lines = (tmp_path / "rows.scored.csv").read_text().splitlines()
+    assert lines[0] == "id,text,prediction,probability"
+    assert lines[1].startswith('007,"a good, good film",')
+    assert lines[2] == "008,,,"
