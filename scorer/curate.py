@@ -19,10 +19,17 @@ from pydantic import ValidationError
 from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card, render_card
 from scorer.engines import load_engine, refuse_padding_readers
-from scorer.errors import CardError, OutputExists, ScorerError, UnsupportedModel, UsageError
+from scorer.errors import (
+    BundleError,
+    CardError,
+    OutputExists,
+    ScorerError,
+    UnsupportedModel,
+    UsageError,
+)
 from scorer.model import Model
 from scorer.verify import available_engines, verify_engine
-from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, list_models, write_index
+from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, index_file, list_models, write_index
 
 #: for a card without golden rows; ours, in plain words, with the awkward cases that go wrong
 GOLDEN_TEXTS = (
@@ -89,6 +96,8 @@ def add(archive: Path, card: Card, zoo: Path, *, force: bool = False) -> Entry:
     zoo.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=zoo, prefix=".adding-") as staging:
         shutil.copyfile(archive, Path(staging) / MODEL_FILE)
+        if index_file(Path(staging) / MODEL_FILE).sha256 != bundle.digest:
+            raise BundleError(f"{archive}: changed while it was added; try again")
         (Path(staging) / CARD_FILE).write_text(render_card(card), encoding="utf-8")
         _replace_folder(Path(staging), target)
     write_index(zoo)

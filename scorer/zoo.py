@@ -171,7 +171,7 @@ def write_index(zoo: Path) -> Index:
 
 def index_folder(folder: Path) -> IndexedModel:
     """The index entry of `<name>/<version>/`, from the files as they are."""
-    files = {name: _measure(folder / name) for name in (MODEL_FILE, CARD_FILE)}
+    files = {name: index_file(folder / name) for name in (MODEL_FILE, CARD_FILE)}
     return IndexedModel.model_validate(
         {"name": folder.parent.name, "version": folder.name, "files": files}
     )
@@ -187,7 +187,7 @@ def replace_text(path: Path, text: str) -> None:
 def check_file(path: Path, promised: IndexedFile) -> None:
     """Raises BundleError where the file is not the one that the index promises."""
     try:
-        found = _measure(path)
+        found = index_file(path)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
     if found != promised:
@@ -197,7 +197,8 @@ def check_file(path: Path, promised: IndexedFile) -> None:
         )
 
 
-def _measure(path: Path) -> IndexedFile:
+def index_file(path: Path) -> IndexedFile:
+    """Digest and size of a file as it is now."""
     data = read_regular(path, MAX_FILE_BYTES)
     return IndexedFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 

@@ -37,7 +37,7 @@ class _Absent(importlib.abc.MetaPathFinder):
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> None | ModuleSpec:
+    ) -> ModuleSpec | None:
         if name in self._names:
             raise ModuleNotFoundError(f"{name} is not used here", name=name)
         return None
