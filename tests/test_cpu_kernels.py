@@ -79,6 +79,15 @@ def test_product(rows: int, k: int, columns: int, seed: int) -> None:
         assert np.array_equal(_product(x[r : r + 1], w, bias)[0], y[r])
 
 
+def test_a_large_bias_does_not_cost_the_product_its_digits() -> None:
+    """A regression's bias may be 90 and its product 5: they are added once, not 40 times over."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(300, 40)).astype(np.float32), np.full((40, 1), 0.125, np.float32)
+    y = _product(x, w, np.array([88.23], dtype=np.float32))
+    expected = x.astype(np.float64) @ w + np.float32(88.23)
+    assert np.abs(y - expected).max() <= np.spacing(np.float32(88.23)) * 0.6
+
+
 @given(k=sizes, units=sizes)
 def test_pack_keeps_every_weight(k: int, units: int) -> None:
     matrix = np.arange(k * 4 * units, dtype=np.float32).reshape(k, 4, units) + 1

@@ -43,7 +43,7 @@ class Convolution:
         stored = self._stored(tile.valid if self.folded else tile.stored)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
-        out = empty(total, len(self.bias))
+        out = empty(total + 1, len(self.bias))
         rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
         if self.folded:
             terms = np.empty(self.window.taps, dtype=np.int64)
@@ -56,6 +56,7 @@ class Convolution:
             sequences.convolve(
                 rows, self.window, x, self.weights, self.bias, table, out, after.starts
             )
+        out = out[:total]
         if self.activation:
             kernels.activate(out, self.columns, self.activation)
         return replace(after, values=out)

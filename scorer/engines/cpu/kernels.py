@@ -115,12 +115,16 @@ def lstm(
 
 
 @part
-def multiply_blocks(table: np.ndarray, k: int, weights: np.ndarray, columns: int) -> None:
-    """product_block over the rows of `table`, int64 (4, rows + ROWS), filled up with the last."""
-    rows = table.shape[1] - ROWS
+def multiply_blocks(table: np.ndarray, k: int, weights: np.ndarray, out: np.ndarray) -> None:
+    """product_block over the rows of `table`, int64 (4, rows + ROWS), into out (rows + 1, columns).
+
+    The last block is filled up with the last row, whose results then go to the row after it.
+    """
+    rows = len(out) - 1
     for r in range(rows, rows + ROWS):
-        table[:, r] = table[:, rows - 1]
-    for column in range(0, columns, COLUMNS):
+        table[1:3, r] = table[1:3, rows - 1]
+        table[0, r] = table[3, r] = out[rows].ctypes.data
+    for column in range(0, out.shape[1], COLUMNS):
         w = weights.ctypes.data + 4 * k * column
         for r in range(0, rows, ROWS):
             product_block(table.ctypes.data + 8 * r, table.shape[1], column, column, k, 0, w)
@@ -142,14 +146,14 @@ def affine(
     weights  packed (blocks, k, 4, LANES)
     bias     float32 (blocks * COLUMNS,)
     table    int64 (4, rows + ROWS): scratch for addresses
-    out      float32 (rows, blocks * COLUMNS)
+    out      float32 (rows + 1, blocks * COLUMNS), its last row scratch
     """
     for r in range(len(x)):
         table[0, r] = bias.ctypes.data
         table[1, r] = x.ctypes.data + r * 4 * x.shape[1]
         table[2, r] = table[1, r]
         table[3, r] = out.ctypes.data + r * 4 * out.shape[1]
-    multiply_blocks(table, k, weights, out.shape[1])
+    multiply_blocks(table, k, weights, out)
 
 
 RELU, SIGMOID, TANH, SOFTMAX = 1, 2, 3, 4

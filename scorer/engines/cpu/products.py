@@ -22,11 +22,11 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
     x float32 (rows, ld >= k); packed (blocks, k, 4, LANES); bias float32 (blocks * COLUMNS,).
     """
     rows, (blocks, k, gates, lanes) = len(x), packed.shape
-    out = empty(rows, blocks * gates * lanes)
+    out = empty(rows + 1, blocks * gates * lanes)
     if rows:
         table = np.empty((4, rows + ROWS), dtype=np.int64)
         kernels.affine(x, k, packed, bias, table, out)
-    return out
+    return out[:rows]
 
 
 def widen(bias: np.ndarray, columns: int) -> np.ndarray:

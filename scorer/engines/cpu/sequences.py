@@ -115,7 +115,7 @@ def convolve(
                 table[1, place] = x.ctypes.data + source(rows, r, at) * wide if at >= 0 else zeros
                 table[2, place] = table[1, place]
                 table[3, place] = target
-        multiply_blocks(table, weights.shape[2], weights[tap], out.shape[1])
+        multiply_blocks(table, weights.shape[2], weights[tap], out)
 
 
 @kernel
