@@ -58,6 +58,7 @@ def _lstm_config(units: int, **settings: Any) -> dict[str, Any]:
         "use_bias": True,
         "return_sequences": False,
         "go_backwards": False,
+        "zero_output_for_mask": False,
         **settings,
     }
 

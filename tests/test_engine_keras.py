@@ -92,6 +92,14 @@ NETWORKS: dict[str, Network] = {
         lambda k: [k.LSTM(5, return_sequences=True), k.GlobalMaxPooling1D(), k.Dense(1)],
         output_sequence_length=23,
     ),
+    "max of states, masked ones zero": _masked(
+        lambda k: [
+            k.LSTM(5, return_sequences=True, zero_output_for_mask=True),
+            k.GlobalMaxPooling1D(),
+            k.Dense(1),
+        ],
+        output_sequence_length=23,
+    ),
     "mean of states": _masked(lambda k: [_both(k), k.GlobalAveragePooling1D(), k.Dense(1)]),
     "max with masked zeros": _masked(
         lambda k: [_both(k), k.GlobalMaxPooling1D(), k.Dense(1)], output_sequence_length=23

@@ -80,7 +80,7 @@ _FIXED: dict[str, Check] = {
     "lora_rank": _NONE,
 }
 _DROPPED = re.compile(
-    r"trainable|seed|rate|stddev|unroll|zero_output_for_mask|unit_forget_bias|batch_input_shape"
+    r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
     r"|dropout|recurrent_dropout|input_length|l1|l2"
     r"|\w+_(initializer|regularizer|constraint)"
 )
@@ -91,6 +91,7 @@ _LSTM: dict[str, Check] = {
     "use_bias": _flag,
     "return_sequences": _flag,
     "go_backwards": _flag,
+    "zero_output_for_mask": _flag,
 }
 #: layer -> the settings that are kept, each with the check of its value
 LAYERS: dict[str, dict[str, Check]] = {

@@ -118,7 +118,7 @@ def _lstm(layer: Layer, signal: Signal) -> Built:
     if layer.config["go_backwards"] and layer.config["return_sequences"]:
         raise refuse(layer, "does not run go_backwards=True with return_sequences=True")
     cell = _cell(layer.weights, signal, bool(layer.config["go_backwards"]))
-    zero = bool(layer.config.get("zero_output_for_mask", False))
+    zero = bool(layer.config["zero_output_for_mask"])
     return _built(layer.config, signal, (cell,), "concat", zero=zero)
 
 
