@@ -215,7 +215,8 @@ class _Table:
     def windows(self, others: Sequence[str], rows: int) -> Iterator[Window]:
         if self.text is None:
             return iter(())
-        return self.reader.windows(self.text, list(dict.fromkeys(others)), rows)
+        wanted = [column for column in dict.fromkeys(others) if column != self.text]
+        return self.reader.windows(self.text, wanted, rows)
 
 
 @contextmanager
