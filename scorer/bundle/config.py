@@ -116,6 +116,8 @@ LAYERS: dict[str, dict[str, Check]] = {
     "GaussianNoise": {},
     "ActivityRegularization": {},
 }
+#: settings that an archive may lack, and what Keras then takes
+_DEFAULTS = {"zero_output_for_mask": False}
 RECURRENT = ("LSTM", "GRU")
 _MERGES = _one_of("concat", "sum", "mul", "ave")
 
@@ -160,6 +162,7 @@ def _kept(kind: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
             raise UnsupportedModel(f"layer {name} ({kind}): the setting {key!r} is not supported")
         if not check(value):
             raise UnsupportedModel(f"layer {name} ({kind}): {key}={_short(value)} is not supported")
+    settings = {**_DEFAULTS, **settings}
     missing = sorted(checks.keys() - settings.keys())
     if missing:
         raise BundleError(f"config.json: layer {name} ({kind}) lacks the setting {missing[0]!r}")
