@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+#: starts its arguments as a command, waits, and prints its seconds and its peak memory in KB
+WAITER = """
+import os, sys, time
+started = time.perf_counter()
+null = os.open(os.devnull, os.O_WRONLY)
+to_null = [(os.POSIX_SPAWN_DUP2, null, 1)]
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=to_null)
+_, status, usage = os.wait4(pid, 0)
+print(time.perf_counter() - started, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -30,20 +41,15 @@ class Pair:
 
 
 def run(command: Sequence[str]) -> Run:
-    """Run a command to its end. Raises CalledProcessError where it fails."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=QUIET
-    )
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
-    return Run(seconds, usage.ru_maxrss / 1024)
+    """Run a command to its end. Raises CalledProcessError where it fails.
+
+    A small process starts it and waits: the peak of a process begins at its parent's size, and
+    this one may hold gigabytes.
+    """
+    waiter = [sys.executable, "-I", "-S", "-c", WAITER, *command]
+    done = subprocess.run(waiter, capture_output=True, text=True, env=QUIET, check=True)
+    seconds, peak_kb = done.stdout.split()[-2:]
+    return Run(float(seconds), int(peak_kb) / 1024)
 
 
 def median(runs: Sequence[Run]) -> Run:
