@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -123,6 +124,22 @@ def test_a_model_is_added_without_a_card(tiny_bundle: Path) -> None:
     assert run("show", "mine").exit_code == 2
 
 
+def test_a_model_that_says_nothing_of_an_empty_text_is_added(tmp_path: Path) -> None:
+    def average(keras: Any, ids: int) -> list[Any]:
+        layers = keras.layers
+        return [
+            layers.Embedding(ids, 4, mask_zero=True),
+            layers.GlobalAveragePooling1D(),  # of no tokens: 0 / 0
+            layers.Dense(1, activation="sigmoid"),
+        ]
+
+    tiny.build_model(average).save(tmp_path / "average.keras")
+    options = ["--task", "binary", "--label", "no", "--label", "yes", "--text-column", "body"]
+    done = run("add", tmp_path / "average.keras", "--name", "average", *options)
+    assert done.exit_code == 0, done.stderr
+    assert run("verify", "average").exit_code == 0
+
+
 def test_what_a_card_needs_is_asked_for(tiny_bundle: Path) -> None:
     done = run("add", tiny_bundle / "model.keras", "--name", "mine")
     assert done.exit_code == 2
@@ -130,8 +147,8 @@ def test_what_a_card_needs_is_asked_for(tiny_bundle: Path) -> None:
 
 
 def test_a_model_whose_score_depends_on_its_neighbours_is_refused(tmp_path: Path) -> None:
-    def unmasked(keras: object, ids: int) -> list[object]:
-        layers = keras.layers  # type: ignore[attr-defined]
+    def unmasked(keras: Any, ids: int) -> list[Any]:
+        layers = keras.layers
         return [
             layers.Embedding(ids, 4),
             layers.LSTM(3),
