@@ -19,6 +19,7 @@ class DataSet:
     use: str
     limits: tuple[str, ...]
     golden: tuple[str, ...]
+    test: str = ""  # its official test part, in words
 
 
 # No score, unknown words alone, longer than any limit, beyond ASCII.
@@ -84,6 +85,7 @@ DATASETS = {
             "and so are emoticons.",
         ),
         golden=(*_REVIEWS, *_AWKWARD),
+        test="the official IMDB test rows",
     ),
     "wine": DataSet(
         title="Wine Reviews",

@@ -10,6 +10,7 @@ from scorer.card import Figure, render_card
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Measured, figures, write_card
 from scripts.training.corpus import Corpus, describe, hold_out, read_corpus
+from scripts.training.datasets import DATASETS
 from scripts.training.export import save_model
 from scripts.training.learner import Log, Trained, train
 from scripts.training.plots import plot_curve
@@ -83,7 +84,7 @@ def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
         return []
     corpus = read_corpus(recipe.data.set, job.test, job.columns)
     own = job.columns is not None
-    data = "the user's test rows" if own else "the official test rows"
+    data = "the user's test rows" if own else DATASETS[recipe.data.set].test
     source, baseline = (None, None) if own else (recipe.source.figure, recipe.source.baseline)
     return figures(trained, Measured(corpus, data, source, baseline))
 
