@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
 from scorer.evaluation.classification import EPSILON
-from scorer.evaluation.confusion import confusion_matrix, figures, replicate_figures
+from scorer.evaluation.confusion import cells, confusion_matrix, figures, replicate_figures
 from scorer.evaluation.metrics import METRICS, measure
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.sample import Problem, Sample
@@ -164,9 +164,9 @@ def test_intervals_cover_the_truth_at_the_stated_rate() -> None:
         target = rng.integers(0, 2, 900).astype(np.int16)
         right = rng.random(900) < 0.8
         output = np.where(right, target, 1 - target).astype(np.float32)[:, None]
-        cells = target * 2 + Sample(BINARY, target, output).predicted
-        drawn = Resampler(900, groups=300, replicates=400, seed=1).counts(cells, 4)
-        found = interval(replicate_figures(drawn.reshape(-1, 2, 2))["accuracy"])
+        resampler = Resampler(900, groups=300, replicates=400, seed=1)
+        counts = resampler.counts(cells(Sample(BINARY, target, output)), 4)
+        found = interval(replicate_figures(counts.drawn.reshape(-1, 2, 2))["accuracy"])
         assert found is not None
         held += found[0] <= 0.8 <= found[1]
     assert 0.917 <= held / 400 <= 0.983
@@ -205,9 +205,8 @@ def test_constant_prediction_leaves_the_rank_correlation_undefined() -> None:
 
 def test_a_class_that_never_occurs_does_not_count() -> None:
     target = np.array([0, 0, 2, 2, 2], np.int16)
-    counts = confusion_matrix(target, np.array([0, 2, 2, 2, 1]), 3)
-    found = figures(counts)
     guess = [0, 2, 2, 2, 1]
+    found = figures(confusion_matrix(Sample(THREE, target, np.eye(3, dtype=np.float32)[guess])))
     assert found["macro_f1"] == pytest.approx(sk.f1_score(target, guess, average="macro"))
     assert found["balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scorer.evaluation import confusion
+from scorer.evaluation.blocks import in_blocks
 from scorer.evaluation.metrics import Measured
+from scorer.evaluation.ranking import rank
 from scorer.evaluation.resample import Doubles, Resampler, centred, quantile_bins
 from scorer.evaluation.sample import Sample
 
@@ -22,10 +22,8 @@ EPSILON = float(np.finfo(np.float32).eps)
 def measure_classification(sample: Sample, resampler: Resampler) -> Measured:
     """Figures with replicates; see `METRICS` for their names."""
     k = sample.problem.n_classes
-    cells = sample.target.astype(np.int64) * k + sample.predicted
-    counts = confusion.confusion_matrix(sample.target, sample.predicted, k)
-    values = confusion.figures(counts)
-    drawn = resampler.counts(cells, k * k).reshape(-1, k, k)
+    values = confusion.figures(confusion.confusion_matrix(sample))
+    drawn = resampler.counts(confusion.cells(sample), k * k).drawn.reshape(-1, k, k)
     replicates = {
         name: array for name, array in confusion.replicate_figures(drawn).items() if name in values
     }
@@ -39,42 +37,45 @@ def measure_classification(sample: Sample, resampler: Resampler) -> Measured:
     return Measured(values, replicates)
 
 
-def row_losses(sample: Sample) -> tuple[Doubles, Doubles]:
-    """float64 (n,) each: log loss and Brier score of every row.
+def _right(part: Sample) -> Doubles:
+    """float64 (n,): the probability that every row's true class was given."""
+    return np.take_along_axis(part.probabilities, part.target[:, None].astype(int), 1)[:, 0]
 
-    The binary Brier score is (p - y)^2, the multiclass one the sum over classes (Brier 1950).
-    """
-    right = np.take_along_axis(sample.probabilities, sample.target[:, None].astype(int), 1)[:, 0]
-    log_loss = -np.log(np.clip(right, EPSILON, 1 - EPSILON))
-    if sample.problem.task == "binary":
-        return log_loss, (1 - right) ** 2
-    squares = (sample.probabilities**2).sum(axis=1)
-    return log_loss, squares - 2 * right + 1
+
+def _log_loss(part: Sample) -> Doubles:
+    """float64 (n,): of every row."""
+    return np.asarray(-np.log(np.clip(_right(part), EPSILON, 1 - EPSILON)))
+
+
+def _brier(part: Sample) -> Doubles:
+    """float64 (n,): (p - y)^2 of every binary row, else summed over classes (Brier 1950)."""
+    if part.problem.task == "binary":
+        return np.asarray((1 - _right(part)) ** 2)
+    return np.asarray((part.probabilities**2).sum(axis=1) - 2 * _right(part) + 1)
 
 
 def _probability_figures(sample: Sample, resampler: Resampler) -> Measured:
     from sklearn import metrics as sk
 
     labels = list(range(sample.problem.n_classes))
-    clipped = np.clip(sample.probabilities, EPSILON, 1 - EPSILON)
-    clipped /= clipped.sum(axis=1, keepdims=True)
-    values = {"log_loss": float(sk.log_loss(sample.target, clipped, labels=labels))}
-    if sample.problem.task == "binary":
-        values["brier"] = float(
-            sk.brier_score_loss(sample.target, sample.probabilities[:, 1], pos_label=1)
-        )
-    else:
-        values["brier"] = float(
-            sk.brier_score_loss(sample.target, sample.probabilities, labels=labels)
-        )
-    log_loss, brier = row_losses(sample)
-    n = len(sample)
-    replicates = {
-        "log_loss": resampler.sums(log_loss)[:, 0] / n,
-        "brier": resampler.sums(brier)[:, 0] / n,
-    }
-    drawn = resampler.sums(np.ones(n))[:, 0] / n
-    return Measured(values, {name: array / drawn for name, array in replicates.items()})
+
+    def log_loss(part: Sample) -> float:
+        clipped = np.clip(part.probabilities, EPSILON, 1 - EPSILON)
+        clipped /= clipped.sum(axis=1, keepdims=True)
+        return float(sk.log_loss(part.target, clipped, labels=labels))
+
+    def brier(part: Sample) -> float:
+        if part.problem.task == "binary":
+            return float(sk.brier_score_loss(part.target, part.probabilities[:, 1], pos_label=1))
+        return float(sk.brier_score_loss(part.target, part.probabilities, labels=labels))
+
+    return Measured(
+        {"log_loss": sample.mean(log_loss), "brier": sample.mean(brier)},
+        {
+            "log_loss": resampler.means(map(_log_loss, sample.blocks())),
+            "brier": resampler.means(map(_brier, sample.blocks())),
+        },
+    )
 
 
 def _ranking_figures(sample: Sample, resampler: Resampler) -> Measured:
@@ -97,32 +98,17 @@ def _ranking_figures(sample: Sample, resampler: Resampler) -> Measured:
 
 
 def _rank_class(sample: Sample, c: int, resampler: Resampler) -> Measured:
-    truth = sample.target == c
-    score = sample.probabilities[:, c]
-    values = class_ranking(truth, score)
+    values = rank(sample, c).areas()
     bins = quantile_bins(sample.output[:, min(c, sample.output.shape[1] - 1)], SCORE_BINS)
-    cells = truth * SCORE_BINS + bins
-    whole = np.bincount(cells, minlength=2 * SCORE_BINS).astype(np.float64)
-    drawn = resampler.counts(cells, 2 * SCORE_BINS)
+    parts = zip(in_blocks(sample.target), in_blocks(bins), strict=True)
+    cells = ((target == c) * SCORE_BINS + bin_ for target, bin_ in parts)
+    counts = resampler.counts(cells, 2 * SCORE_BINS)
     replicates = {}
     for name, formula in (("roc_auc", _binned_auc), ("pr_auc", _binned_precision)):
-        binned = formula(whole.reshape(1, 2, SCORE_BINS))[0]
-        replicates[name] = centred(
-            formula(drawn.reshape(-1, 2, SCORE_BINS)), float(binned), values[name]
-        )
+        binned = formula(counts.whole.reshape(1, 2, SCORE_BINS))[0]
+        drawn = formula(counts.drawn.reshape(-1, 2, SCORE_BINS))
+        replicates[name] = centred(drawn, float(binned), values[name])
     return Measured(values, replicates)
-
-
-def class_ranking(truth: NDArray[np.bool_], score: NDArray[Any]) -> dict[str, float]:
-    """ROC AUC and average precision by scikit-learn; NaN where only one of the two occurs."""
-    from sklearn import metrics as sk
-
-    if truth.all() or not truth.any():
-        return {"roc_auc": float("nan"), "pr_auc": float("nan")}
-    return {
-        "roc_auc": float(sk.roc_auc_score(truth, score)),
-        "pr_auc": float(sk.average_precision_score(truth, score)),
-    }
 
 
 def _binned_auc(counts: Doubles) -> Doubles:
@@ -145,12 +131,12 @@ def _binned_precision(counts: Doubles) -> Doubles:
 
 def _calibration_error(sample: Sample, resampler: Resampler) -> Measured:
     """Expected calibration error (Naeini et al. 2015): mean |observed - stated| over bins."""
-    bins = calibration_bins(sample.confidence)
-    gap = sample.event - sample.confidence
-    exact = np.abs(np.bincount(bins, weights=gap, minlength=CALIBRATION_BINS)).sum()
-    drawn = np.abs(resampler.sums(gap, bins, CALIBRATION_BINS)).sum(axis=1)
-    rows = resampler.sums(np.ones(len(sample)))[:, 0]
-    return Measured({"ece": float(exact / len(sample))}, {"ece": drawn / rows})
+    parts = ((calibration_bins(p.confidence), p.event - p.confidence) for p in sample.blocks())
+    gap = resampler.sums(parts, CALIBRATION_BINS)
+    return Measured(
+        {"ece": float(np.abs(gap.whole).sum() / len(sample))},
+        {"ece": np.abs(gap.drawn).sum(axis=1) / resampler.drawn_rows},
+    )
 
 
 def calibration_bins(confidence: Doubles) -> NDArray[np.int64]:

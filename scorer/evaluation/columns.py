@@ -10,14 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from scorer.evaluation.blocks import look_up
 from scorer.evaluation.labels import normal
+
+Codes = NDArray[np.signedinteger[Any]]
+Floats = NDArray[np.floating[Any]]
 
 BLANK = -1
 SHOWN_CHARACTERS = 80
 
 
 class CodedColumn:
-    """Distinct values as codes, int32 (rows,): -1 where blank, `limit` for all past the limit.
+    """Distinct values as codes (rows,): -1 where blank, `limit` for all past the limit.
+
+    The codes are int16 if the limit lets them be, else int32.
 
     Values are told apart by `key` (labels: `normal`, so "1", 1 and 1.0 are one), None is blank;
     `spellings` keeps the first way each was written.
@@ -29,29 +35,30 @@ class CodedColumn:
         self.values: list[str] = []
         self.spellings: list[str] = []
         self._code: dict[str, int] = {}
-        self._chunks: list[NDArray[np.int32]] = []
+        self._kind = np.min_scalar_type(-limit - 1)
+        self._chunks: list[Codes] = []
 
-    def add(self, column: pa.Array) -> NDArray[np.int32]:
+    def add(self, column: pa.Array) -> Codes:
         """Append a window's values; returns their codes."""
         if not pa.types.is_dictionary(column.type):
             column = _encoded(column)
-        known = np.array([self._encode(v) for v in column.dictionary.to_pylist()], dtype=np.int32)
+        known = [self._encode(v) for v in column.dictionary.to_pylist()]
         indices = pc.fill_null(column.indices, len(known)).to_numpy(zero_copy_only=False)
-        codes: NDArray[np.int32] = np.append(known, np.int32(BLANK))[indices]
+        codes: Codes = np.array([*known, BLANK], dtype=self._kind)[indices]
         self._chunks.append(codes)
         return codes
 
-    def codes(self) -> NDArray[np.int32]:
-        """int32 (rows,): of every row so far."""
-        self._chunks = [_joined(self._chunks, np.int32)]
+    def codes(self) -> Codes:
+        """int16 or int32 (rows,): of every row so far."""
+        self._chunks = [_joined(self._chunks, self._kind)]
         return self._chunks[0]
 
     def merge(self, later: CodedColumn) -> None:
         """Append the rows of a column that was collected after this one."""
-        known = np.array([self._encode(v) for v in later.spellings], dtype=np.int32)
-        table = np.append(known, np.array([self.limit, BLANK], dtype=np.int32))
-        codes = later.codes()
-        self._chunks.append(table[np.where(codes == later.limit, len(known), codes)])
+        known = [self._encode(v) for v in later.spellings]
+        beyond = [self.limit] * (later.limit + 1 - len(known))
+        table = np.array([*known, *beyond, BLANK], dtype=self._kind)
+        self._chunks.append(look_up(table, later.codes()))
 
     def _encode(self, value: object) -> int:
         key = self._key(value)
@@ -68,22 +75,22 @@ class CodedColumn:
 
 
 class NumberColumn:
-    """Numbers as float64 (rows,): NaN where there is none."""
+    """Numbers as float32 or, where that would change them, float64 (rows,); NaN where none is."""
 
     def __init__(self) -> None:
         self.blank = 0
-        self._chunks: list[NDArray[np.float64]] = []
+        self._chunks: list[Floats] = []
 
     def add(self, column: pa.Array) -> NDArray[np.float64]:
         """Append a window's values; returns them. Strings are read as numbers where they are."""
         values = numbers(column)
         self.blank += column.null_count
-        self._chunks.append(values)
+        self._chunks.append(_compact(values))
         return values
 
-    def values(self) -> NDArray[np.float64]:
-        """float64 (rows,): of every row so far."""
-        self._chunks = [_joined(self._chunks, np.float64)]
+    def values(self) -> Floats:
+        """float32 or float64 (rows,): of every row so far."""
+        self._chunks = [_joined(self._chunks, np.float32)]
         return self._chunks[0]
 
     def merge(self, later: NumberColumn) -> None:
@@ -109,6 +116,12 @@ def numbers(column: pa.Array) -> NDArray[np.float64]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         found = np.array([_number(v) for v in column.to_pylist()], dtype=np.float64)
     return np.where(np.isfinite(found), found, np.nan)
+
+
+def _compact(values: NDArray[np.float64]) -> Floats:
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values, equal_nan=True) else values
 
 
 def is_numeric(kind: pa.DataType) -> bool:

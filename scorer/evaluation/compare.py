@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from scorer.evaluation.blocks import correlation
 from scorer.evaluation.curves import figure
 from scorer.evaluation.metrics import HEADLINES, METRICS, Measured, measure
 from scorer.evaluation.resample import Resampler, interval
@@ -57,11 +58,13 @@ def _difference(measured: Mapping[str, Measured], a: str, b: str, name: str) -> 
 
 
 def _agreement(a: Sample, b: Sample) -> float | None:
+    blocks = zip(a.blocks(), b.blocks(), strict=True)
     if a.problem.task != "regression":
-        return round(float(np.mean(a.predicted == b.predicted)), 6)
-    if np.ptp(a.predicted) == 0 or np.ptp(b.predicted) == 0:
+        same = (np.count_nonzero(p.predicted == q.predicted) for p, q in blocks)
+        return round(sum(same) / len(a), 6)
+    if np.ptp(a.output) == 0 or np.ptp(b.output) == 0:
         return None
-    return round(float(np.corrcoef(a.predicted, b.predicted)[0, 1]), 6)
+    return round(correlation((p.output[:, 0], q.output[:, 0]) for p, q in blocks), 6)
 
 
 def spread(outputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorer.evaluation.resample import Doubles
+from scorer.evaluation.sample import Sample
 
 Counts = NDArray[np.int64]
 
 
-def confusion_matrix(target: NDArray[Any], predicted: NDArray[Any], k: int) -> Counts:
+def cells(sample: Sample) -> Iterator[Counts]:
+    """Blocks of int64 (rows,): true class * k + predicted class."""
+    k = sample.problem.n_classes
+    return (part.target.astype(np.int64) * k + part.predicted for part in sample.blocks())
+
+
+def confusion_matrix(sample: Sample) -> Counts:
     """int64 (k, k): rows by true class (first axis) and predicted class."""
-    cells = target.astype(np.int64) * k + predicted
-    return np.bincount(cells, minlength=k * k).reshape(k, k)
+    k = sample.problem.n_classes
+    counts = sum(np.bincount(block, minlength=k * k) for block in cells(sample))
+    return np.asarray(counts, dtype=np.int64).reshape(k, k)
 
 
 def figures(counts: Counts) -> dict[str, float]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.evaluation.blocks import in_blocks, occurrences
 from scorer.evaluation.classification import (
     CALIBRATION_BINS,
     MAX_RANKED_CLASSES,
     calibration_bins,
-    class_ranking,
 )
-from scorer.evaluation.resample import Doubles, Resampler, interval, quantile_bins
+from scorer.evaluation.ranking import Ranking, rank
+from scorer.evaluation.resample import Doubles, Resampler, Sums, interval, quantile_bins
 from scorer.evaluation.result import (
     Bin,
     Calibration,
@@ -26,6 +28,7 @@ from scorer.evaluation.result import (
 from scorer.evaluation.sample import Sample
 
 CURVE_POINTS = 160
+CURVE_STEPS = 4_096
 MAX_CURVES = 10
 HISTOGRAM_BINS = 40
 RESIDUAL_GROUPS = 20
@@ -41,13 +44,16 @@ def ranking_curves(sample: Sample) -> tuple[tuple[Curve, ...], tuple[Curve, ...]
     classes = [1] if len(labels) == 2 else range(min(len(labels), MAX_CURVES))
     roc, precision_recall = [], []
     for c in classes:
-        truth, score = sample.target == c, sample.probabilities[:, c]
-        areas = class_ranking(truth, score)
-        if not np.isfinite(areas["roc_auc"]):
+        ranking = rank(sample, c)
+        if not ranking.defined:
             continue
-        false, true, _ = sk.roc_curve(truth, score)
+        areas = ranking.areas()
+        thresholds, yes, no = ranking.steps(CURVE_STEPS)
+        truth = np.repeat([True, False], len(thresholds))
+        score, weight = np.tile(thresholds, 2), np.concatenate([yes, no])
+        false, true, _ = sk.roc_curve(truth, score, sample_weight=weight)
         roc.append(_thinned(labels[c], false, true, areas["roc_auc"]))
-        precision, recall, _ = sk.precision_recall_curve(truth, score)
+        precision, recall, _ = sk.precision_recall_curve(truth, score, sample_weight=weight)
         # scikit-learn's curve falls in recall and ends in an artificial (0, 1).
         precision_recall.append(
             _thinned(labels[c], recall[-2::-1], precision[-2::-1], areas["pr_auc"])
@@ -65,23 +71,26 @@ def _thinned(label: str, x: Doubles, y: Doubles, area: float) -> Curve:
 
 def calibration(sample: Sample, resampler: Resampler) -> tuple[Calibration, ...]:
     """The reliability diagram's points, one for each bin that has rows."""
-    bins = calibration_bins(sample.confidence)
     n = CALIBRATION_BINS
-    rows = np.bincount(bins, minlength=n)
-    stated = np.bincount(bins, weights=sample.confidence, minlength=n)
-    happened = np.bincount(bins, weights=sample.event, minlength=n)
-    drawn = resampler.counts(bins, n)
-    events = resampler.sums(sample.event.astype(np.float64), bins, n)
+
+    def by_bin(values: Callable[[Sample], NDArray[Any]]) -> Sums:
+        parts = ((calibration_bins(p.confidence), values(p)) for p in sample.blocks())
+        return resampler.sums(parts, n)
+
+    rows = by_bin(lambda part: np.ones(len(part)))
+    stated = by_bin(lambda part: part.confidence).whole
+    events = by_bin(lambda part: part.event)
     found = []
-    for i in np.flatnonzero(rows):
+    for i in np.flatnonzero(rows.whole):
+        drawn = rows.drawn[:, i]
         share = np.divide(
-            events[:, i], drawn[:, i], out=np.full(len(drawn), np.nan), where=drawn[:, i] > 0
+            events.drawn[:, i], drawn, out=np.full(len(drawn), np.nan), where=drawn > 0
         )
         found.append(
             Calibration(
-                rows=int(rows[i]),
-                stated=round(float(stated[i] / rows[i]), 6),
-                observed=figure(float(happened[i] / rows[i]), interval(share)),
+                rows=int(rows.whole[i]),
+                stated=round(float(stated[i] / rows.whole[i]), 6),
+                observed=figure(float(events.whole[i] / rows.whole[i]), interval(share)),
             )
         )
     return tuple(found)
@@ -90,41 +99,45 @@ def calibration(sample: Sample, resampler: Resampler) -> tuple[Calibration, ...]
 def score_histogram(sample: Sample) -> Histogram:
     """How the scores of each true class are spread (regression: truth and predictions)."""
     if sample.problem.task == "regression":
-        series = {"truth": sample.target, "prediction": sample.output[:, 0]}
-        return histogram(series, _whole_number_edges(sample.target))
-    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
-    if sample.problem.task == "binary":
-        series = {
-            label: sample.confidence[sample.target == c]
-            for c, label in enumerate(sample.problem.labels)
-        }
+        edges = _whole_number_edges(sample.target)
+        if edges is None:
+            edges = _equal_edges(np.concatenate([sample.target, sample.output[:, 0]]))
     else:
-        series = {
-            "right": sample.confidence[sample.event],
-            "wrong": sample.confidence[~sample.event],
-        }
-    return histogram(series, edges)
+        edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    return histogram(map(_score_series, sample.blocks()), edges)
 
 
-def histogram(series: dict[str, NDArray[Any]], edges: NDArray[Any] | None = None) -> Histogram:
-    """Equal bins over all series; without `edges` from the 0.1% to the 99.9% quantile, the
-    outermost bins taking in what lies beyond."""
-    if edges is None:
-        everything = np.concatenate([np.asarray(v, dtype=np.float64) for v in series.values()])
-        low, high = np.quantile(everything, [0.001, 0.999])
-        edges = np.linspace(low, high if high > low else low + 1, HISTOGRAM_BINS + 1)
-    inside = [
-        np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for values in series.values()
-    ]
+def _score_series(part: Sample) -> dict[str, NDArray[Any]]:
+    if part.problem.task == "regression":
+        return {"truth": part.target, "prediction": part.output[:, 0]}
+    if part.problem.task == "binary":
+        labels = enumerate(part.problem.labels)
+        return {label: part.confidence[part.target == c] for c, label in labels}
+    return {"right": part.confidence[part.event], "wrong": part.confidence[~part.event]}
+
+
+def histogram(blocks: Iterable[dict[str, NDArray[Any]]], edges: NDArray[Any]) -> Histogram:
+    """Every series' values by bins, the outermost ones taking in what lies beyond."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for series in blocks:
+        for name, values in series.items():
+            inside = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+            counts[name] = counts.get(name, 0) + inside
     bins = [
         Bin(
             low=round(float(edges[i]), 6),
             high=round(float(edges[i + 1]), 6),
-            counts=tuple(int(counts[i]) for counts in inside),
+            counts=tuple(int(inside[i]) for inside in counts.values()),
         )
         for i in range(len(edges) - 1)
     ]
-    return Histogram(series=tuple(series), bins=tuple(bins))
+    return Histogram(series=tuple(counts), bins=tuple(bins))
+
+
+def _equal_edges(values: NDArray[Any]) -> Doubles:
+    """Equal bins from the 0.1% to the 99.9% quantile."""
+    low, high = np.quantile(values, [0.001, 0.999])
+    return np.linspace(low, high if high > low else low + 1, HISTOGRAM_BINS + 1)
 
 
 def _whole_number_edges(target: Doubles) -> Doubles | None:
@@ -137,51 +150,51 @@ def _whole_number_edges(target: Doubles) -> Doubles | None:
 
 def thresholds(sample: Sample) -> tuple[Threshold, ...]:
     """What other thresholds of a binary model would do, and which has the best F1 on this data."""
-    score = sample.output[:, 0]
-    yes, no = np.sort(score[sample.target == 1]), np.sort(score[sample.target == 0])
+    ranking = rank(sample, 1)
     own = np.float32(sample.problem.threshold)
     notes = {float(own): "in use"}
     grid = {float(np.float32(x)) for x in np.arange(1, 20) / 20}
-    if len(yes):
-        best = _best_f1(yes, no)
+    if len(ranking.yes):
+        best = _best_f1(ranking)
         notes[best] = "in use, best F1 here" if best == float(own) else "best F1 here"
-    return tuple(_at(t, yes, no, notes.get(t, "")) for t in sorted(grid | set(notes)))
+    return tuple(_at(t, ranking, notes.get(t, "")) for t in sorted(grid | set(notes)))
 
 
-def _best_f1(yes: NDArray[Any], no: NDArray[Any]) -> float:
-    tries = np.unique(yes)
-    found = len(yes) - np.searchsorted(yes, tries)
-    wrong = len(no) - np.searchsorted(no, tries)
-    return float(tries[np.argmax(2 * found / (len(yes) + found + wrong))])
+def _best_f1(ranking: Ranking) -> float:
+    """The lowest of the thresholds with the best F1."""
+    best = (-1.0, 0.0)
+    for tries in in_blocks(ranking.yes):
+        found, wrong = ranking.reached(tries)
+        f1 = 2 * found / (len(ranking.yes) + found + wrong)
+        top = int(np.argmax(f1))
+        best = max(best, (float(f1[top]), -float(tries[top])))
+    return -best[1]
 
 
-def _at(threshold: float, yes: NDArray[Any], no: NDArray[Any], note: str) -> Threshold:
-    cut = np.float32(threshold)
-    found = len(yes) - int(np.searchsorted(yes, cut))
-    wrong = len(no) - int(np.searchsorted(no, cut))
-    total = len(yes) + len(no)
+def _at(threshold: float, ranking: Ranking, note: str) -> Threshold:
+    found, wrong = (int(n) for n in ranking.reached(np.float32(threshold)))
+    yes, no = len(ranking.yes), len(ranking.no)
     return Threshold(
         threshold=round(threshold, 6),
-        accuracy=round((found + len(no) - wrong) / total, 6),
+        accuracy=round((found + no - wrong) / (yes + no), 6),
         precision=_share(found, found + wrong),
-        recall=_share(found, len(yes)),
-        f1=_share(2 * found, len(yes) + found + wrong),
-        share_predicted=round((found + wrong) / total, 6),
+        recall=_share(found, yes),
+        f1=_share(2 * found, yes + found + wrong),
+        share_predicted=round((found + wrong) / (yes + no), 6),
         note=note,
     )
 
 
 def residuals(sample: Sample) -> Residuals:
     """The errors' histogram, and their quantiles along the predictions."""
-    guess = sample.output[:, 0].astype(np.float64)
-    error = guess - sample.target
-    bins = quantile_bins(guess, RESIDUAL_GROUPS)
-    groups = [bins == i for i in np.unique(bins)]
+    error = sample.column(lambda part: part.error)
+    bins = quantile_bins(sample.output[:, 0], RESIDUAL_GROUPS)
+    groups = [bins == i for i in np.flatnonzero(occurrences(bins, RESIDUAL_GROUPS))]
     quantiles = [np.quantile(error[g], [0.1, 0.5, 0.9]) for g in groups]
     return Residuals(
-        histogram=histogram({"error": error}),
-        predicted=rounded([guess[g].mean() for g in groups]),
-        observed=rounded([sample.target[g].mean() for g in groups]),
+        histogram=histogram(({"error": e} for e in in_blocks(error)), _equal_edges(error)),
+        predicted=rounded([sample.output[g, 0].mean(dtype=np.float64) for g in groups]),
+        observed=rounded([sample.target[g].mean(dtype=np.float64) for g in groups]),
         low=rounded([q[0] for q in quantiles]),
         middle=rounded([q[1] for q in quantiles]),
         high=rounded([q[2] for q in quantiles]),

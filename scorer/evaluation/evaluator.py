@@ -1,7 +1,8 @@
 """Evaluates while windows stream by: collects a few bytes a row, computes everything at the end.
 
-Held per row: 4 bytes for the label (a regression's: 8), 4 for its tokens, 4 for every output of
-every model, 4 or 8 for every slice column. Texts are kept of the few rows that are shown.
+Held per row: 2 bytes for the label, 4 for its tokens, 4 for every output of every model, 4 for
+every slice column; 8 for a number that float32 would change. Texts are kept of the few rows that
+are shown.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scorer.errors import ColumnError, UsageError
+from scorer.evaluation.blocks import look_up, occurrences
 from scorer.evaluation.columns import CodedColumn, NumberColumn
 from scorer.evaluation.compare import spread
 from scorer.evaluation.drift import DriftCounter
@@ -182,13 +184,13 @@ class Evaluator:
         return self.rules.meaning(self.labels.values)
 
     def truth(self) -> NDArray[Any]:
-        """The target of every row so far: float64 (NaN: none) or class codes int16 (-1: none)."""
+        """The target of every row so far: a float (NaN: none) or class codes int16 (-1: none)."""
         if self.problem.task == "regression":
             return self.values.values()
         found = self.meaning().codes
         table = [found.get(value, -1) for value in self.labels.values]
         table += [-1] * (self.labels.limit + 2 - len(table))
-        return np.array(table, dtype=np.int16)[self.labels.codes()]
+        return look_up(np.array(table, dtype=np.int16), self.labels.codes())
 
     def label_source(self) -> LabelSource | None:
         """How many rows have a label that means something, and what the others say."""
@@ -200,8 +202,8 @@ class Evaluator:
             rule, rest = "numbers", {}
         else:
             meaning, codes = self.meaning(), self.labels.codes()
-            counts = np.bincount(codes[codes >= 0], minlength=self.labels.limit + 1)
-            blank, rule = int((codes < 0).sum()), meaning.rule
+            counts = occurrences(codes, self.labels.limit + 1)
+            blank, rule = self.rows - int(counts.sum()), meaning.rule
             named = dict(zip(self.labels.values, self.labels.spellings, strict=True))
             usable = sum(
                 int(counts[self.labels.values.index(v)]) for v in meaning.codes if v in named

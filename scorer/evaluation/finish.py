@@ -81,27 +81,24 @@ def _label_warnings(evaluator: Evaluator, labels: LabelSource | None) -> list[st
 
 def _samples(
     evaluator: Evaluator, labels: LabelSource | None
-) -> tuple[list[Sample | None], list[NDArray[np.int64]]]:
-    """For every model its labelled and scored rows, None if there are none, and their indices."""
+) -> tuple[list[Sample | None], list[NDArray[np.bool_]]]:
+    """For every model its labelled and scored rows, None if there are none, and which they are."""
     if labels is None:
-        nothing = np.zeros(0, dtype=np.int64)
+        nothing = np.zeros(0, dtype=np.bool_)
         return [None for _ in evaluator.models], [nothing for _ in evaluator.models]
     truth = evaluator.truth()
     usable = np.isfinite(truth) if truth.dtype.kind == "f" else truth >= 0
-    rows = [
-        np.flatnonzero(usable & np.isfinite(model.all_outputs()[:, 0]))
-        for model in evaluator.models
-    ]
+    rows = [usable & np.isfinite(model.all_outputs()[:, 0]) for model in evaluator.models]
     return [
         Sample(model.subject.problem, truth[found], model.all_outputs()[found])
-        if len(found)
+        if found.any()
         else None
         for model, found in zip(evaluator.models, rows, strict=True)
     ], rows
 
 
 def _model_report(
-    evaluator: Evaluator, model: Collected, sample: Sample | None, rows: NDArray[np.int64]
+    evaluator: Evaluator, model: Collected, sample: Sample | None, rows: NDArray[np.bool_]
 ) -> ModelReport:
     subject, problem = model.subject, model.subject.problem
     report = ModelReport(
@@ -112,7 +109,7 @@ def _model_report(
         threshold=problem.threshold if problem.task == "binary" else None,
         scored=model.scored,
         unscored=evaluator.rows - model.scored,
-        evaluated=len(rows),
+        evaluated=int(np.count_nonzero(rows)),
         drift=model.drift.result(),
     )
     if sample is None:
@@ -136,7 +133,7 @@ def _model_report(
 def _classifier_sections(sample: Sample, resampler: Resampler) -> dict[str, object]:
     roc, precision_recall = curves.ranking_curves(sample)
     k = sample.problem.n_classes
-    counts = confusion.confusion_matrix(sample.target, sample.predicted, k)
+    counts = confusion.confusion_matrix(sample)
     return {
         "classes": class_figures(sample, resampler),
         "confusion": tuple(map(tuple, counts.tolist())) if k <= MAX_CONFUSION else (),
@@ -151,7 +148,7 @@ def _slices(
     evaluator: Evaluator,
     model: Collected,
     sample: Sample,
-    rows: NDArray[np.int64],
+    rows: NDArray[np.bool_],
     resampler: Resampler,
 ) -> tuple[Slice, ...]:
     columns = [*evaluator.slices.values(), model.lengths]

@@ -14,11 +14,15 @@ so that differences between them are paired.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scorer.evaluation.blocks import bins_of
 
 GROUPS = 2_000
 REPLICATES = 1_000
@@ -28,8 +32,19 @@ SEED = 20_240_601
 Doubles = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the rows of each of n cells: `whole` (n,), `drawn` (replicates, n)."""
+
+    whole: Doubles
+    drawn: Doubles
+
+
 class Resampler:
-    """Weights for `rows` rows; the same rows always get the same weights."""
+    """Weights for `rows` rows; the same rows always get the same weights.
+
+    Columns are given to it in order, as blocks that need not be of one size.
+    """
 
     def __init__(
         self, rows: int, *, groups: int = GROUPS, replicates: int = REPLICATES, seed: int = SEED
@@ -40,35 +55,49 @@ class Resampler:
         self._seed = seed
 
     @cached_property
-    def group(self) -> NDArray[np.int64]:
-        """int64 (rows,): the group each row was dealt into."""
-        deal = np.random.default_rng([self._seed, 1]).permutation(self.rows)
-        return deal % self.n_groups
+    def group(self) -> NDArray[np.int16]:
+        """int16 (rows,): the group each row was dealt into."""
+        group = np.resize(np.arange(self.n_groups, dtype=np.int16), self.rows)
+        np.random.default_rng([self._seed, 1]).shuffle(group)
+        return group
 
     @cached_property
     def weights(self) -> Doubles:
         """float64 (replicates, groups): how often a replicate drew a group."""
         rng = np.random.default_rng([self._seed, 2])
         g = self.n_groups
-        drawn = (np.bincount(rng.integers(g, size=g), minlength=g) for _ in range(self.replicates))
-        return np.array(list(drawn), dtype=np.float64)
+        weights = np.empty((self.replicates, g))
+        for row in weights:
+            row[:] = np.bincount(rng.integers(g, size=g), minlength=g)
+        return weights
 
-    def counts(self, cell: NDArray[Any], n_cells: int) -> Doubles:
-        """float64 (replicates, n_cells): rows per cell; rows with a negative cell count nowhere."""
-        inside = cell >= 0
-        where = self.group[inside] * n_cells + cell[inside]
-        table = np.bincount(where, minlength=self.n_groups * n_cells)
-        return np.asarray(self.weights @ table.reshape(self.n_groups, n_cells).astype(np.float64))
+    @cached_property
+    def drawn_rows(self) -> Doubles:
+        """float64 (replicates,): rows in each replicate."""
+        return np.asarray(self.weights @ np.bincount(self.group, minlength=self.n_groups))
 
-    def sums(self, values: NDArray[Any], cell: NDArray[Any] | None = None, n: int = 1) -> Doubles:
-        """float64 (replicates, n): sum of `values` (rows,) over the rows of each of n cells."""
-        if cell is None:
-            table = np.bincount(self.group, weights=values, minlength=self.n_groups)
-            return np.asarray(self.weights @ table[:, None])
-        inside = cell >= 0
-        where = self.group[inside] * n + cell[inside]
-        table = np.bincount(where, weights=values[inside], minlength=self.n_groups * n)
-        return np.asarray(self.weights @ table.reshape(self.n_groups, n))
+    def counts(self, cells: Iterable[NDArray[Any]], n: int) -> Sums:
+        """Rows in each of n cells; `cells` are blocks of cell numbers, (rows,) together."""
+        return self.sums(((cell, 1.0) for cell in cells), n)
+
+    def means(self, values: Iterable[NDArray[Any]]) -> Doubles:
+        """float64 (replicates,): the mean of the values; blocks of them, (rows,) together."""
+        sums = self.sums(((0, block) for block in values), 1)
+        return np.asarray(sums.drawn[:, 0] / self.drawn_rows)
+
+    def sums(self, parts: Iterable[tuple[Any, Any]], n: int) -> Sums:
+        """Sum of values over the rows of each of n cells.
+
+        `parts` are blocks of cells and values, (rows,) together; one of the two may be a scalar.
+        """
+        table = np.zeros(self.n_groups * n)
+        start = 0
+        for cell, values in parts:
+            stop = start + max(np.size(cell), np.size(values))
+            np.add.at(table, self.group[start:stop] * np.intp(n) + cell, values)
+            start = stop
+        by_group = table.reshape(self.n_groups, n)
+        return Sums(by_group.sum(axis=0), np.asarray(self.weights @ by_group))
 
 
 def interval(replicates: Doubles, level: float = LEVEL) -> tuple[float, float] | None:
@@ -85,7 +114,7 @@ def centred(replicates: Doubles, binned: float, exact: float) -> Doubles:
     return replicates + (exact - binned)
 
 
-def quantile_bins(values: NDArray[Any], n_bins: int) -> NDArray[np.int64]:
-    """int64 (n,): equal-count bin of each value; equal values share a bin."""
+def quantile_bins(values: NDArray[Any], n_bins: int) -> NDArray[np.int16]:
+    """int16 (n,): equal-count bin of each value; equal values share a bin."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.searchsorted(edges, values, side="right")
+    return bins_of(values, edges)

@@ -1,7 +1,12 @@
-"""The arrays that every figure is computed from: one entry per labelled and scored row."""
+"""The arrays that every figure is computed from: one entry per labelled and scored row.
+
+Millions of rows fit because a sample holds no more than truth and output. What follows from them
+(probabilities, errors) is derived block by block: `for part in sample.blocks()`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.card import Task
+from scorer.evaluation.blocks import in_blocks
 
 Floats = NDArray[np.floating[Any]]
 Codes = NDArray[np.signedinteger[Any]]
@@ -40,7 +46,7 @@ class Problem:
 class Sample:
     """Truth and output of n rows.
 
-    target  int16 (n,) class codes, or float64 (n,) values
+    target  int16 (n,) class codes, or float32 or float64 (n,) values
     output  float32 (n, 1) probability of the last label or predicted value; (n, k) probabilities
     """
 
@@ -85,6 +91,27 @@ class Sample:
             return np.asarray(self.target == 1)
         return np.asarray(self.target == self.predicted)
 
+    @cached_property
+    def error(self) -> NDArray[np.float64]:
+        """float64 (n,): prediction - truth (regression only)."""
+        return np.asarray(self.output[:, 0].astype(np.float64) - self.target)
+
     def take(self, rows: NDArray[Any]) -> Sample:
         """The sample of those rows only (indices or mask)."""
         return Sample(self.problem, self.target[rows], self.output[rows])
+
+    def blocks(self) -> Iterator[Sample]:
+        """Samples of consecutive rows, as views, small enough to derive anything from."""
+        for target, output in zip(in_blocks(self.target), in_blocks(self.output), strict=True):
+            yield Sample(self.problem, target, output)
+
+    def column(self, derived: Callable[[Sample], NDArray[Any]]) -> NDArray[np.float64]:
+        """float64 (n,): what `derived` gives of every block."""
+        column = np.empty(len(self), dtype=np.float64)
+        for part, into in zip(self.blocks(), in_blocks(column), strict=True):
+            into[:] = derived(part)
+        return column
+
+    def mean(self, metric: Callable[[Sample], float]) -> float:
+        """The mean over all rows of what `metric` gives the mean of, for every block."""
+        return float(sum(metric(part) * len(part) for part in self.blocks()) / len(self))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scorer.evaluation import confusion, regression
+from scorer.evaluation import confusion
+from scorer.evaluation.blocks import in_blocks, occurrences
 from scorer.evaluation.curves import figure
 from scorer.evaluation.metrics import HEADLINES, METRICS, Measured
 from scorer.evaluation.resample import Doubles, Resampler, interval
@@ -27,18 +29,18 @@ def figures(measured: Measured) -> dict[str, Figure]:
 def class_figures(sample: Sample, resampler: Resampler) -> tuple[ClassFigures, ...]:
     """Precision, recall and F1 of every class, with intervals."""
     k = sample.problem.n_classes
-    counts = confusion.confusion_matrix(sample.target, sample.predicted, k)
-    cells = sample.target.astype(np.int64) * k + sample.predicted
-    drawn = confusion.replicate_classes(resampler.counts(cells, k * k).reshape(-1, k, k))
+    counts = confusion.confusion_matrix(sample)
+    drawn = resampler.counts(confusion.cells(sample), k * k).drawn
+    again = confusion.replicate_classes(drawn.reshape(-1, k, k))
     values = confusion.per_class(counts)
     return tuple(
         ClassFigures(
             label=label,
             support=int(counts[c].sum()),
             predicted=int(counts[:, c].sum()),
-            precision=figure(float(values["precision"][c]), interval(drawn["precision"][:, c])),
-            recall=figure(float(values["recall"][c]), interval(drawn["recall"][:, c])),
-            f1=figure(float(values["f1"][c]), interval(drawn["f1"][:, c])),
+            precision=figure(float(values["precision"][c]), interval(again["precision"][:, c])),
+            recall=figure(float(values["recall"][c]), interval(again["recall"][:, c])),
+            f1=figure(float(values["f1"][c]), interval(again["f1"][:, c])),
         )
         for c, label in enumerate(sample.problem.labels)
     )
@@ -57,7 +59,7 @@ def slice_section(sample: Sample, cut: Sliced, resampler: Resampler) -> Slice:
         else _sliced_classes(sample, cut, resampler)
     )
     main = main_figure(sample)
-    rows = np.bincount(cut.codes, minlength=len(cut.names))
+    rows = occurrences(cut.codes, len(cut.names))
     found = []
     for i, name in enumerate(cut.names):
         gap = figure(values[i][main] - rest[i], interval(drawn[main][:, i] - rest_drawn[:, i]))
@@ -87,14 +89,10 @@ _Cut = tuple[Sequence[dict[str, float]], dict[str, Doubles], Sequence[float], Do
 
 def _sliced_classes(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
     """Per slice: figures, their replicates (r, slices); accuracy of the other rows, likewise."""
-    k, s = sample.problem.n_classes, len(cut.names)
-    truth, guess = sample.target.astype(np.int64), sample.predicted.astype(np.int64)
-    if k > MAX_SLICED_CLASSES:
-        # Right or wrong is all that accuracy asks; k * k cells a slice would fill the memory.
-        k, truth, guess = 2, np.ones(len(sample), np.int64), (truth == guess).astype(np.int64)
-    cells = cut.codes * k * k + truth * k + guess
-    whole = np.bincount(cells, minlength=s * k * k).reshape(s, k, k).astype(np.float64)
-    drawn = resampler.counts(cells, s * k * k).reshape(-1, s, k, k)
+    k, s = min(sample.problem.n_classes, MAX_SLICED_CLASSES), len(cut.names)
+    k = k if k == sample.problem.n_classes else 2
+    counts = resampler.counts(_sliced_cells(sample, cut, k), s * k * k)
+    whole, drawn = counts.whole.reshape(s, k, k), counts.drawn.reshape(-1, s, k, k)
     names = ("accuracy", "macro_f1") if sample.problem.n_classes == k else ("accuracy",)
     exact = confusion.replicate_figures(whole)
     # The mean over classes says nothing where only one can be right.
@@ -110,26 +108,42 @@ def _sliced_classes(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
     )
 
 
+def _sliced_cells(sample: Sample, cut: Sliced, k: int) -> Iterator[NDArray[np.int64]]:
+    """Blocks of int64 (rows,): (slice * k + true class) * k + predicted class."""
+    for part, code in zip(sample.blocks(), in_blocks(cut.codes), strict=True):
+        truth, guess = part.target.astype(np.int64), part.predicted
+        if k != sample.problem.n_classes:
+            # Right or wrong is all that accuracy asks; all classes' cells would fill the memory.
+            truth, guess = np.ones_like(truth), truth == guess
+        yield (code * np.int64(k) + truth) * k + guess
+
+
 def _sliced_errors(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
     """Per slice: figures, their replicates (r, slices); MAE of the other rows, likewise."""
     s = len(cut.names)
-    guess = sample.output[:, 0].astype(np.float64)
-    error = guess - sample.target
-    exact = []
-    for i in range(s):
-        inside = cut.codes == i
-        values = regression.figures(sample.target[inside], guess[inside])
-        exact.append({name: values[name] for name in ("mae", "bias", "rmse")})
-    rows = resampler.counts(cut.codes, s)
-    size = resampler.sums(np.abs(error), cut.codes, s)
+
+    def by_slice(values: Callable[[Sample], Doubles]) -> tuple[Doubles, Doubles]:
+        parts = zip(in_blocks(cut.codes), map(values, sample.blocks()), strict=True)
+        sums = resampler.sums(parts, s)
+        return sums.whole[None, :], sums.drawn
+
+    both = zip(
+        by_slice(lambda part: np.ones(len(part))),
+        by_slice(lambda part: np.abs(part.error)),
+        by_slice(lambda part: part.error),
+        by_slice(lambda part: part.error**2),
+        strict=True,
+    )
+    (exact, rest), (drawn, drawn_rest) = (_error_figures(*sums) for sums in both)
+    values = [{name: float(array[0, i]) for name, array in exact.items()} for i in range(s)]
+    return values, drawn, list(rest[0]), drawn_rest
+
+
+def _error_figures(
+    rows: Doubles, size: Doubles, error: Doubles, square: Doubles
+) -> tuple[dict[str, Doubles], Doubles]:
+    """Of sums (r, slices): every slice's figures, and the MAE of all other rows."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        replicates = {
-            "mae": size / rows,
-            "bias": resampler.sums(error, cut.codes, s) / rows,
-            "rmse": np.sqrt(resampler.sums(error**2, cut.codes, s) / rows),
-        }
-        rest = (size.sum(axis=1, keepdims=True) - size) / (rows.sum(axis=1, keepdims=True) - rows)
-        counts = np.bincount(cut.codes, minlength=s)
-        sizes = np.bincount(cut.codes, weights=np.abs(error), minlength=s)
-        exact_rest = (sizes.sum() - sizes) / (counts.sum() - counts)
-    return exact, replicates, list(exact_rest), rest
+        found = {"mae": size / rows, "bias": error / rows, "rmse": np.sqrt(square / rows)}
+        rest = size.sum(axis=1, keepdims=True) - size
+        return found, rest / (rows.sum(axis=1, keepdims=True) - rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scorer.evaluation.columns import BLANK, CodedColumn, NumberColumn, is_numeric
+from scorer.evaluation.blocks import bins_of, in_blocks, look_up, occurrences
+from scorer.evaluation.columns import BLANK, CodedColumn, Codes, Floats, NumberColumn, is_numeric
 from scorer.evaluation.labels import as_number
 from scorer.evaluation.resample import quantile_bins
 
@@ -23,11 +25,11 @@ BLANK_NAME, OTHER_NAME = "(blank)", "(other values)"
 
 @dataclass(frozen=True)
 class Sliced:
-    """A column cut into `names`; `codes` int64 (rows,) index them."""
+    """A column cut into `names`; `codes` int8 (rows,) index them."""
 
     column: str
     names: tuple[str, ...]
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int8]
     note: str
 
 
@@ -59,7 +61,7 @@ class SliceColumn:
     def cut(self, rows: NDArray[Any]) -> Sliced:
         """Cut those rows (mask or indices of all rows so far)."""
         if self._column is None:
-            return Sliced(self.name, (), np.zeros(0, dtype=np.int64), "")
+            return Sliced(self.name, (), np.zeros(0, dtype=np.int8), "")
         if isinstance(self._column, NumberColumn):
             return _cut_numbers(self.name, self._column.values()[rows])
         codes = self._column.codes()[rows]
@@ -67,7 +69,7 @@ class SliceColumn:
         parsed = [as_number(value) for value in values]
         if len(values) > FEW_NUMBERS and len(values) < MAX_DISTINCT and None not in parsed:
             table = np.array([*parsed, np.nan], dtype=np.float64)
-            return _cut_numbers(self.name, table[codes])
+            return _cut_numbers(self.name, look_up(table, codes))
         return _cut_values(self.name, values, codes)
 
 
@@ -79,40 +81,56 @@ def _as_it_is(value: object) -> str | None:
     return " ".join(str(value).split())[:120] or None
 
 
-def _cut_values(name: str, values: list[str], codes: NDArray[np.int32]) -> Sliced:
+def _cut_values(name: str, values: list[str], codes: Codes) -> Sliced:
     """The most frequent values, largest first; ties in the order of their names."""
-    counts = np.bincount(codes[codes >= 0], minlength=len(values) + 1)
+    counts = occurrences(codes, MAX_DISTINCT + 1)
     order = sorted(range(len(values)), key=lambda i: (-counts[i], values[i]))
     shown = [i for i in order if counts[i]][:MAX_VALUES]
     other, blank = len(shown), len(shown) + 1
-    table = np.full(MAX_DISTINCT + 2, other, dtype=np.int64)
+    table = np.full(MAX_DISTINCT + 2, other, dtype=np.int8)
     table[shown] = np.arange(len(shown))
     table[BLANK] = blank
     names = (*(values[i] for i in shown), OTHER_NAME, BLANK_NAME)
     found = int(np.count_nonzero(counts))
     note = f"the {MAX_VALUES} most frequent of {found:,} values" if found > MAX_VALUES else ""
-    return _without_empty(Sliced(name, names, table[codes], note))
+    return _without_empty(name, names, look_up(table, codes), note)
 
 
-def _cut_numbers(name: str, values: NDArray[np.float64]) -> Sliced:
+def _cut_numbers(name: str, values: Floats) -> Sliced:
     known = np.isfinite(values)
     finite = values[known]
-    distinct = np.unique(finite) if len(finite) else finite
-    few = len(distinct) <= FEW_NUMBERS
-    bins = np.searchsorted(distinct, finite) if few else quantile_bins(finite, NUMBER_BINS)
-    used, bins = np.unique(bins, return_inverse=True)
-    names = []
-    for i in range(len(used)):
-        inside = finite[bins == i]
-        low, high = float(inside.min()), float(inside.max())
-        names.append(f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}")
-    codes = np.full(len(values), len(names), dtype=np.int64)
+    few = _few_values(finite)
+    bins = quantile_bins(finite, NUMBER_BINS) if few is None else bins_of(finite, few[1:])
+    n = NUMBER_BINS if few is None else len(few)
+    names = [_range(finite[bins == i]) for i in range(n)]
+    codes = np.full(len(values), n, dtype=np.int8)
     codes[known] = bins
-    note = "" if few else f"numbers in {len(names)} groups of about equal size"
-    return _without_empty(Sliced(name, (*names, BLANK_NAME), codes, note))
+    cut = _without_empty(name, (*names, BLANK_NAME), codes, "")
+    if few is not None:
+        return cut
+    groups = len(cut.names) - (cut.names[-1] == BLANK_NAME)
+    return replace(cut, note=f"numbers in {groups} groups of about equal size")
 
 
-def _without_empty(cut: Sliced) -> Sliced:
-    used, codes = np.unique(cut.codes, return_inverse=True)
-    names = tuple(cut.names[i] for i in used)
-    return Sliced(cut.column, names, codes.astype(np.int64), cut.note)
+def _few_values(finite: Floats) -> Floats | None:
+    """The distinct values in rising order; None if they are more than FEW_NUMBERS."""
+    found = finite[:0]
+    for block in in_blocks(finite):
+        found = np.union1d(found, block)
+        if len(found) > FEW_NUMBERS:
+            return None
+    return found
+
+
+def _range(inside: Floats) -> str:
+    if not len(inside):
+        return ""
+    low, high = float(inside.min()), float(inside.max())
+    return f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}"
+
+
+def _without_empty(name: str, names: Sequence[str], codes: NDArray[np.int8], note: str) -> Sliced:
+    used = np.flatnonzero(occurrences(codes, len(names)))
+    table = np.zeros(len(names), dtype=np.int8)
+    table[used] = np.arange(len(used))
+    return Sliced(name, tuple(names[int(i)] for i in used), look_up(table, codes), note)
