@@ -189,15 +189,20 @@ def residuals(sample: Sample) -> Residuals:
     """The errors' histogram, and their quantiles along the predictions."""
     error = sample.column(lambda part: part.error)
     bins = quantile_bins(sample.output[:, 0], RESIDUAL_GROUPS)
-    groups = [bins == i for i in np.flatnonzero(occurrences(bins, RESIDUAL_GROUPS))]
-    quantiles = [np.quantile(error[g], [0.1, 0.5, 0.9]) for g in groups]
+    predicted, observed, quantiles = [], [], []
+    for i in np.flatnonzero(occurrences(bins, RESIDUAL_GROUPS)):
+        inside = bins == i
+        predicted.append(sample.output[inside, 0].mean(dtype=np.float64))
+        observed.append(sample.target[inside].mean(dtype=np.float64))
+        quantiles.append(np.quantile(error[inside], [0.1, 0.5, 0.9]))
+    low, middle, high = zip(*quantiles, strict=True)
     return Residuals(
         histogram=histogram(({"error": e} for e in in_blocks(error)), _equal_edges(error)),
-        predicted=rounded([sample.output[g, 0].mean(dtype=np.float64) for g in groups]),
-        observed=rounded([sample.target[g].mean(dtype=np.float64) for g in groups]),
-        low=rounded([q[0] for q in quantiles]),
-        middle=rounded([q[1] for q in quantiles]),
-        high=rounded([q[2] for q in quantiles]),
+        predicted=rounded(predicted),
+        observed=rounded(observed),
+        low=rounded(low),
+        middle=rounded(middle),
+        high=rounded(high),
     )
 
 

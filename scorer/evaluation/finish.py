@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from scorer import __version__
@@ -37,6 +38,8 @@ def finish(
     evaluator: Evaluator, inputs: Sequence[str], requirements: Sequence[Requirement] = ()
 ) -> Report:
     """Compute everything. Raises ColumnError where labels were asked for and none can be used."""
+    # What reading the tables has left free: else it would count on top of what is needed here.
+    pa.default_memory_pool().release_unused()
     labels = evaluator.label_source()
     warnings = _label_warnings(evaluator, labels)
     if labels is not None and not labels.usable:

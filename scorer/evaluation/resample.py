@@ -28,6 +28,7 @@ GROUPS = 2_000
 REPLICATES = 1_000
 LEVEL = 0.95
 SEED = 20_240_601
+WEIGHT_PARTS = 10
 
 Doubles = NDArray[np.float64]
 
@@ -62,11 +63,11 @@ class Resampler:
         return group
 
     @cached_property
-    def weights(self) -> Doubles:
-        """float64 (replicates, groups): how often a replicate drew a group."""
+    def weights(self) -> NDArray[np.uint16]:
+        """uint16 (replicates, groups): how often a replicate drew a group."""
         rng = np.random.default_rng([self._seed, 2])
         g = self.n_groups
-        weights = np.empty((self.replicates, g))
+        weights = np.empty((self.replicates, g), dtype=np.uint16)
         for row in weights:
             row[:] = np.bincount(rng.integers(g, size=g), minlength=g)
         return weights
@@ -74,7 +75,7 @@ class Resampler:
     @cached_property
     def drawn_rows(self) -> Doubles:
         """float64 (replicates,): rows in each replicate."""
-        return np.asarray(self.weights @ np.bincount(self.group, minlength=self.n_groups))
+        return self._draw(np.bincount(self.group, minlength=self.n_groups))
 
     def counts(self, cells: Iterable[NDArray[Any]], n: int) -> Sums:
         """Rows in each of n cells; `cells` are blocks of cell numbers, (rows,) together."""
@@ -97,7 +98,12 @@ class Resampler:
             np.add.at(table, self.group[start:stop] * np.intp(n) + cell, values)
             start = stop
         by_group = table.reshape(self.n_groups, n)
-        return Sums(by_group.sum(axis=0), np.asarray(self.weights @ by_group))
+        return Sums(by_group.sum(axis=0), self._draw(by_group))
+
+    def _draw(self, by_group: NDArray[Any]) -> Doubles:
+        """Weights times sums; BLAS wants doubles, four times the size of all weights."""
+        some = np.array_split(self.weights, WEIGHT_PARTS)
+        return np.concatenate([weights.astype(np.float64) @ by_group for weights in some])
 
 
 def interval(replicates: Doubles, level: float = LEVEL) -> tuple[float, float] | None:
