@@ -1,5 +1,6 @@
-"""What the commands share: how they end. Expected errors are one line on stderr and an exit code.
+"""What the commands share: options, and how they end.
 
+Expected errors are one line on stderr and an exit code.
 A stop by a signal unwinds like an error, so that temporary files go; its exit code is 128 + signal.
 """
 
@@ -96,4 +97,35 @@ zoo_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     multiple=True,
     help="Search this zoo first (repeatable); then $SCORER_ZOO, yours and the shipped one.",
+)
+label_column_option = click.option(
+    "--label-column", help="The column with the truth. Default: as the card says."
+)
+label_map_option = click.option(
+    "--label-map",
+    multiple=True,
+    metavar="VALUE=LABEL",
+    help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
+)
+slice_option = click.option(
+    "--slice", "slices", multiple=True, help="Figures by this column (repeatable)."
+)
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability from which a binary model says its last label. Default: the card's.",
+)
+delimiter_option = click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
+encoding_option = click.option(
+    "--encoding", default="utf-8", show_default=True, help="Of text files."
+)
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
+engine_option = click.option(
+    "--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Default: one a processor."
+)
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time."
 )

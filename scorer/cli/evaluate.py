@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.cli.common import ExpectedErrors, zoo_option
+from scorer.cli.common import (
+    ExpectedErrors,
+    batch_size_option,
+    delimiter_option,
+    device_option,
+    encoding_option,
+    engine_option,
+    label_column_option,
+    label_map_option,
+    slice_option,
+    threads_option,
+    threshold_option,
+    zoo_option,
+)
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import OutputExists, UsageError
 
@@ -34,31 +47,22 @@ REPORT_FILES = {"report.json", "report.html"}
 )
 @click.option("-o", "--output", help="Folder of the report. Default: INPUT's name with .report.")
 @click.option("--text-column", help="The column to score. Default: as the first model's card says.")
-@click.option("--label-column", help="The column with the truth. Default: as the card says.")
-@click.option(
-    "--label-map",
-    multiple=True,
-    metavar="VALUE=LABEL",
-    help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
-)
-@click.option("--slice", "slices", multiple=True, help="Figures by this column (repeatable).")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability from which a binary model says its last label. Default: the card's.",
-)
+@label_column_option
+@label_map_option
+@slice_option
+@threshold_option
 @click.option(
     "--require",
     "requirements",
     multiple=True,
     help="End with code 4 unless it holds: 'accuracy>=0.85', card, 'drift<0.25' (repeatable).",
 )
-@click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of text files.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
-@click.option("--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: one a processor.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time.")
+@delimiter_option
+@encoding_option
+@device_option
+@engine_option
+@threads_option
+@batch_size_option
 @click.option("--no-report", is_flag=True, help="Write no report: only the table on stderr.")
 @click.option("--force", is_flag=True, help="Write into a folder that holds other files.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no table on stderr.")

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.cli.common import ExpectedErrors, zoo_option
+from scorer.cli.common import (
+    ExpectedErrors,
+    batch_size_option,
+    delimiter_option,
+    device_option,
+    encoding_option,
+    engine_option,
+    label_column_option,
+    label_map_option,
+    slice_option,
+    threads_option,
+    threshold_option,
+    zoo_option,
+)
 from scorer.cli.log import log_to_stderr
 from scorer.cli.run_view import Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
@@ -28,29 +41,20 @@ if TYPE_CHECKING:
 @click.option("--probabilities", is_flag=True, help="Add a column for every label's probability.")
 @click.option("--diagnostics", is_flag=True, help="Add n_tokens, oov_share and truncated.")
 @click.option("--prefix", default="", help="Put this before the new columns' names.")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability from which a binary model says its last label. Default: the card's.",
-)
-@click.option("--label-column", help="The column with the truth. Default: as the card says.")
-@click.option(
-    "--label-map",
-    multiple=True,
-    metavar="VALUE=LABEL",
-    help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
-)
-@click.option("--slice", "slices", multiple=True, help="Figures by this column (repeatable).")
+@threshold_option
+@label_column_option
+@label_map_option
+@slice_option
 @click.option("--no-report", is_flag=True, help="Do not evaluate where there are labels.")
-@click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of text files.")
+@delimiter_option
+@encoding_option
 @click.option("--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read.")
 @click.option("--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
-@click.option("--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: one a processor.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time.")
+@device_option
+@engine_option
+@threads_option
+@batch_size_option
 @click.option("--force", is_flag=True, help="Replace outputs that are there already.")
 @click.option("--resume", is_flag=True, help="Finish what an interrupted run has begun.")
 @click.option("--incremental", is_flag=True, help="Score only inputs that are new or changed.")
