@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,33 @@ def test_imports_point_down() -> None:
         }
     )
     assert upward == []
+
+
+def module_graph() -> dict[str, list[str]]:
+    """Which modules every module imports, for types and inside functions too.
+
+    A package's `__init__` is left out: it is what the world sees, and imports on first use.
+    """
+    trees = {
+        ".".join(("scorer", *path.relative_to(PACKAGE).with_suffix("").parts)): ast.parse(
+            path.read_text(encoding="utf-8")
+        )
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph: dict[str, list[str]] = {}
+    for name, tree in trees.items():
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        found = {f"{node.module}.{part.name}" for node in nodes for part in node.names}
+        graph[name] = sorted((found | {str(node.module) for node in nodes}) & set(trees))
+    return graph
+
+
+def test_modules_import_in_no_circle() -> None:
+    try:
+        TopologicalSorter(module_graph()).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_modules_stay_short() -> None:

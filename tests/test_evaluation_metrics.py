@@ -13,7 +13,9 @@ from sklearn import metrics as sk
 
 from scorer.evaluation.classification import EPSILON
 from scorer.evaluation.confusion import cells, confusion_matrix, figures, replicate_figures
-from scorer.evaluation.metrics import METRICS, measure
+from scorer.evaluation.measure import measure
+from scorer.evaluation.metrics import METRICS
+from scorer.evaluation.ranking import rank
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.sample import Problem, Sample
 
@@ -89,7 +91,7 @@ def by_sklearn(sample: Sample) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("task", SAMPLES)
-@pytest.mark.parametrize("n", [60, 5_000])
+@pytest.mark.parametrize("n", [60, 5_000, 150_000])
 def test_figures_equal_scikit_learn(task: str, n: int) -> None:
     sample = SAMPLES[task](n)
     values = measure(sample, Resampler(n, replicates=50)).values
@@ -98,6 +100,39 @@ def test_figures_equal_scikit_learn(task: str, n: int) -> None:
     assert set(values) <= set(METRICS)
     for name, figure in expected.items():
         assert values[name] == pytest.approx(figure, rel=1e-9, abs=1e-12), name
+
+
+@pytest.mark.parametrize("digits", [1, 3, 8])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_areas_and_steps_of_a_curve_are_scikit_learn_s(task: str, digits: int) -> None:
+    """Over more rows than a block has, with many ties and with hardly any."""
+    sample = SAMPLES[task](150_000, seed=digits)
+    sample = Sample(sample.problem, sample.target, np.round(sample.output, digits) + 1e-6)
+    truth, score = sample.target == 1, sample.probabilities[:, 1]
+    ranking = rank(sample, 1)
+    assert ranking.areas() == pytest.approx(
+        {
+            "roc_auc": sk.roc_auc_score(truth, score),
+            "pr_auc": sk.average_precision_score(truth, score),
+        },
+        rel=1e-9,
+    )
+    false, true, thresholds = sk.roc_curve(truth, score, drop_intermediate=False)
+    at = {float(t): (x, y) for t, x, y in zip(thresholds, false, true, strict=True)}
+    steps, yes, no = ranking.steps(500)
+    assert (yes.sum(), no.sum()) == (truth.sum(), (~truth).sum())
+    assert len(steps) <= 1_000
+    reached = zip(steps, *ranking.reached(steps), strict=True)
+    for step, found, wrong in reached:
+        x, y = at[float(step)]
+        assert (wrong / no.sum(), found / yes.sum()) == pytest.approx((x, y), abs=1e-12)
+
+
+def test_a_short_curve_keeps_every_step() -> None:
+    sample = binary_sample(900)
+    steps, yes, no = rank(sample, 1).steps(1_000)
+    assert np.array_equal(steps, np.unique(sample.output))
+    assert (yes + no).sum() == 900
 
 
 def test_calibration_error_follows_its_definition() -> None:

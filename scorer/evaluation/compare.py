@@ -9,7 +9,8 @@ import numpy as np
 
 from scorer.evaluation.blocks import correlation
 from scorer.evaluation.curves import figure
-from scorer.evaluation.metrics import HEADLINES, METRICS, Measured, measure
+from scorer.evaluation.measure import measure
+from scorer.evaluation.metrics import HEADLINES, METRICS, Measured
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
 from scorer.evaluation.sample import Problem, Sample

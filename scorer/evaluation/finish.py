@@ -15,7 +15,8 @@ from scorer.evaluation import confusion, curves
 from scorer.evaluation.compare import compare, disagreement, in_words
 from scorer.evaluation.evaluator import Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
-from scorer.evaluation.metrics import HEADLINES, measure
+from scorer.evaluation.measure import measure
+from scorer.evaluation.metrics import HEADLINES
 from scorer.evaluation.promises import check_promises
 from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (

@@ -1,4 +1,4 @@
-"""What the figures are called, which way they are better, and how they are measured."""
+"""What the figures are called, which way they are better, and what was measured of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scorer.evaluation.resample import Doubles, Resampler, interval
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.resample import Doubles, interval
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,3 @@ class Measured:
             return None
         low, high = np.clip(found, METRICS[name].low, METRICS[name].high)
         return float(low), float(high)
-
-
-def measure(sample: Sample, resampler: Resampler) -> Measured:
-    """Every figure of the sample's task. Needs at least one row."""
-    if sample.problem.task == "regression":
-        from scorer.evaluation.regression import measure_regression
-
-        return measure_regression(sample, resampler)
-    from scorer.evaluation.classification import measure_classification
-
-    return measure_classification(sample, resampler)

@@ -5,14 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
-from scorer import __version__
-from scorer.model import Model
-
-if TYPE_CHECKING:
-    from scorer.jobs.score import Settings
+from typing import Any
 
 LABELS = {
     "size": "the input's size",
@@ -23,22 +16,6 @@ LABELS = {
     "card_sha256": "the model's card",
     "scorer": "this program's version",
 }
-
-
-def settings_identity(model: Model, settings: Settings) -> dict[str, Any]:
-    """The model and every setting that shows in the output."""
-    card = model.card.scorer.model_dump_json().encode()
-    return {
-        "model": model.ref,
-        "model_sha256": model.digest,
-        "card_sha256": hashlib.sha256(card).hexdigest(),
-        "engine": model.engine.name,
-        "scorer": __version__,
-        "text_column": settings.text_column,
-        **asdict(settings.output),
-        **asdict(settings.read),
-        "csv_safe": settings.csv_safe,
-    }
 
 
 def digest(identity: Mapping[str, Any]) -> str:

@@ -10,11 +10,17 @@ from typing import Any
 
 from scorer.errors import UsageError
 from scorer.jobs.each import do_each
-from scorer.jobs.identity import settings_identity
 from scorer.jobs.ledger import FILE, Ledger, open_ledger
 from scorer.jobs.plan import Plan
 from scorer.jobs.publish import explained, locked
-from scorer.jobs.score import Job, Settings, Watcher, check_writable, score_table
+from scorer.jobs.score import (
+    Job,
+    Settings,
+    Watcher,
+    check_writable,
+    score_table,
+    settings_identity,
+)
 from scorer.jobs.summary import FileSummary, Planned, RunSummary
 from scorer.model import Model
 from scorer.tables.remote import is_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,10 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import pyarrow as pa
 
+from scorer import __version__
 from scorer.errors import InputError, OutputExists
 from scorer.evaluation.request import Wanted
 from scorer.jobs.evaluation import TableEvaluation
-from scorer.jobs.identity import settings_identity
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import LocalPlace, Target, explained, staged
 from scorer.jobs.rejects import RejectsFile
@@ -148,6 +149,22 @@ def check_writable(job: Job, settings: Settings) -> None:
         return  # the interrupted run was allowed to
     why = "; no interrupted run of it is left to resume" if settings.resume else ""
     raise OutputExists(f"{target.name}: is there already{why}: --force replaces it")
+
+
+def settings_identity(model: Model, settings: Settings) -> dict[str, Any]:
+    """The model and every setting that shows in the output."""
+    card = model.card.scorer.model_dump_json().encode()
+    return {
+        "model": model.ref,
+        "model_sha256": model.digest,
+        "card_sha256": hashlib.sha256(card).hexdigest(),
+        "engine": model.engine.name,
+        "scorer": __version__,
+        "text_column": settings.text_column,
+        **asdict(settings.output),
+        **asdict(settings.read),
+        "csv_safe": settings.csv_safe,
+    }
 
 
 def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:

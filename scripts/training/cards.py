@@ -19,7 +19,7 @@ from scorer.card import (
     Training,
 )
 from scorer.evaluation.drift import reference_score
-from scorer.evaluation.metrics import measure
+from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Problem, Sample
 from scripts.training.corpus import Corpus

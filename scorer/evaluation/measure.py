@@ -1,0 +1,16 @@
+"""Every figure of a sample, whatever its task."""
+
+from __future__ import annotations
+
+from scorer.evaluation.classification import measure_classification
+from scorer.evaluation.metrics import Measured
+from scorer.evaluation.regression import measure_regression
+from scorer.evaluation.resample import Resampler
+from scorer.evaluation.sample import Sample
+
+
+def measure(sample: Sample, resampler: Resampler) -> Measured:
+    """Every figure of the sample's task. Needs at least one row."""
+    if sample.problem.task == "regression":
+        return measure_regression(sample, resampler)
+    return measure_classification(sample, resampler)
