@@ -14,8 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
-from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    log_loss,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
+from scorer import load
 from scorer.card import Card
 from scorer.cli.evaluate import main
 from scorer.evaluation import evaluate_file
@@ -23,6 +32,7 @@ from scorer.evaluation.request import Wanted
 from scorer.evaluation.result import Report
 from scorer.model import Model
 from tests.parrot import WORDS, parrot
+from tests.tiny import WORDS as TINY_WORDS
 
 N = 3_000
 
@@ -111,6 +121,41 @@ def test_figures_are_scikit_learn_s(
     assert report.figures["log_loss"].value == pytest.approx(
         log_loss(codes, p / p.sum(axis=1, keepdims=True)), abs=1e-5
     )
+
+
+def test_a_network_of_three_classes(tiny_zoo: Path, tmp_path: Path) -> None:
+    """From a saved bundle to the page: a 3 x 3 matrix, figures and a curve for every class."""
+    labels, rng = ["bad", "fair", "good"], np.random.default_rng(3)
+    texts = [" ".join(rng.choice(TINY_WORDS, rng.integers(1, 9))) for _ in range(400)]
+    model = load(str(tiny_zoo / "tiny-stars" / "1.0.0"))
+    outputs = model.score(pa.array(texts)).outputs
+    said = outputs.argmax(axis=1)
+    truth = np.where(rng.random(400) < 0.6, said, rng.integers(0, 3, 400))
+    pa.csv.write_csv(
+        pa.table({"text": texts, "label": [labels[c] for c in truth]}), tmp_path / "rows.csv"
+    )
+    done = evaluate("-m", "tiny-stars", "--zoo", tiny_zoo, tmp_path / "rows.csv")
+    assert done.exit_code == 0, done.output
+    found = written(tmp_path / "rows.report").models[0]
+    assert found.confusion == tuple(map(tuple, confusion_matrix(truth, said, labels=[0, 1, 2])))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, said, labels=[0, 1, 2], zero_division=0
+    )
+    for c, row in enumerate(found.classes):
+        assert (row.label, row.support) == (labels[c], support[c])
+        for ours, theirs in ((row.precision, precision), (row.recall, recall), (row.f1, f1)):
+            assert ours.value == pytest.approx(theirs[c], abs=1e-6)
+    probabilities = outputs / outputs.sum(axis=1, keepdims=True, dtype=np.float64)
+    assert [curve.label for curve in found.roc] == labels
+    assert [curve.label for curve in found.precision_recall] == labels
+    for c, (roc, pr) in enumerate(zip(found.roc, found.precision_recall, strict=True)):
+        area = roc_auc_score(truth == c, probabilities[:, c])
+        assert roc.area == pytest.approx(area, abs=1e-6)
+        precise = average_precision_score(truth == c, probabilities[:, c])
+        assert pr.area == pytest.approx(precise, abs=1e-6)
+    assert found.thresholds == ()
+    page = (tmp_path / "rows.report" / "report.html").read_text(encoding="utf-8")
+    assert all(page.count(label) >= 4 for label in labels)
 
 
 def test_the_table_on_stderr_and_json_on_stdout(model: Model, tmp_path: Path) -> None:
