@@ -6,7 +6,6 @@ python scripts/zoo_docs.py --check    exit with 1 where they are not what the ca
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.bundle import Bundle, Layer, read_bundle
 from scorer.card import Card, Figure
 from scorer.zoo import Entry, list_models, shipped_zoo
+from scripts.pages import with_block
 
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = {
@@ -36,7 +36,7 @@ def main(check: bool) -> None:
     readme = ROOT / "README.md"
     pages = {
         ROOT / "docs" / "zoo.md": zoo_page(shipped()),
-        readme: with_table(readme.read_text(encoding="utf-8"), summary_table(shipped())),
+        readme: with_block(readme.read_text(encoding="utf-8"), "zoo", summary_table(shipped())),
     }
     stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
@@ -69,11 +69,6 @@ def headline(card: Card) -> str:
 
 def speed(card: Card) -> str:
     return f"{card.scorer.speed.rows_per_second:,.0f}" if card.scorer.speed else "-"
-
-
-def with_table(readme: str, table: str) -> str:
-    between = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
-    return between.sub(lambda m: f"{m[1]}{table}\n{m[2]}", readme)
 
 
 def zoo_page(entries: list[Entry]) -> str:
