@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: starts its arguments as a command, waits, and prints its seconds and its peak memory in KB
+#: starts its arguments as a command, waits, and prints its seconds and its peak memory in KB; tells
+#: the command when it started, on the clock that all processes share
 WAITER = """
 import os, sys, time
 started = time.perf_counter()
 null = os.open(os.devnull, os.O_WRONLY)
 to_null = [(os.POSIX_SPAWN_DUP2, null, 1)]
-pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=to_null)
+environment = {**os.environ, "PROCESS_STARTED": repr(started)}
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], environment, file_actions=to_null)
 _, status, usage = os.wait4(pid, 0)
 print(time.perf_counter() - started, usage.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))
