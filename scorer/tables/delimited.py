@@ -17,6 +17,7 @@ import pyarrow as pa
 from scorer.errors import InputError
 from scorer.tables.formats import LABEL, Kind
 from scorer.tables.window import (
+    RECORD_BYTES,
     WINDOW_ROWS,
     Record,
     Reject,
@@ -25,7 +26,8 @@ from scorer.tables.window import (
     skip_long_line,
 )
 
-MAX_RECORD_BYTES = 32 << 20
+MAX_RECORD_BYTES = RECORD_BYTES
+MAX_COLUMNS = 1 << 18
 BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -109,6 +111,8 @@ class DelimitedReader:
                 f"{self.name}: not a {LABEL[self.kind]} file in {self.encoding}: "
                 f"its first line cannot be read as column names{hint}"
             )
+        if len(fields) > MAX_COLUMNS:
+            raise InputError(f"{self.name}: has more than {MAX_COLUMNS:,} columns")
         if raw.startswith(BOM) and fields:
             fields = self._reparse(raw.removeprefix(BOM))
         return raw, fields

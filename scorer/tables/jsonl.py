@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from scorer.errors import InputError
 from scorer.tables.window import (
+    RECORD_BYTES,
     WINDOW_ROWS,
     Record,
     Reject,
@@ -19,9 +21,12 @@ from scorer.tables.window import (
     skip_long_line,
 )
 
-MAX_LINE_BYTES = 64 << 20
-# The keys of this many first objects are the file's columns.
+MAX_LINE_BYTES = RECORD_BYTES
+# Three bytes can be an object, which Python needs hundreds for.
+MAX_VALUES = 1 << 18
+# The keys of the first objects, as far as either goes, are the file's columns.
 SCHEMA_ROWS = WINDOW_ROWS
+SCHEMA_BYTES = 1 << 20
 BOM = b"\xef\xbb\xbf"
 
 
@@ -47,11 +52,18 @@ class JsonLinesReader:
         self.reserved: frozenset[str] = frozenset()
         self._stream = stream
         self._items = self._parse()
-        self._first = self._take(SCHEMA_ROWS)
+        self._first = self._take(SCHEMA_ROWS, SCHEMA_BYTES)
         self.schema = self._schema_of_first()
 
-    def _take(self, count: int) -> list[_Object | Reject]:
-        return list(islice(self._items, count))
+    def _take(self, rows: int, size: int) -> deque[_Object | Reject]:
+        """The next items, until there are `rows` or their lines have `size` bytes."""
+        taken: deque[_Object | Reject] = deque()
+        for item in islice(self._items, rows):
+            taken.append(item)
+            size -= len(item.raw)
+            if size <= 0:
+                break
+        return taken
 
     def _schema_of_first(self) -> pa.Schema:
         objects = [item for item in self._first if isinstance(item, _Object)]
@@ -72,9 +84,13 @@ class JsonLinesReader:
         self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
     ) -> Iterator[Window]:
         """Windows whose first column is `text`; other values are given as their JSON text."""
-        first, self._first = self._first, []
-        items = (self._record(item, text, others) for item in chain(first, self._items))
+        items = (self._record(item, text, others) for item in self._all())
         return cut_windows(items, [text, *others], rows)
+
+    def _all(self) -> Iterator[_Object | Reject]:
+        while self._first:
+            yield self._first.popleft()  # held no longer than needed
+        yield from self._items
 
     def close(self) -> None:
         self._stream.close()
@@ -96,6 +112,8 @@ class JsonLinesReader:
 
     def _value(self, line: bytes) -> tuple[str, dict[str, Any]]:
         """Why the line cannot be read (empty if it can), and its object."""
+        if len(line) > MAX_VALUES and sum(map(line.count, (b",", b"[", b"{"))) > MAX_VALUES:
+            return f"more than {MAX_VALUES:,} values", {}
         try:
             value = json.loads(line.decode(self.encoding))
         except UnicodeDecodeError as error:

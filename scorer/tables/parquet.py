@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import InputError
-from scorer.tables.window import WINDOW_ROWS, Window
+from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand
+from scorer.tables.window import RECORD_BYTES, WINDOW_BYTES, WINDOW_ROWS, Window, halved
 
 # Read column chunks in pieces of this size instead of whole: a row group may be the whole file.
 READ_BUFFER_BYTES = 1 << 20
+MIN_READ_BUFFER_BYTES = 1 << 12
 # A row group of the output ends at whichever comes first.
 GROUP_BYTES = 32 << 20
 GROUP_ROWS = 1 << 17
@@ -40,6 +44,33 @@ def _text_or_none(value: bytes | None) -> str | None:
         return None
 
 
+class _NoPages(io.RawIOBase):
+    """Stands for a file of `size` bytes whose footer is known, and has nothing else to read.
+
+    `reached` tells whether anything else was asked for.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.reached = False
+        self._size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._size if whence == 2 else offset
+
+    def tell(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        self.reached = True
+        return b""
+
+
 class ParquetReader:
     """Reads one Parquet file in windows; `schema` is the Arrow schema with its metadata."""
 
@@ -47,11 +78,26 @@ class ParquetReader:
 
     def __init__(self, name: str, stream: BinaryIO | str) -> None:
         self.name = name
-        self._stream = stream
-        with self._explained():
-            self._file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
+        with ExitStack() as opened, self._explained():
+            file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
+            opened.callback(file.close)
+            metadata = pq.read_metadata(file)
+            self._bytes = FileBytes(file)
+            share = OPEN_BYTES // 4 // max(metadata.num_columns, 1)
+            self._buffer = max(min(READ_BUFFER_BYTES, share), MIN_READ_BUFFER_BYTES)
+            self._file = pq.ParquetFile(
+                stream, metadata=metadata, pre_buffer=False, buffer_size=self._buffer
+            )
             self.schema: pa.Schema = self._file.schema_arrow
-            self.rows: int | None = self._file.metadata.num_rows
+            self.rows: int | None = metadata.num_rows
+            self._no_pages = _NoPages(self._bytes.size)
+            self._footer = pq.ParquetFile(
+                pa.PythonFile(self._no_pages, "r"),
+                metadata=metadata,
+                pre_buffer=False,
+                buffer_size=MIN_READ_BUFFER_BYTES,  # else a column is read when it is opened
+            )
+            self._opened = opened.pop_all()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -64,34 +110,99 @@ class ParquetReader:
     def windows(
         self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
     ) -> Iterator[Window]:
-        """All columns, `rows` rows at a time (fewer at the end of some row groups)."""
+        """All columns, at most `rows` rows and about 8 MiB at a time.
+
+        The cuts depend on the file alone, so that a resumed run meets the same windows again.
+        """
         place = self.schema.get_field_index(text)
-        batches = self._file.iter_batches(batch_size=rows, use_threads=False)
-        index = 0
-        while True:
+        for index, batch in enumerate(self._gathered(rows)):
             with self._explained():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield Window(index, as_text(batch.column(place)), batch)
-            index += 1
+                texts = as_text(batch.column(place))
+            yield Window(index, texts, batch)
+
+    def _gathered(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """What `_pieces` gives, put together to windows."""
+        held: list[pa.RecordBatch] = []
+        held_rows = held_bytes = 0
+        for piece, size in self._pieces(rows):
+            if held and (held_rows + piece.num_rows > rows or held_bytes + size > WINDOW_BYTES):
+                yield self._joined(held)
+                held, held_rows, held_bytes = [], 0, 0
+            held.append(piece)
+            held_rows, held_bytes = held_rows + piece.num_rows, held_bytes + size
+        if held:
+            yield self._joined(held)
+
+    def _joined(self, pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+        with self._explained():
+            return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+
+    def _pieces(self, rows: int) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """The file in runs of rows of at most WINDOW_BYTES, or of one row, and their bytes."""
+        first = 1
+        for group in range(self._file.metadata.num_row_groups):
+            with self._explained():
+                at_once = self._affordable(rows, group)
+            batches = self._file.iter_batches(at_once, row_groups=[group], use_threads=False)
+            while True:
+                with self._explained():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                for piece, size in halved(batch, WINDOW_BYTES):
+                    if size > RECORD_BYTES:
+                        raise InputError(
+                            f"{self.name}: row {first} takes {size >> 20:,} MiB: a row may take "
+                            f"{RECORD_BYTES >> 20}"
+                        )
+                    yield piece, size
+                    first += piece.num_rows
+
+    def _affordable(self, rows: int, group: int) -> int:
+        """As many of `rows` as may be unpacked at once. Raises InputError if none may."""
+        schema = self._file.schema
+        demands = [
+            demand(self._bytes, chunk, schema.column(i), self._buffer)
+            for i, chunk in enumerate(self._chunks(group))
+        ]
+        at_least = sum(
+            column.open + (column.total if column.is_dense else column.longest)
+            for column in demands
+        )
+        if at_least > OPEN_BYTES:
+            raise InputError(
+                f"{self.name}: row group {group + 1} unpacks to {at_least >> 20:,} MiB at once, "
+                f"more than {OPEN_BYTES >> 20}: write it with smaller pages or row groups"
+            )
+        while rows > 1 and sum(column.rows(rows) for column in demands) > BATCH_BYTES:
+            rows //= 2
+        return rows
+
+    def _chunks(self, group: int) -> list[Any]:
+        """The metadata of a row group's columns.
+
+        pyarrow's own objects end the process where it is damaged. Arrow looks at all of it before
+        it reads a page, and raises.
+        """
+        metadata, self._no_pages.reached = self._file.metadata, False
+        try:
+            next(self._footer.iter_batches(1, row_groups=[group], use_threads=False), None)
+        except (pa.ArrowException, OSError):
+            if not self._no_pages.reached:
+                raise
+        found = metadata.row_group(group)
+        return [found.column(i) for i in range(min(found.num_columns, metadata.num_columns))]
 
     def close(self) -> None:
         self._file.close(force=True)
-        if not isinstance(self._stream, str):
-            self._stream.close()
+        self._opened.close()
 
     def codecs(self) -> dict[str, str]:
         """The compression codec of every column of the file, by its path."""
         if not self._file.metadata.num_row_groups:
             return {}
-        # A damaged column's metadata aborts the process below; reading the column raises instead.
         with self._explained():
-            next(self._file.iter_batches(batch_size=1, row_groups=[0], use_threads=False), None)
-            group = self._file.metadata.row_group(0)
-            known = min(group.num_columns, self._file.metadata.num_columns)
-            columns = (group.column(i) for i in range(known))
-            return {column.path_in_schema: column.compression for column in columns}
+            return {column.path_in_schema: column.compression for column in self._chunks(0)}
 
 
 class ParquetWriter:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 WINDOW_ROWS = 1024
 WINDOW_BYTES = 8 << 20
+# No row may be longer, whatever the format.
+RECORD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,37 @@ def skip_long_line(stream: BinaryIO, start: bytes, limit: int) -> bool:
     while (piece := stream.readline(limit)) and not piece.endswith(b"\n"):
         pass
     return True
+
+
+def halved(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batch, cut where its cells take more than `limit` bytes, and the bytes of each piece.
+
+    No piece has less than one row.
+    """
+    size = sum(map(_cell_bytes, batch.columns))
+    if size <= limit or batch.num_rows <= 1:
+        yield batch, size
+        return
+    middle = batch.num_rows // 2
+    yield from halved(batch.slice(0, middle), limit)
+    yield from halved(batch.slice(middle), limit)
+
+
+def _cell_bytes(column: pa.Array) -> int:
+    """What the cells of a column take, those of a dictionary as often as they are named."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    values = column.dictionary
+    if not _is_binary(values.type):
+        return int(column.indices.nbytes) + 16 * len(column)
+    lengths = pc.binary_length(values).take(column.indices)
+    return int(column.indices.nbytes) + (pc.sum(lengths).as_py() or 0)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
