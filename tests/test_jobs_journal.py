@@ -107,6 +107,38 @@ def test_a_resumed_run_makes_the_same_bytes(name: str, monkeypatch: pytest.Monke
     assert [path.name for path in Path().glob(".*")] == []
 
 
+def test_a_resumed_run_meets_the_windows_that_bytes_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of very different lengths: windows of one row to ten."""
+    monkeypatch.setattr("scorer.tables.parquet.WINDOW_BYTES", 2000)
+    monkeypatch.setattr("scorer.tables.parquet.BATCH_BYTES", 6000)
+    texts = ["good " * (1 + 7 * i % 400) for i in range(ROWS)]
+    pq.write_table(pa.table({"n": range(ROWS), "text": texts}), "in.parquet", row_group_size=37)
+    run(parrot(), "in.parquet", "whole.parquet")
+    for windows in (1, 7, 23):
+        interrupt(monkeypatch, "in.parquet", "out.parquet", windows)
+        file = run(parrot(), "in.parquet", "out.parquet", RESUME)
+        assert 0 < file.resumed < ROWS
+        assert Path("out.parquet").read_bytes() == Path("whole.parquet").read_bytes()
+        Path("out.parquet").unlink()
+
+
+def test_scores_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forged journal: every sum is right, but each row has a score too many."""
+    from scorer.jobs import journal
+
+    write_inputs("in.csv")
+    right = journal._record
+
+    def wider(window: Window, scores: Any) -> bytes:
+        return right(window, replace(scores, outputs=scores.outputs.repeat(2, axis=1)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_record", wider)
+        interrupt(monkeypatch, "in.csv", "out.csv")
+    with pytest.raises(UsageError, match="start over without --resume"):
+        run(parrot(), "in.csv", "out.csv", RESUME)
+
+
 def test_without_resume_a_run_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
     write_inputs("in.csv")
     interrupt(monkeypatch, "in.csv", "out.csv")

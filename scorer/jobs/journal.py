@@ -19,17 +19,19 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from scorer.errors import UsageError
 from scorer.jobs.identity import difference
 from scorer.jobs.publish import explained
+from scorer.jobs.summary import FileSummary
 from scorer.model import Scores
 from scorer.tables import Window
 
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 MAGIC = b"scorer journal 1\n"
 _HEADER = struct.Struct("<II")
 _RECORD = struct.Struct("<QIIII")
+_SUMMARY = TypeAdapter(FileSummary)
 
 
 class Journal:
@@ -51,10 +54,13 @@ class Journal:
         self._file = file
         self._recorded = recorded
 
-    def pair(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Scores | None]]:
-        """Every window with its recorded scores, if any. Raises UsageError where its texts differ.
+    def pair(
+        self, windows: Iterable[Window], outputs: int
+    ) -> Iterator[tuple[Window, Scores | None]]:
+        """Every window with its recorded scores, if any: so many `outputs` for each row.
 
-        What is held here is one window, however long the journal.
+        Raises UsageError where its texts differ. What is held here is one window, however long
+        the journal.
         """
         with self.path.open("rb") as file:
             read_header(file)
@@ -63,7 +69,12 @@ class Journal:
                     yield window, None
                     continue
                 entry = _read_record(file)
-                if entry is None or entry.texts != _texts_crc(window) or entry.rows != window.rows:
+                shape = (window.rows, outputs)
+                if (
+                    entry is None
+                    or entry.texts != _texts_crc(window)
+                    or entry.scores.outputs.shape != shape
+                ):
                     raise UsageError(
                         f"{self._name}: its rows are not those of the interrupted run: "
                         "start over without --resume"
@@ -153,7 +164,10 @@ def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> dict[str, A
     changed = difference(header["identity"], identity)
     if changed:
         raise UsageError(f"{name}: cannot resume: {changed}; start over with --force")
-    return dict(header["done"])
+    try:
+        return asdict(_SUMMARY.validate_python(header["done"], strict=True))
+    except ValidationError:
+        return None
 
 
 def _header(content: Mapping[str, Any]) -> bytes:
@@ -170,7 +184,12 @@ def read_header(file: BinaryIO) -> dict[str, Any] | None:
     text = file.read(min(length, os.fstat(file.fileno()).st_size))
     if zlib.crc32(text) != crc:
         return None
-    header: dict[str, Any] = json.loads(text)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(header, dict) or not isinstance(header.get("identity"), dict):
+        return None
     return header
 
 

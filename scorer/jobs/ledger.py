@@ -68,7 +68,7 @@ class Ledger:
         ).fetchone()
         if row is None:
             return None
-        return Entry(row[0], json.loads(row[1]), row[2], json.loads(row[3]), row[4])
+        return Entry(row[0], _mapping(row[1]), row[2], _mapping(row[3]), row[4])
 
     def reason(self, output: str, source: Source, identity: Mapping[str, Any], there: bool) -> str:
         """Why `output` is to be made (again); empty if it is not. `there`: the file exists."""
@@ -132,17 +132,50 @@ def open_ledger(path: Path | None, run_id: str) -> Iterator[Ledger]:
     """
     try:
         with closing(sqlite3.connect(path or ":memory:")) as connection:
-            connection.execute("pragma trusted_schema = off")
-            (version,) = connection.execute("pragma user_version").fetchone()
-            if version == 0:
-                with connection:
-                    connection.execute(_SCHEMA)
-                    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise InputError(f"{path}: a ledger of version {version}, not {SCHEMA_VERSION}")
+            _prepare(connection, path)
             yield Ledger(connection, run_id)
-    except sqlite3.Error as error:
-        raise InputError(f"{path}: cannot be used as a ledger: {error}") from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise InputError(
+            f"{path}: cannot be used as a ledger: {error}; without it, everything is scored anew"
+        ) from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Begin an empty ledger; raise where what is there is none, or a damaged one."""
+    connection.execute("pragma trusted_schema = off")
+    connection.execute("pragma cell_size_check = on")
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version == 0:
+        with connection:
+            connection.execute(_SCHEMA)
+            connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    elif version != SCHEMA_VERSION:
+        raise InputError(f"{path}: a ledger of version {version}, not {SCHEMA_VERSION}")
+    elif _parts(connection) != _expected_parts():  # a view or a trigger would run as we read
+        raise sqlite3.DatabaseError("it holds other tables")
+    (found,) = connection.execute("pragma quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(str(found).splitlines()[-1])
+
+
+def _parts(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("select type, name, tbl_name, sql from sqlite_master").fetchall()
+
+
+def _expected_parts() -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(_SCHEMA)
+        return _parts(connection)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise sqlite3.DatabaseError("it holds what no run has written")
+    return found
 
 
 def file_sha256(path: Path) -> str:

@@ -195,7 +195,8 @@ def _score(
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
         windows = table.windows(others, settings.batch_size)
-        pairs = records.pair(windows) if records else ((window, None) for window in windows)
+        outputs = model.card.scorer.outputs
+        pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []
         observers = [table.rejects, *kept, *watchers]
         tally = run(pairs, Scoring(model, settings.output, writer), settings.threads, observers)
