@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,27 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from scripts.fuzz import CSV, JSON_LINES, ODD, TARGETS, good_card, mutate_json, run_case
+from scorer.jobs.journal import MAGIC
+from scripts.fuzzing.cards import good_card
+from scripts.fuzzing.case import folder, run_case
+from scripts.fuzzing.documents import ODD, mutate_json
+from scripts.fuzzing.runs import (
+    FINISHED,
+    FINISHED_INPUT,
+    FORGED,
+    GONE,
+    LEDGER,
+    STRICT,
+    finished,
+    found,
+    journal_of,
+    lay_out,
+    score,
+    stopped,
+    with_sums,
+)
+from scripts.fuzzing.tables import CSV, JSON_LINES
+from scripts.fuzzing.targets import TARGETS
 from tests.hostile import good_config
 
 FOUND = Path(__file__).parent / "found"
@@ -72,7 +94,9 @@ def test_what_was_found_stays_mended() -> None:
     """In a process of its own: some of these ended the process."""
     assert len(list(FOUND.iterdir())) > 2
     code = (
-        "import sys; from pathlib import Path; from scripts.fuzz import TARGETS, run_case\n"
+        "import sys; from pathlib import Path\n"
+        "from scripts.fuzzing.case import folder, run_case\n"
+        "from scripts.fuzzing.targets import TARGETS\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    print(path.name, flush=True)\n"
         "    run_case(TARGETS[path.name.partition('-')[0]], path.read_bytes())\n"
@@ -182,3 +206,94 @@ def test_parquet_whose_texts_are_no_texts(values: list[bytes | None], codec: str
     stream = io.BytesIO()
     pq.write_table(pa.table({"text": texts}), stream, compression=codec)
     run("parquet", stream.getvalue())
+
+
+# --- what a run keeps ---------------------------------------------------------------------------
+
+
+def header(content: Any) -> bytes:
+    text = json.dumps(content).encode()
+    return with_sums(MAGIC + len(text).to_bytes(4, "little") + bytes(4) + text)
+
+
+@few
+@given(damaged(lambda: seeds("journal")))
+def test_damaged_journals(data: bytes) -> None:
+    run("journal", data)
+
+
+@few
+@given(st.integers(0, 1 << 10), st.sampled_from([0, STRICT]))
+def test_journals_cut_short(length: int, strict: int) -> None:
+    run("journal", bytes([strict]) + seeds("journal")[0][1 : 1 + length])
+
+
+@few
+@given(JSON, st.sampled_from(["header", "identity", "done"]), st.sampled_from([0, FINISHED]))
+def test_journals_whose_header_is_anything(value: Any, place: str, which: int) -> None:
+    """Of a run that was stopped, and of an input that it had finished."""
+    content = value if place == "header" else {"identity": {}, place: value}
+    run("journal", bytes([FORGED | which]) + header(content))
+
+
+@few
+@given(JSON | st.none(), st.sampled_from(["summary", "read", "seconds", "output"]))
+def test_notes_of_finished_inputs_that_are_anything(value: Any, field: str) -> None:
+    """With the identity of the run that is resumed."""
+    note = stopped()[journal_of(FINISHED_INPUT)]
+    good = json.loads(note[len(MAGIC) + 8 :])
+    good["done"] = value if field == "summary" else {**good["done"], field: value}
+    run("journal", bytes([FORGED | FINISHED]) + header(good))
+
+
+@few
+@given(damaged(lambda: seeds("ledger")))
+def test_damaged_ledgers(data: bytes) -> None:
+    run("ledger", data)
+
+
+@few
+@given(
+    st.sampled_from(["input", "fingerprint", "sha256", "identity", "state", "summary", "output"]),
+    JSON.map(lambda value: json.dumps(value)) | ANY_TEXT.filter(lambda t: t.isprintable()),
+    st.sampled_from([0, GONE, STRICT, GONE | STRICT]),
+)
+def test_ledgers_whose_cells_are_anything(column: str, value: str, flags: int) -> None:
+    changed = altered(
+        f"pragma ignore_check_constraints = on; update outputs set {column} = {{}}"
+        " where output like 'a%'",
+        value,
+    )
+    run("ledger", bytes([flags]) + changed)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table outputs rename to old; create view outputs as with recursive r(n) as "
+        "(select 1 union all select n + 1 from r) select n as output, n as input, n as "
+        "fingerprint, n as sha256, n as identity, n as state from r",
+        "create trigger t after update on outputs begin delete from outputs; end",
+        "create trigger t after insert on outputs begin delete from outputs; end",
+        "create table more (x)",
+        "drop table outputs",
+        "pragma user_version = 7",
+        "pragma user_version = 0",
+    ],
+)
+def test_ledgers_of_another_shape_are_refused(statement: str) -> None:
+    """A view without end would hang the run, a trigger undo what it notes."""
+    lay_out({LEDGER: altered(statement)})
+    (told,) = score(incremental=True)
+    assert "ledger" in told
+    assert sorted(found()) == [LEDGER]
+
+
+def altered(statements: str, value: str = "") -> bytes:
+    """The ledger of a finished run after these statements."""
+    path = folder() / "altered.sqlite"
+    path.write_bytes(finished()[LEDGER])
+    with closing(sqlite3.connect(path)) as connection:
+        quoted = "'" + value.replace("'", "''") + "'"
+        connection.executescript(statements.replace("{}", quoted))
+    return path.read_bytes()

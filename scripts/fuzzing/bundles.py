@@ -1,0 +1,91 @@
+"""A bundle, whole or one member of an otherwise good one: what passes must also run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from scripts.fuzzing.case import MAX_BYTES, Target, expect, folder
+
+VOCABULARY = "assets/layers/text_vectorization/_lookup_layer/vocabulary.txt"
+
+
+@cache
+def members() -> dict[str, bytes]:
+    from tests.hostile import good_members
+
+    return good_members()
+
+
+def read_and_run(path: Path) -> None:
+    """Read a bundle; one that passes must also run, or be refused by name."""
+    import pyarrow as pa
+
+    from scorer.bundle import read_bundle
+    from scorer.engines import load_engine
+    from scorer.vectorizer import Vectorizer
+
+    bundle = read_bundle(path)
+    expect(bundle.parameters < 1 << 24, "few bytes gave many weights")
+    engine = load_engine(bundle, device="cpu", engine="cpu")
+    tokens = Vectorizer(bundle.vectorizer)(pa.array(["good film", "", "bad " * 9, "\0 Ü"]))
+    outputs = engine.run(tokens)
+    expect(len(outputs) == 4, "a row was lost")
+
+
+def run_archive(data: bytes) -> None:
+    path = folder() / "model.keras"
+    path.write_bytes(data)
+    read_and_run(path)
+
+
+def run_member(name: str) -> Callable[[bytes], None]:
+    """Fuzz one member of an otherwise good archive."""
+
+    def run(data: bytes) -> None:
+        from tests.hostile import VOCABULARY, pack
+
+        changed = {**members(), name: data}
+        if name == VOCABULARY:
+            changed = {k: data if k.endswith("vocabulary.txt") else v for k, v in changed.items()}
+        path = folder() / "model.keras"
+        pack(path, changed)
+        read_and_run(path)
+
+    return run
+
+
+def config_seeds() -> list[bytes]:
+    from tests.hostile import good_config
+    from tests.hostile_config import functional
+
+    return [json.dumps(config).encode() for config in (good_config(), functional(good_config()))]
+
+
+def weights_seeds() -> list[bytes]:
+    return [members()["model.weights.h5"]]
+
+
+@cache
+def archive_seeds() -> list[bytes]:
+    """The good archive and the small ones of the hostile corpus."""
+    from tests import hostile, hostile_config, hostile_weights  # noqa: F401 - they fill CORPUS
+
+    path = folder() / "seed.keras"
+    hostile.write_good(path)
+    seeds = [path.read_bytes()]
+    for case in hostile.CORPUS:
+        if not any(word in case.name for word in ("bomb", "thousand", "share", "million")):
+            case.build(path, folder())
+            seeds.append(path.read_bytes())
+    return [seed for seed in seeds if len(seed) < MAX_BYTES]
+
+
+TARGETS = {
+    "archive": Target(run_archive, archive_seeds),
+    "config": Target(run_member("config.json"), config_seeds, is_json=True),
+    "weights": Target(run_member("model.weights.h5"), weights_seeds),
+    "vocabulary": Target(run_member(VOCABULARY), lambda: [members()[VOCABULARY]]),
+}
