@@ -147,7 +147,11 @@ def write_good(path: Path) -> None:
 
 def with_bytes(data: bytes) -> Callable[[Path, Path], None]:
     """A file of exactly these bytes."""
-    return lambda path, outside: path.write_bytes(data) and None
+
+    def build(path: Path, outside: Path) -> None:
+        path.write_bytes(data)
+
+    return build
 
 
 def with_extra(name: Any, data: bytes = b"x") -> Callable[[Path, Path], None]:

@@ -141,12 +141,13 @@ def test_verify_deep_tells_all_that_a_refused_model_tried(evil_bundle: Path) -> 
     assert "os.system" not in plain.output
     assert "a Lambda layer, which runs Python code stored in the model ('os.system')" in deep.output
     assert "the file name '/etc/passwd', which Keras would open and read" in deep.output
+    assert deep.output.count("which Keras would open and read") == 1  # it is not said twice
 
 
 def test_verify_deep_finds_nothing_in_a_good_model(tiny_bundle: Path) -> None:
     done = run("verify", tiny_bundle, "--engine", "cpu", "--deep")
     assert done.exit_code == 0, done.output
-    assert "it holds" not in done.output
+    assert "it also holds" not in done.output
 
 
 def test_add_tells_what_a_refused_model_tried(evil_bundle: Path, tmp_path: Path) -> None:
@@ -156,7 +157,10 @@ def test_add_tells_what_a_refused_model_tried(evil_bundle: Path, tmp_path: Path)
     *faults, error = done.stderr.splitlines()
     assert error.startswith("Error: ")
     assert any("os.system" in fault for fault in faults)
+    assert faults[0] == "Beside what the error below says, the archive holds:"
     assert any("/etc/passwd" in fault for fault in faults)
+    assert "which Keras would open and read" in error
+    assert not any(fault.strip() in error for fault in faults)
     assert not target.exists()
 
 

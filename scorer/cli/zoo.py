@@ -280,17 +280,20 @@ def add_command(
     card = read_card(card_path) if card_path else _drafted(fields)
     try:
         entry = add(archive, card, target or zoo.user_zoo(), force=force)
-    except BundleError:
-        _tell_faults(archive)
+    except BundleError as error:
+        _tell_faults(archive, error)
         raise
     click.echo(printable(f"Added {card.ref}: {entry.model_path}"))
 
 
-def _tell_faults(archive: Path) -> None:
-    """All that a refused archive tried to do; the error that follows names the first of it."""
+def _tell_faults(archive: Path, error: BundleError) -> None:
+    """What else a refused archive tried to do than the error says, which follows."""
     from scorer.bundle.explain import explain
 
-    for fault in explain(archive):
+    others = [fault for fault in explain(archive) if fault not in str(error)]
+    if others:
+        click.echo("Beside what the error below says, the archive holds:", err=True)
+    for fault in others:
         click.echo(printable(f"  {fault}"), err=True)
 
 

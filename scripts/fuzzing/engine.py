@@ -61,7 +61,8 @@ def fuzz_target(name: str, cases: int, corpus: Path) -> dict[str, Any]:
         rounds += 1
         limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={MAX_BYTES}"]
         wanted = [f"-runs={cases - done}", "-print_final_stats=1", f"-seed={rounds + done}"]
-        command = [sys.executable, ROOT / "scripts/fuzz.py", "--here", name, *limits, *wanted]
+        script = str(ROOT / "scripts/fuzz.py")
+        command = [sys.executable, script, "--here", name, *limits, *wanted]
         ended = subprocess.run(
             [*command, f"-artifact_prefix={crashes}/{name}-", str(seeds)],
             capture_output=True,
