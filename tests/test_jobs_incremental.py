@@ -160,7 +160,7 @@ def test_a_crash_at_any_point_of_the_ledger_heals(
     write("inbox/a.csv", "good", "more")
     with monkeypatch.context() as patch:
         if moment == "score":
-            patch.setattr("scorer.jobs.incremental.score_table", crash)
+            patch.setattr("scorer.jobs.each.score_table", crash)
         else:
             patch.setattr(f"scorer.jobs.ledger.Ledger.{moment}", crash)
         with pytest.raises(Crash):

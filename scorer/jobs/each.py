@@ -1,33 +1,74 @@
-"""Jobs one after another: an expected error ends its job, not the run."""
+"""Many jobs: where they are done, and what came of each. An expected error ends its job alone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol, TypeAlias
 
 from scorer.errors import ScorerError
-from scorer.jobs.score import Job
+from scorer.jobs.score import Job, Settings, Watcher, score_table
 from scorer.jobs.summary import Failure, FileSummary
+from scorer.model import Model
 
 log = logging.getLogger(__name__)
 
+#: what came of a job: its summary, or why nothing was published
+Outcome: TypeAlias = FileSummary | ScorerError
+
+
+class Runner(Protocol):
+    """Where jobs are done: in this process, or by workers elsewhere."""
+
+    def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        """Every job with what came of it, as they end. Any number may be drawn ahead."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalRunner:
+    """Does one job after the other in this process, none before its outcome is asked for."""
+
+    model: Model
+    watchers: Sequence[Watcher] = ()
+
+    def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        for job in jobs:
+            yield job, attempt(self.model, job, settings, self.watchers)
+
+
+def attempt(
+    model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
+) -> Outcome:
+    """Score a job's table; an expected error is the outcome, not raised."""
+    try:
+        return score_table(model, job, settings, watchers)
+    except ScorerError as error:
+        return error
+
 
 def do_each(
-    todo: Sequence[tuple[Job, str]], do: Callable[[Job], FileSummary]
+    todo: Sequence[tuple[Job, str]], outcomes: Iterable[tuple[Job, Outcome]]
 ) -> tuple[list[FileSummary], list[Failure]]:
-    """Do the jobs, each with the reason for it; what was done, and what failed."""
-    files: list[FileSummary] = []
-    failures: list[Failure] = []
-    for job, reason in todo:
-        try:
-            file = replace(do(job), reason=reason)
-        except ScorerError as error:
-            log.error("%s", error, extra={"fields": {"input": job.source.name}})
-            failures.append(Failure(job.source.name, str(error), error.exit_code))
+    """Take in the outcomes of jobs, each to do for a reason; what was done, and what failed.
+
+    Both are in the order of `todo`, whichever job ended first.
+    """
+    reasons = {job.output_name: reason for job, reason in todo}
+    done: dict[str, FileSummary | Failure] = {}
+    for job, outcome in outcomes:
+        name = job.source.name
+        if isinstance(outcome, ScorerError):
+            log.error("%s", outcome, extra={"fields": {"input": name}})
+            done[job.output_name] = Failure(name, str(outcome), outcome.exit_code)
         else:
+            file = replace(outcome, reason=reasons[job.output_name])
             say("file done", **asdict(file))
-            files.append(file)
+            done[job.output_name] = file
+    ordered = [done[name] for name in reasons]
+    files = [found for found in ordered if isinstance(found, FileSummary)]
+    failures = [found for found in ordered if isinstance(found, Failure)]
     return files, failures
 
 

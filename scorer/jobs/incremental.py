@@ -8,20 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import UsageError
-from scorer.jobs.each import do_each
+from scorer.errors import ScorerError, UsageError
+from scorer.jobs.each import Outcome, Runner, do_each
 from scorer.jobs.ledger import FILE, Ledger, open_ledger
 from scorer.jobs.plan import Plan
 from scorer.jobs.publish import explained, locked
-from scorer.jobs.score import (
-    Job,
-    Settings,
-    Watcher,
-    check_writable,
-    score_table,
-    settings_identity,
-)
-from scorer.jobs.summary import FileSummary, Planned, RunSummary
+from scorer.jobs.score import Job, Settings, check_writable, settings_identity
+from scorer.jobs.summary import Planned, RunSummary
 from scorer.model import Model
 from scorer.tables.remote import is_url
 
@@ -32,7 +25,7 @@ def run_incremental(
     model: Model,
     plan: Plan,
     settings: Settings,
-    watchers: Sequence[Watcher],
+    runner: Runner,
     summary: RunSummary,
 ) -> RunSummary:
     """Bring a folder of outputs up to date. Raises OutputBusy where another run is at it."""
@@ -40,14 +33,14 @@ def run_incremental(
         raise UsageError("--incremental keeps its ledger in a local folder: name one as --output")
     folder = Path(plan.folder)
     with _ledger(folder, summary.run_id, dry_run=settings.dry_run) as ledger:
-        update = _Update(model, settings, watchers, ledger, folder)
+        update = _Update(model, settings, ledger, folder)
         todo = [(job, why) for job in plan.jobs if (why := update.reason(job))]
         removed = ledger.gone(update.key(job) for job in plan.jobs)
         summary = replace(summary, skipped=len(plan.jobs) - len(todo), removed=removed)
         if settings.dry_run:
             planned = [Planned(job.source.name, job.output_name, why) for job, why in todo]
             return replace(summary, planned=planned)
-        files, failures = do_each(todo, update)
+        files, failures = do_each(todo, update.outcomes([job for job, _ in todo], runner))
     return replace(summary, files=files, failures=failures)
 
 
@@ -68,11 +61,10 @@ def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
 
 @dataclass(frozen=True)
 class _Update:
-    """Decides whether an output is to be made, and makes it, with the ledger kept."""
+    """Decides which outputs are to be made, and keeps the ledger while they are."""
 
     model: Model
     settings: Settings
-    watchers: Sequence[Watcher]
     ledger: Ledger
     folder: Path
 
@@ -87,12 +79,26 @@ class _Update:
         there = job.target.output.exists()
         return self.ledger.reason(self.key(job), job.source, self.identity, there)
 
-    def __call__(self, job: Job) -> FileSummary:
-        key = self.key(job)
-        if self.ledger.entry(key) is None:
-            check_writable(job, self.settings)  # a file that is none of ours
-        self.ledger.begin(key, job.source, self.identity)
-        file = score_table(self.model, job, replace(self.settings, force=True), self.watchers)
-        self.ledger.finish(key, job.source, asdict(file))
-        job.forget()
-        return file
+    def outcomes(self, jobs: Sequence[Job], runner: Runner) -> Iterator[tuple[Job, Outcome]]:
+        """Have the outputs made; those that may not be come last, each with its refusal."""
+        refused: list[tuple[Job, ScorerError]] = []
+        begun = self._begin(jobs, refused)
+        for job, outcome in runner(begun, replace(self.settings, force=True)):
+            if not isinstance(outcome, ScorerError):
+                self.ledger.finish(self.key(job), job.source, asdict(outcome))
+                job.forget()
+            yield job, outcome
+        yield from refused
+
+    def _begin(self, jobs: Sequence[Job], refused: list[tuple[Job, ScorerError]]) -> Iterator[Job]:
+        """The jobs that may be done, each noted in the ledger when it is drawn."""
+        for job in jobs:
+            key = self.key(job)
+            try:
+                if self.ledger.entry(key) is None:
+                    check_writable(job, self.settings)  # a file that is none of ours
+                self.ledger.begin(key, job.source, self.identity)
+            except ScorerError as error:
+                refused.append((job, error))
+            else:
+                yield job

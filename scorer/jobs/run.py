@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
-from scorer.jobs.each import do_each, say
+from scorer.jobs.each import LocalRunner, Runner, do_each, say
 from scorer.jobs.incremental import run_incremental
 from scorer.jobs.plan import Plan
-from scorer.jobs.score import Settings, Watcher, check_writable, score_table
+from scorer.jobs.score import Settings, Watcher, check_writable
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
 from scorer.model import Model
 
@@ -34,12 +34,15 @@ def run_jobs(
     settings: Settings,
     watchers: Sequence[Watcher] = (),
     run_id: str | None = None,
+    runner: Runner | None = None,
 ) -> RunSummary:
-    """Score the jobs of a plan one after another; what fails is in the summary's `failures`.
+    """Score the jobs of a plan; what fails is in the summary's `failures`.
 
-    Raises what concerns the run as a whole: OutputBusy where another incremental run holds the
-    folder, UsageError where an incremental run has none, InputError for a broken ledger.
+    Without a `runner` they are done here, one after another, followed by the `watchers`. Raises
+    what concerns the run as a whole: OutputBusy where another incremental run holds the folder,
+    UsageError where an incremental run has none, InputError for a broken ledger.
     """
+    runner = runner or LocalRunner(model, watchers)
     started = perf_counter()
     summary = _begin(model, plan, settings, run_id or new_run_id())
     say("run started", model=model.ref, inputs=len(plan.jobs))
@@ -48,11 +51,11 @@ def run_jobs(
         more = f" and {len(plan.ignored) - SHOWN} more" if len(plan.ignored) > SHOWN else ""
         log.warning("ignored, being no tables: %s%s", names, more)
     if settings.incremental:
-        summary = run_incremental(model, plan, settings, watchers, summary)
+        summary = run_incremental(model, plan, settings, runner, summary)
     elif settings.dry_run:
         summary = _rehearse(plan, settings, summary)
     else:
-        summary = _run(model, plan, settings, watchers, summary)
+        summary = _run(plan, settings, runner, summary)
     summary = replace(summary, elapsed_s=round(perf_counter() - started, 3))
     say("run done", **summary.as_json())
     return summary
@@ -70,15 +73,9 @@ def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSumm
     )
 
 
-def _run(
-    model: Model,
-    plan: Plan,
-    settings: Settings,
-    watchers: Sequence[Watcher],
-    summary: RunSummary,
-) -> RunSummary:
+def _run(plan: Plan, settings: Settings, runner: Runner, summary: RunSummary) -> RunSummary:
     todo = [(job, "asked for") for job in plan.jobs]
-    files, failures = do_each(todo, lambda job: score_table(model, job, settings, watchers))
+    files, failures = do_each(todo, runner(plan.jobs, settings))
     if not failures:
         # Noted until now, so that an interrupted run over many files knows which are finished.
         for job in plan.jobs:
