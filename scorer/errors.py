@@ -10,6 +10,7 @@
     +-- CardError                        a card or an index does not follow its schema
     +-- UnsupportedModel                 a layer or setting that an engine or the vectorizer lacks
     +-- EngineError                      an engine or device cannot be used here
+    +-- RunnerError                      Ray or Spark cannot be used here, or lost a file's workers
     +-- OutputError                      the output cannot be written
     +-- RowsLost                         the row balance does not hold: a bug, never ignored
     +-- RejectedRow                      --strict met a row that cannot be read
@@ -59,6 +60,10 @@ class UnsupportedModel(ScorerError):
 
 
 class EngineError(ScorerError):
+    pass
+
+
+class RunnerError(ScorerError):
     pass
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests import tiny
 
+pytest.register_assert_rewrite("tests.runners")
+
 
 @pytest.fixture(scope="session")
 def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -29,8 +29,10 @@ from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
+    from scorer.jobs.each import Runner
     from scorer.jobs.plan import Plan
     from scorer.jobs.score import Settings
+    from scorer.model import Model
 
 
 @click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,6 +56,13 @@ if TYPE_CHECKING:
 @device_option
 @engine_option
 @threads_option
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "ray", "spark"]),
+    default="local",
+    show_default=True,
+    help="Score each file here, or in a task of Ray or Spark.",
+)
 @batch_size_option
 @click.option("--force", is_flag=True, help="Replace outputs that are there already.")
 @click.option("--resume", is_flag=True, help="Finish what an interrupted run has begun.")
@@ -97,11 +106,12 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     model = load_model(
         options["reference"],
         zoos=options["zoos"],
-        device=options["device"],
+        device=options["device"] if options["runner"] == "local" else "cpu",
         engine=options["engine"],
     )
     human = options["log_format"] == "text" and not options["quiet"]
-    summary = run_jobs(model, made, settings, [Progress(enabled=human)], run_id)
+    runner = _runner(options["runner"], model)
+    summary = run_jobs(model, made, settings, [Progress(enabled=human)], run_id, runner)
     if options["summary"]:
         write_json(options["summary"], summary.as_json())
     if options["as_json"]:
@@ -120,6 +130,8 @@ def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
     streaming = any(job.stream for job in made.jobs)
     if options["as_json"] and streaming:
         raise UsageError("--json and the rows cannot both go to stdout: use --summary FILE")
+    if options["runner"] != "local":
+        _check_runner(options, made)
     if streaming and (settings.resume or settings.incremental):
         raise UsageError("what goes to stdout cannot be resumed: name an --output")
     if settings.resume and any(job.source.stat is None for job in made.jobs):
@@ -127,6 +139,23 @@ def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
     if not settings.incremental:
         for job in made.jobs:
             check_writable(job, settings)
+
+
+def _check_runner(options: dict[str, Any], made: Plan) -> None:
+    runner = f"--runner {options['runner']}"
+    if any(job.stream or job.source.stat is None for job in made.jobs):
+        raise UsageError(f"{runner} scores files: stdin and stdout are for --runner local")
+    if options["device"] == "gpu":
+        raise UsageError(f"{runner} scores on CPUs: leave --device gpu out")
+
+
+def _runner(name: str, model: Model) -> Runner | None:
+    """What scores the files; None: this process. Raises RunnerError."""
+    if name == "local":
+        return None
+    from scorer.distributed import open_runner
+
+    return open_runner(name, model)
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -147,6 +176,8 @@ def _settings(options: dict[str, Any]) -> Settings:
     if options["resume"] and options["incremental"]:
         raise UsageError("--incremental resumes by itself: leave --resume out")
     given = {key: options[key] for key in ("threads", "batch_size") if options[key] is not None}
+    if options["runner"] != "local":
+        given.setdefault("threads", 1)  # Ray and Spark fill the processors with tasks
     return Settings(
         text_column=options["text_column"],
         output=output,

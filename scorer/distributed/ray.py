@@ -1,0 +1,156 @@
+"""Ray: a task for every file, and `map_batches` for data sets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import pyarrow as pa
+
+from scorer.distributed.worker import ATTEMPTS, FileWork, Report, file_work, table_work
+from scorer.errors import RunnerError
+from scorer.jobs.each import Outcome
+from scorer.jobs.score import Job, Settings
+from scorer.model import Model, OutputOptions
+
+try:
+    import ray
+except ImportError as error:
+    raise RunnerError(f"Ray is not installed ({error}): pip install 'scorer[ray]'") from error
+
+#: seconds that stopped workers have to remove what they were writing
+GRACE_S = 10
+
+
+@dataclass(frozen=True)
+class RayRunner:
+    """Scores each file in a Ray task that takes as many CPUs as `settings.threads`.
+
+    Uses the Ray that this process is connected to; else the cluster that RAY_ADDRESS names, or a
+    Ray of its own on this machine, until the jobs are done. Raises RunnerError.
+    """
+
+    model: Model
+
+    def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        with _connected(settings.threads):
+            tasks = _Tasks(file_work(self.model, settings))
+            try:
+                for job in jobs:
+                    tasks.start(job)
+                while tasks.running:
+                    job, outcome = tasks.next_ended()
+                    yield job, outcome
+            finally:
+                tasks.cancel()
+
+
+class _Tasks:
+    """Tasks on their way, each a try at a job.
+
+    Tried again here and not by Ray, which does not tell a task that it has been tried before. They
+    are waited for in Python: `ray.wait` lets no signal but Ctrl-C through.
+    """
+
+    def __init__(self, work: FileWork) -> None:
+        self.running: dict[Any, Job] = {}
+        self._ended: SimpleQueue[tuple[Any, int]] = SimpleQueue()
+        self._work = ray.put(work)
+        self._task = ray.remote(_score_file).options(num_cpus=work.settings.threads, max_retries=0)
+
+    def start(self, job: Job, tries: int = 0) -> None:
+        ref = self._task.remote(self._work, job, tries)
+        self.running[ref] = job
+        ref.future().add_done_callback(lambda _: self._ended.put((ref, tries)))
+
+    def next_ended(self) -> tuple[Job, Outcome]:
+        """Wait for the next job that will not be tried again."""
+        while True:
+            ref, tries = self._ended.get()
+            job = self.running.pop(ref)
+            try:
+                report: Report = ray.get(ref)
+            except ray.exceptions.RayTaskError:  # a bug: the worker's own traceback
+                raise
+            except ray.exceptions.RayError as error:
+                if tries + 1 < ATTEMPTS:
+                    self.start(job, tries + 1)
+                    continue
+                reason = str(error).partition("\n")[0]
+                message = f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
+                return job, RunnerError(message)
+            return job, report.received()
+
+    def cancel(self) -> None:
+        """Interrupt what is running, and wait until it has put away what it was writing."""
+        for ref in self.running:
+            ray.cancel(ref)
+        if self.running:
+            ray.wait(list(self.running), num_returns=len(self.running), timeout=GRACE_S)
+
+
+def _score_file(work: FileWork, job: Job, tries: int) -> Report:
+    return work(job, tries)
+
+
+@contextmanager
+def _connected(threads: int) -> Iterator[None]:
+    """Ray, started or connected to unless this process has done so, and left as it was found."""
+    if ray.is_initialized():
+        _check_threads(threads)
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an offline tool sends nothing
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise RunnerError(f"Ray cannot be used: {' '.join(str(error).split())}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray's would end the process with another code
+    try:
+        _check_threads(threads)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_threads(threads: int) -> None:
+    """Raise RunnerError where no node could ever run a task of so many threads."""
+    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes()), default=0)
+    if threads > most:
+        raise RunnerError(f"Ray's largest node has {most:.0f} CPUs: lower --threads {threads}")
+
+
+def score_dataset(
+    dataset: Any,
+    model: str | Model,
+    *,
+    text_column: str | None = None,
+    options: OutputOptions | None = None,
+) -> Any:
+    """A `ray.data.Dataset` with a model's predictions appended; lazy, as its operations are.
+
+    `model` is a reference as for `scorer.load`, or a loaded model. Raises ColumnError where the
+    text's column is missing or a new one's name is taken.
+    """
+    schema = dataset.schema()
+    known = pa.schema(zip(schema.names, map(_arrow_type, schema.types), strict=True))
+    work, _ = table_work("the data set", known, model, text_column, options)
+
+    def score(table: pa.Table) -> pa.Table:
+        return work(table)
+
+    return dataset.map_batches(score, batch_format="pyarrow", num_cpus=1)
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    """A column's type; strings where Ray knows but that they are Python objects."""
+    return kind if isinstance(kind, pa.DataType) else pa.string()

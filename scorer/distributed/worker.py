@@ -1,0 +1,148 @@
+"""What a worker does: opens the model that was sent to it, once, and scores files or tables.
+
+The model travels as it was checked when it was loaded, so a worker needs this package but no zoo,
+and cannot meet another version of the model. Scores are those of a local run, to the bit, on
+processors of one kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from scorer.engines import load_engine
+from scorer.jobs.each import Outcome, attempt
+from scorer.jobs.score import Job, Settings
+from scorer.model import Model, OutputOptions, load_model
+from scorer.tables.columns import check_free, choose_text_column
+from scorer.tables.parquet import as_text
+
+#: how often a file is tried whose worker dies; Spark's own number
+ATTEMPTS = 4
+
+log = logging.getLogger("scorer")
+
+
+@dataclass(frozen=True)
+class SentModel:
+    """A model as bytes; `key` is their SHA-256. The engine is built anew where it arrives."""
+
+    key: str
+    content: bytes = field(compare=False, repr=False)
+
+
+def send(model: Model) -> SentModel:
+    """Pack a model for the workers."""
+    content = pickle.dumps((model.card, model.bundle, model.engine.name))
+    return SentModel(hashlib.sha256(content).hexdigest(), content)
+
+
+@lru_cache(maxsize=1)
+def opened(sent: SentModel) -> Model:
+    """The model, ready to score; the same one for every call in a process."""
+    card, bundle, engine = pickle.loads(sent.content)
+    return Model(card, bundle, load_engine(bundle, device="cpu", engine=engine))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a job at a worker, with the warnings that it gave there."""
+
+    outcome: Outcome
+    warnings: tuple[str, ...]
+
+    def received(self) -> Outcome:
+        """The outcome; the warnings are given here, where someone reads them."""
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        return self.outcome
+
+
+@dataclass(frozen=True)
+class FileWork:
+    """Scores files as a local run does. Relative paths are below `folder`, the run's own."""
+
+    model: SentModel
+    settings: Settings
+    folder: str
+
+    def __call__(self, job: Job, tries: int) -> Report:
+        """Score a job whose worker died `tries` times before."""
+        with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
+            os.chdir(self.folder)
+        settings = self.settings
+        if tries:
+            # What is there is this run's own: the output is replaced, the journal gone on from.
+            settings = replace(settings, force=True, incremental=True)
+        with _kept_warnings() as warnings:
+            outcome = attempt(opened(self.model), job, settings)
+        return Report(outcome, tuple(warnings))
+
+
+def file_work(model: Model, settings: Settings) -> FileWork:
+    """The work on files, for runs from this process's folder."""
+    return FileWork(send(model), settings, str(Path.cwd()))
+
+
+class _Keeper(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _kept_warnings() -> Iterator[list[str]]:
+    """The warnings that this package logs meanwhile, instead of on the worker's own stderr."""
+    keeper = _Keeper()
+    log.addHandler(keeper)
+    try:
+        yield keeper.messages
+    finally:
+        log.removeHandler(keeper)
+
+
+@dataclass(frozen=True)
+class TableWork:
+    """Arrow table in, the same with the model's columns at its right out."""
+
+    model: SentModel
+    text_column: str
+    options: OutputOptions
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        texts = as_text(table.column(self.text_column).combine_chunks())
+        added: pa.Table = opened(self.model).predict(texts, options=self.options)
+        for name in added.column_names:
+            table = table.append_column(name, added.column(name))
+        return table
+
+
+def table_work(
+    name: str,
+    schema: pa.Schema,
+    model: str | Model,
+    text_column: str | None,
+    options: OutputOptions | None,
+) -> tuple[TableWork, pa.Schema]:
+    """The work on tables of a schema, and the schema of the columns that it appends.
+
+    Raises ColumnError, which calls the tables by `name`, and what `scorer.load` raises.
+    """
+    loaded = load_model(model) if isinstance(model, str) else model
+    options = options or OutputOptions()
+    text = choose_text_column(name, schema, text_column, loaded.card.scorer.text_columns)
+    added = loaded.predict([], options=options).schema
+    check_free(name, schema.names, added.names, options.prefix)
+    return TableWork(send(loaded), text, options), added
