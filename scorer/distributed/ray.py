@@ -25,9 +25,6 @@ try:
 except ImportError as error:
     raise RunnerError(f"Ray is not installed ({error}): pip install 'scorer[ray]'") from error
 
-#: seconds that stopped workers have to remove what they were writing
-GRACE_S = 10
-
 
 @dataclass(frozen=True)
 class RayRunner:
@@ -89,11 +86,9 @@ class _Tasks:
             return job, report.received()
 
     def cancel(self) -> None:
-        """Interrupt what is running, and wait until it has put away what it was writing."""
+        """Kill what is running; it leaves what a killed run leaves."""
         for ref in self.running:
-            ray.cancel(ref)
-        if self.running:
-            ray.wait(list(self.running), num_returns=len(self.running), timeout=GRACE_S)
+            ray.cancel(ref, force=True)
 
 
 def _score_file(work: FileWork, job: Job, tries: int) -> Report:

@@ -79,8 +79,8 @@ def _outcome(task: Any, job: Job) -> Outcome:
 
 def _reason(error: Exception) -> str:
     """The first line of what went wrong, in Java where it did there."""
-    java = isinstance(error, Py4JJavaError)
-    return str(error.java_exception.getMessage() if java else error).partition("\n")[0]
+    java = getattr(error, "java_exception", None)
+    return str(error if java is None else java.getMessage()).partition("\n")[0]
 
 
 @contextmanager
