@@ -110,6 +110,22 @@ def check_same(model: Model, runner: Runner) -> None:
     assert {"labels.csv.rejects.jsonl", "labels.report/report.html"} < set(published(Path("there")))
 
 
+def check_urls(model: Model, runner: Runner, work: Path) -> None:
+    """Inputs and outputs that URLs name go through the file system that workers get with a job."""
+    write_inputs(Path("in"))
+    Path("in/other.csv").unlink()
+    url = Path.cwd().as_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(work))
+        for folder, chosen in {"here": None, "there": runner}.items():
+            summary = run_jobs(
+                model, plan([f"{url}/in"], f"{url}/{folder}/"), SETTINGS, runner=chosen
+            )
+            assert summary.exit_code == 3
+            assert len(summary.files) == 4
+    assert published(Path("there")) == published(Path("here"))
+
+
 def check_incremental(model: Model, runner: Runner) -> None:
     """A second run does only what is new; a file of someone else's is not replaced."""
     write_inputs(Path("in"))

@@ -52,6 +52,10 @@ def test_files_are_those_of_a_local_run(model: Model, runner: Any) -> None:
     runners.check_same(model, runner)
 
 
+def test_urls_are_those_of_a_local_run(model: Model, runner: Any, tmp_path: Path) -> None:
+    runners.check_urls(model, runner, tmp_path / "state")
+
+
 def test_incremental_runs_are_those_of_a_local_run(model: Model, runner: Any) -> None:
     runners.check_incremental(model, runner)
 
