@@ -13,6 +13,7 @@ from scorer.engines.cpu.simd import (
     ROWS,
     exp_lanes,
     lstm_lanes,
+    prefetch_block,
     product_block,
     relu_lanes,
     sigmoid_lanes,
@@ -65,11 +66,13 @@ def lstm(
     z = start(t) + x(t) W + h(t-1) U;  c(t), h(t) = simd.lstm_lanes(z, c(t-1))
 
     Rows leave the tile when they end; the last block's product is filled up with its last row.
+    A block's gates follow its product at once, while z is in the nearest cache. A folded table is
+    larger than the caches, so a block also asks for what it will start from a step later.
 
     states      float32 (3 * rows, padded(units)), zeros: h of even steps, of odd steps, and c
-    table       int64 (6, rows + ROWS): scratch, for each row the addresses of start, x, old h, z,
-                new h and c
-    z           float32 (rows + ROWS, COLUMNS): scratch
+    table       int64 (7, rows + ROWS): scratch, for each row the addresses of start, x, old h, z,
+                new h, c and the next step's start
+    z           float32 (ROWS, COLUMNS): scratch
     out         float32, units written from `column` on (and padding after them): the last h to
                 out[row], or, with out_starts (rows,), each h to out[out_starts[row] + position].
                 A row without steps is not written.
@@ -81,7 +84,7 @@ def lstm(
     target, target_wide = out.ctypes.data + 4 * column, 4 * out.shape[1]
     block = 4 * COLUMNS * (cell.kx + cell.units)
     for r in range(len(table[0])):
-        table[3, r] = z.ctypes.data + 4 * COLUMNS * r
+        table[3, r] = z.ctypes.data + 4 * COLUMNS * (r % ROWS)
         table[4, r] = h + (count + r) * wide
         table[5, r] = c + r * wide
     t, active = 0, _unfinished(rows.steps, count, 0)
@@ -91,6 +94,9 @@ def lstm(
             position = last - t if cell.reverse else t
             at = source(rows, r, position)
             table[0, r] = start + at * fold
+            if fold:
+                following = max(position - 1, 0) if cell.reverse else position + 1
+                table[6, r] = start + source(rows, r, following) * fold
             table[1, r] = x + at * 4 * cell.x.shape[1]
             table[2, r] = table[4, r]
             if out_starts.size:
@@ -102,14 +108,17 @@ def lstm(
         end = -(-active // ROWS) * ROWS
         for r in range(active, end):
             table[:3, r] = table[:3, active - 1]
+            table[6, r] = table[6, active - 1]
         for j in range(states.shape[1] // LANES):
-            w = weights + j * block
+            w, unit = weights + j * block, 4 * j * LANES
             for r in range(0, end, ROWS):
                 here = table.ctypes.data + 8 * r
                 product_block(here, table.shape[1], j * COLUMNS, 0, cell.kx, cell.units, w)
-            unit = 4 * j * LANES
-            for r in range(active):
-                lstm_lanes(table[3, r], table[5, r] + unit, table[4, r] + unit)
+                for i in range(r, min(r + ROWS, active)):
+                    lstm_lanes(table[3, i], table[5, i] + unit, table[4, i] + unit)
+                if fold:
+                    for i in range(r, r + ROWS):
+                        prefetch_block(table[6, i] + 4 * j * COLUMNS)
         t += 1
         active = _unfinished(rows.steps, active, t)
 

@@ -82,8 +82,8 @@ class Lstm:
         wide = padded(units)
         ld = (len(self.cells) - 1) * units + wide
         values = empty(int(places.stored.sum()), ld)
-        table = np.empty((6, rows + ROWS), dtype=np.int64)
-        z = zeros(rows + ROWS, COLUMNS)
+        table = np.empty((7, rows + ROWS), dtype=np.int64)
+        z = empty(ROWS, COLUMNS)
         source = Rows(self.tokens, tile.ids, tile.starts, tile.stored, steps)
         starts = places.starts if self.sequences else _NO_STARTS
         # A direction writes whole vectors, past its units; the next one writes over that.

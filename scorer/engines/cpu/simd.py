@@ -5,6 +5,7 @@ intrinsics do:
 
     product_block  ROWS rows times COLUMNS columns of x @ W, added to what is given
     lstm_lanes     the gates of LANES units of an LSTM
+    prefetch_block asks for numbers that are needed soon
     add_lanes, max_lanes                              LANES numbers with others, in place
     relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
 
@@ -288,6 +289,28 @@ def product_block(
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), emit
+
+
+_CACHE_LINE = 64
+
+
+@_intrinsic
+def prefetch_block(context: Any, address: Any) -> Intrinsic:
+    """Ask for COLUMNS numbers at an address to be in the cache soon."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
+        module = builder.module
+        name = "llvm.prefetch.p0i8"
+        function = module.globals.get(name) or ir.Function(module, kind, name)
+        read, level, data = (ir.Constant(_INT32, value) for value in (0, 3, 1))
+        for skip in range(0, 4 * COLUMNS, _CACHE_LINE):
+            line = builder.inttoptr(builder.add(arguments[0], _whole(skip)), pointer)
+            builder.call(function, [line, read, level, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), emit
 
 
 # ---- LANES numbers in place ---------------------------------------------------------------------
