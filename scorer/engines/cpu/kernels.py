@@ -9,6 +9,7 @@ import numpy as np
 from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
 from scorer.engines.cpu.simd import (
     COLUMNS,
+    GATES,
     LANES,
     ROWS,
     exp_lanes,
@@ -47,6 +48,15 @@ def _unfinished(steps: np.ndarray, active: int, t: int) -> int:
     while active > 0 and steps[active - 1] <= t:
         active -= 1
     return active
+
+
+@part
+def _end_block(table: np.ndarray, first: int, end: int, unit: int, fold: int) -> None:
+    """Compute the gates of some rows, and prefetch the next start; `unit` is in bytes of h."""
+    for r in range(first, end):
+        lstm_lanes(table[3, r], table[5, r] + unit, table[4, r] + unit)
+        if fold:
+            prefetch_block(table[6, r] + GATES * unit)
 
 
 @kernel
@@ -108,17 +118,12 @@ def lstm(
         end = -(-active // ROWS) * ROWS
         for r in range(active, end):
             table[:3, r] = table[:3, active - 1]
-            table[6, r] = table[6, active - 1]
         for j in range(states.shape[1] // LANES):
             w, unit = weights + j * block, 4 * j * LANES
             for r in range(0, end, ROWS):
                 here = table.ctypes.data + 8 * r
                 product_block(here, table.shape[1], j * COLUMNS, 0, cell.kx, cell.units, w)
-                for i in range(r, min(r + ROWS, active)):
-                    lstm_lanes(table[3, i], table[5, i] + unit, table[4, i] + unit)
-                if fold:
-                    for i in range(r, r + ROWS):
-                        prefetch_block(table[6, i] + 4 * j * COLUMNS)
+                _end_block(table, r, min(r + ROWS, active), unit, fold)
         t += 1
         active = _unfinished(rows.steps, active, t)
 
