@@ -20,7 +20,6 @@ from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
-from scorer.tables import WINDOW_ROWS
 from scorer.vectorizer import Vectorizer
 
 if TYPE_CHECKING:
@@ -153,10 +152,11 @@ class Model:
         options = options or OutputOptions()
         array = _as_text(texts)
         names = self.column_names(options)
-        starts = range(0, max(len(array), 1), WINDOW_ROWS)
+        rows = self.engine.window_rows
+        starts = range(0, max(len(array), 1), rows)
 
         def window(start: int) -> pa.RecordBatch:
-            scores = self.score(array.slice(start, WINDOW_ROWS))
+            scores = self.score(array.slice(start, rows))
             return pa.record_batch([v for _, v in self.columns(scores, options)], names=names)
 
         with ThreadPoolExecutor(threads) as pool:
@@ -180,17 +180,19 @@ def load_model(
     zoos: Sequence[Path] = (),
     device: str = "auto",
     engine: str | None = None,
+    precision: str = "float32",
 ) -> Model:
     """Find, check and load a model by `name`, `name@version` or path.
 
-    device is auto, cpu or gpu; engine forces `cpu` or `keras`. Raises ModelNotFound, CardError,
-    BundleError, UnsupportedModel, EngineError.
+    device is auto, cpu or gpu; engine forces `cpu` or `keras`; precision is float32 or mixed.
+    Raises ModelNotFound, CardError, BundleError, UnsupportedModel, EngineError.
     """
     entry = zoo.find(reference, zoos)
     card = entry.card
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     _check_outputs(card, bundle)
-    return Model(card, bundle, load_engine(bundle, device=device, engine=engine))
+    loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
+    return Model(card, bundle, loaded)
 
 
 def _check_outputs(card: Card, bundle: Bundle) -> None:

@@ -26,6 +26,8 @@ class ParrotEngine:
     """Scores in [0, 1) from a row's own token ids. `calls` counts the rows that it scored."""
 
     name = "parrot"
+    precision = "float32"
+    window_rows = 1024
 
     def __init__(self, outputs: int = 1, seconds_per_row: float = 0.0) -> None:
         self.outputs = outputs

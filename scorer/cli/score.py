@@ -55,6 +55,13 @@ if TYPE_CHECKING:
 @click.option("--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable.")
 @device_option
 @engine_option
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed"]),
+    default="float32",
+    show_default=True,
+    help="mixed: float16 inside the network, for GPUs; scores then move in the third decimal.",
+)
 @threads_option
 @click.option(
     "--runner",
@@ -108,6 +115,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
         zoos=options["zoos"],
         device=options["device"] if options["runner"] == "local" else "cpu",
         engine=options["engine"],
+        precision=options["precision"],
     )
     human = options["log_format"] == "text" and not options["quiet"]
     runner = _runner(options["runner"], model)

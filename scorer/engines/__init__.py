@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+import logging
 from typing import Protocol
 
 import numpy as np
 
 from scorer.bundle import Bundle
+from scorer.engines.devices import has_gpu
 from scorer.errors import EngineError, UnsupportedModel
 from scorer.vectorizer import TokenBatch
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Engine", "load_engine"]
 
@@ -21,41 +24,64 @@ _END_TOKENS = ("LSTM", "GRU", "Bidirectional", "GlobalAveragePooling1D")
 
 
 class Engine(Protocol):
-    """A network ready to run. Outputs of a row depend on that row alone."""
+    """A network ready to run. Outputs of a row depend on that row alone.
+
+    precision    "float32", or "mixed", whose outputs differ by more than rounding
+    window_rows  how many rows a call is best given
+    """
 
     name: str
+    precision: str
+    window_rows: int
 
     def run(self, tokens: TokenBatch) -> np.ndarray:
         """float32 (rows, outputs) for those rows, in their order. Thread-safe."""
         ...
 
 
-def load_engine(bundle: Bundle, *, device: str = "auto", engine: str | None = None) -> Engine:
+def load_engine(
+    bundle: Bundle, *, device: str = "auto", engine: str | None = None, precision: str = "float32"
+) -> Engine:
     """The engine for a bundle: `cpu`, or `keras` on a GPU and for layers that `cpu` lacks.
 
-    device: "auto" (a GPU if there is one and Keras is installed), "cpu" or "gpu".
-    engine: forces "cpu" or "keras". Raises UnsupportedModel, or EngineError where the engine or
-    device is not there.
+    device: "auto" (a GPU if there is one and Keras can use it), "cpu" or "gpu".
+    engine: forces "cpu" or "keras". precision: "float32", or "mixed" (keras alone).
+    Raises UnsupportedModel, or EngineError where the engine or device is not there.
     """
-    if device not in ("auto", "cpu", "gpu"):
-        raise EngineError(f"no device {device!r}: auto, cpu or gpu")
-    if engine not in (None, "cpu", "keras"):
-        raise EngineError(f"no engine {engine!r}: cpu or keras")
-    if engine == "cpu" and device == "gpu":
-        raise EngineError("the cpu engine does not run on a GPU: use the keras engine")
+    _check_choice(device, engine, precision)
     refuse_padding_readers(bundle)
+    if engine == "keras" or device == "gpu":
+        return _keras(bundle, device, precision)
+    if engine is None and device == "auto" and has_gpu() and _has_keras():
+        try:
+            return _keras(bundle, "gpu", precision)
+        except EngineError as error:
+            log.warning("there is a GPU, but %s", error)
+    if precision != "float32":
+        raise EngineError(
+            "the cpu engine knows no mixed precision: use --device gpu or --engine keras"
+        )
     if engine == "cpu":
         return _cpu(bundle)
-    if engine == "keras" or device == "gpu" or (device == "auto" and _has_gpu() and _has_keras()):
-        return _keras(bundle, device)
     try:
         return _cpu(bundle)
     except UnsupportedModel as error:
         if _has_keras():
-            return _keras(bundle, device)
+            return _keras(bundle, device, precision)
         raise UnsupportedModel(
             f"{error}; the keras engine may run it: pip install 'scorer[keras]'"
         ) from error
+
+
+def _check_choice(device: str, engine: str | None, precision: str) -> None:
+    if device not in ("auto", "cpu", "gpu"):
+        raise EngineError(f"no device {device!r}: auto, cpu or gpu")
+    if engine not in (None, "cpu", "keras"):
+        raise EngineError(f"no engine {engine!r}: cpu or keras")
+    if precision not in ("float32", "mixed"):
+        raise EngineError(f"no precision {precision!r}: float32 or mixed")
+    if engine == "cpu" and device == "gpu":
+        raise EngineError("the cpu engine does not run on a GPU: use the keras engine")
 
 
 def refuse_padding_readers(bundle: Bundle) -> None:
@@ -87,15 +113,10 @@ def _cpu(bundle: Bundle) -> Engine:
     return CpuEngine(bundle)
 
 
-def _keras(bundle: Bundle, device: str) -> Engine:
+def _keras(bundle: Bundle, device: str, precision: str) -> Engine:
     from scorer.engines.keras import KerasEngine
 
-    return KerasEngine(bundle, device=device)
-
-
-def _has_gpu() -> bool:
-    """Whether the kernel driver of an Nvidia GPU is there; imports nothing to find out."""
-    return Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists()
+    return KerasEngine(bundle, device=device, precision=precision)
 
 
 def _has_keras() -> bool:

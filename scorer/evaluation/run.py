@@ -11,17 +11,20 @@ from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.request import Wanted, request, subject
 from scorer.model import Model, Scores
 from scorer.pipeline import ordered_map
-from scorer.tables import WINDOW_ROWS, Reader, ReadOptions, Source, Window, open_reader
+from scorer.tables import Reader, ReadOptions, Source, Window, open_reader
 from scorer.tables.columns import choose_text_column
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the tables are read; `threads` workers take `batch_size` rows at a time."""
+    """How the tables are read; `threads` workers take `batch_size` rows at a time.
+
+    batch_size None: as many as suit the engines.
+    """
 
     text_column: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
-    batch_size: int = WINDOW_ROWS
+    batch_size: int | None = None
     threads: int = 1
 
 
@@ -69,7 +72,8 @@ def _evaluate(
     def score(window: Window) -> tuple[Window, list[Scores]]:
         return window, [model.score(window.texts) for model in models]
 
-    windows = reader.windows(text, others, reading.batch_size)
+    rows = reading.batch_size or max(model.engine.window_rows for model in models)
+    windows = reader.windows(text, others, rows)
     for window, scores in ordered_map(score, windows, reading.threads):
         evaluator.add(window, scores)
         watch(window.rows + len(window.rejects))

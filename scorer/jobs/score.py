@@ -24,7 +24,6 @@ from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions, Scores
 from scorer.pipeline import Observer, Scoring, append_columns, run
 from scorer.tables import (
-    WINDOW_ROWS,
     Reader,
     ReadOptions,
     Source,
@@ -51,7 +50,7 @@ class Settings:
 
     resume       go on from the journal of an interrupted run, and refuse if it was another one
     incremental  only what is new or changed; go on from a journal where it fits
-    batch_size   rows that one worker takes at a time
+    batch_size   rows that one worker takes at a time; None: as many as suit the engine
     max_rejects  unreadable rows to set aside before the run stops; None: any number
     evaluation   by which columns to evaluate while scoring; None: write no report
     csv_safe     change cells of CSV that a spreadsheet would take for formulas
@@ -60,7 +59,7 @@ class Settings:
     text_column: str | None = None
     output: OutputOptions = field(default_factory=OutputOptions)
     read: ReadOptions = field(default_factory=ReadOptions)
-    batch_size: int = WINDOW_ROWS
+    batch_size: int | None = None
     threads: int = field(default_factory=available_cpus)
     force: bool = False
     resume: bool = False
@@ -159,6 +158,7 @@ def settings_identity(model: Model, settings: Settings) -> dict[str, Any]:
         "model_sha256": model.digest,
         "card_sha256": hashlib.sha256(card).hexdigest(),
         "engine": model.engine.name,
+        "precision": model.engine.precision,
         "scorer": __version__,
         "text_column": settings.text_column,
         **asdict(settings.output),
@@ -172,8 +172,12 @@ def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:
     return {
         **job.source.fingerprint(),
         **settings_identity(model, settings),
-        "batch_size": settings.batch_size,
+        "batch_size": _window_rows(model, settings),
     }
+
+
+def _window_rows(model: Model, settings: Settings) -> int:
+    return settings.batch_size or model.engine.window_rows
 
 
 def _score(
@@ -194,7 +198,7 @@ def _score(
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
-        windows = table.windows(others, settings.batch_size)
+        windows = table.windows(others, _window_rows(model, settings))
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []

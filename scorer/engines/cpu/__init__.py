@@ -42,6 +42,8 @@ class CpuEngine:
     """Runs a bundle's layers. Thread-safe; a call uses one core and holds no GIL in its kernels."""
 
     name = "cpu"
+    precision = "float32"
+    window_rows = 1024
 
     def __init__(self, bundle: Bundle) -> None:
         """Prepare the weights and the kernels. Raises UnsupportedModel naming layer and setting."""
