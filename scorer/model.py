@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,10 +44,6 @@ class Scores:
     truncated: np.ndarray
     scored: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Scores:
-        """Those rows, int (n,), in that order."""
-        return Scores(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
-
 
 @dataclass(frozen=True)
 class OutputOptions:
@@ -83,11 +79,6 @@ class Model:
 
     def score(self, texts: pa.Array) -> Scores:
         """Score an Arrow array of strings; null and token-less texts are not scored."""
-        distinct, rows = _distinct(texts)
-        scores = self._score(distinct)
-        return scores if rows is None else scores.take(rows)
-
-    def _score(self, texts: pa.Array) -> Scores:
         tokens = self.vectorizer(texts)
         outputs = self.engine.run(tokens)
         limit = self.bundle.vectorizer.output_sequence_length
@@ -174,26 +165,6 @@ class Model:
             frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
             return frame
         return table
-
-
-# Short texts repeat (tweets: 1 in 20 within 1,024 rows) and finding that is 1/200 of scoring them.
-# Reviews of a thousand bytes hardly do, and looking at all of those bytes would cost more.
-_SHORT_BYTES = 256
-_WORTH_IT = 0.98  # distinct texts a row, at most
-
-
-def _distinct(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
-    """The texts without repetition, and for each row its place among them; or all, and None.
-
-    A score depends on its text alone, so either way every row gets the same bits.
-    """
-    plain = pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)
-    if not plain or texts.nbytes > _SHORT_BYTES * len(texts):
-        return texts, None
-    encoded = texts.dictionary_encode(null_encoding="encode")
-    if len(encoded.dictionary) > _WORTH_IT * len(texts):
-        return texts, None
-    return encoded.dictionary, encoded.indices.to_numpy()
 
 
 def class_probabilities(outputs: np.ndarray) -> np.ndarray:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import scorer
 from scorer.errors import InputError, UsageError
-from scorer.model import Model, OutputOptions, Scores, load_model
+from scorer.model import Model, OutputOptions, load_model
 from scorer.zoo import find
 from tests import tiny
-from tests.parrot import parrot
 
 
 @pytest.fixture(scope="module")
@@ -123,33 +119,6 @@ def test_neither_threads_nor_neighbours_change_a_score(binary: Model) -> None:
     one = binary.predict(texts, threads=1)
     assert binary.predict(texts, threads=3).equals(one)
     assert binary.predict(texts[::-1]).to_pylist() == one.to_pylist()[::-1]
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    texts=st.lists(st.none() | st.sampled_from([*tiny.GOLDEN, "good " * 90]), max_size=40),
-    kind=st.sampled_from([pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]),
-    skipped=st.integers(0, 5),
-)
-def test_repeated_texts_get_the_bits_of_each_alone(
-    texts: list[str | None], kind: pa.DataType, skipped: int
-) -> None:
-    model = parrot("multiclass")
-    array = pa.array(texts, pa.string()).cast(kind).slice(skipped)
-    scores = model.score(array)
-    assert len(scores.scored) == len(array)
-    for i, text in enumerate(array.to_pylist()):
-        alone = model.score(pa.array([text], pa.string()))
-        for each in fields(Scores):
-            assert np.array_equal(getattr(scores, each.name)[i], getattr(alone, each.name)[0])
-
-
-def test_a_repeated_short_text_is_scored_once() -> None:
-    model = parrot()
-    model.score(pa.array(["good", "bad", None, "good"] * 10))
-    assert model.engine.rows == 3  # type: ignore[attr-defined]
-    model.score(pa.array([f"good {i}" for i in range(100)]))
-    assert model.engine.rows == 103  # type: ignore[attr-defined]
 
 
 def test_something_that_is_no_text_is_an_error(binary: Model) -> None:
