@@ -5,7 +5,6 @@ intrinsics do:
 
     product_block  ROWS rows times COLUMNS columns of x @ W, added to what is given
     lstm_lanes     the gates of LANES units of an LSTM
-    prefetch_block asks for numbers that are needed soon
     add_lanes, max_lanes                              LANES numbers with others, in place
     relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
 
@@ -140,13 +139,16 @@ def _splat(builder: Any, scalar: Emit) -> Emit:
     return builder.shuffle_vector(one, nothing, ir.Constant(_LANES_I, [0] * LANES))
 
 
+def _llvm(builder: Any, name: str, returns: Any, *arguments: Emit) -> Emit:
+    """Call a function that LLVM itself knows."""
+    kind = ir.FunctionType(returns, [argument.type for argument in arguments])
+    known = builder.module.globals
+    return builder.call(known.get(name) or ir.Function(builder.module, kind, name), arguments)
+
+
 def _fma(builder: Any, a: Emit, b: Emit, c: Emit) -> Emit:
     """a * b + c, rounded once where the processor can, and everywhere alike."""
-    kind = ir.FunctionType(_LANES_F, [_LANES_F] * 3)
-    name = f"llvm.fmuladd.v{LANES}f32"
-    module = builder.module
-    function = module.globals.get(name) or ir.Function(module, kind, name)
-    return builder.call(function, [a, b, c])
+    return _llvm(builder, f"llvm.fmuladd.v{LANES}f32", _LANES_F, a, b, c)
 
 
 # 2**f on [-0.5, 0.5], minimax with p(0) = 1: relative error 9.1e-8, evaluated in float32 1.7e-7.
@@ -291,23 +293,15 @@ def product_block(
     return types.void(*[types.int64] * 7), emit
 
 
-_CACHE_LINE = 64
-
-
 @_intrinsic
 def prefetch_block(context: Any, address: Any) -> Intrinsic:
-    """Ask for COLUMNS numbers at an address to be in the cache soon."""
+    """Ask for COLUMNS numbers at an address to be in the cache soon, line by line."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
-        module = builder.module
-        name = "llvm.prefetch.p0i8"
-        function = module.globals.get(name) or ir.Function(module, kind, name)
-        read, level, data = (ir.Constant(_INT32, value) for value in (0, 3, 1))
-        for skip in range(0, 4 * COLUMNS, _CACHE_LINE):
-            line = builder.inttoptr(builder.add(arguments[0], _whole(skip)), pointer)
-            builder.call(function, [line, read, level, data])
+        read, nearest, data = (ir.Constant(_INT32, value) for value in (0, 3, 1))
+        for skip in range(0, 4 * COLUMNS, 64):
+            line = _at(builder, builder.add(arguments[0], _whole(skip)), ir.IntType(8))
+            _llvm(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, read, nearest, data)
         return context.get_dummy_value()
 
     return types.void(types.int64), emit
