@@ -189,6 +189,8 @@ def test_several_tables_are_one_data_set(model: Model, tmp_path: Path) -> None:
 def test_models_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Contrary:
         name = "contrary"
+        precision = "float32"
+        window_rows = 1024
 
         def __init__(self, inner: Any) -> None:
             self.run = lambda tokens: np.float32(1) - inner.run(tokens)

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     type=click.Choice(["float32", "mixed"]),
     default="float32",
     show_default=True,
-    help="mixed: float16 inside the network, for GPUs; scores then move in the third decimal.",
+    help="mixed: float16 inside the network, for GPUs; see docs/benchmarks.md.",
 )
 @threads_option
 @click.option(
