@@ -4,7 +4,8 @@ The rules, from the layer's source (keras/src/layers/preprocessing) and TensorFl
 lower-casing touches A-Z alone; punctuation is the 32 ASCII signs, deleted where they stand ("don't"
 becomes "dont"); white space is tab, line feed, vertical tab, form feed, carriage return and space;
 "character" splits into code points. Every rule is about single bytes, so one table of 256 actions
-and one pass over the bytes serve all settings.
+and one pass over the bytes serve all settings. N-grams are tokens joined by a space: all of one
+size, then all of the next, in the order of `ngrams`; a text with fewer tokens has none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,7 @@ _STANDARDIZE = (None, "lower", "strip_punctuation", "lower_and_strip_punctuation
 _SPLIT = (None, "whitespace", "character")
 _OUTPUT_MODES = ("int", "count", "multi_hot", "tf_idf")
 _WHITESPACE = b"\t\n\v\f\r "
+MAX_NGRAM = 16  # tokens of an n-gram, and sizes of n-grams
 
 # Every setting a TextVectorization config may hold, with the layer's own default.
 _DEFAULTS: dict[str, Any] = {
@@ -55,7 +58,8 @@ class VectorizerSpec:
 
     `vocabulary` holds the words without the specials: word i has the id i + 2 (0 is padding, 1 an
     unknown word). In the bag modes it is column i + 1 of `columns`, column 0 counts unknown words;
-    `idf_weights` (columns,) float32 is there in mode "tf_idf" alone.
+    `idf_weights` (columns,) float32 is there in mode "tf_idf" alone. `ngrams` are the sizes that
+    are looked up, in order; a "word" of the vocabulary may then be several, joined by spaces.
     """
 
     standardize: str | None
@@ -66,6 +70,7 @@ class VectorizerSpec:
     max_tokens: int | None = None
     pad_to_max_tokens: bool = False
     idf_weights: np.ndarray | None = None
+    ngrams: tuple[int, ...] = (1,)
 
     @property
     def columns(self) -> int:
@@ -74,15 +79,23 @@ class VectorizerSpec:
             return self.max_tokens
         return len(self.vocabulary) + 1
 
+    def ids_of(self, n_tokens: np.ndarray) -> np.ndarray:
+        """How many ids texts of so many tokens have before the cut to output_sequence_length."""
+        counts: np.ndarray = sum(
+            (np.maximum(n_tokens - (size - 1), 0) for size in self.ngrams), np.zeros_like(n_tokens)
+        )
+        return counts
+
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
     """The token ids of some rows, one row after another, without padding.
 
-    ids       int32 (total,)     kept tokens; 1 is an unknown word, 2 the vocabulary's first
+    ids       int32 (total,)     kept tokens or n-grams; 1 is unknown, 2 the vocabulary's first
     offsets   int64 (rows + 1,)  row r has ids[offsets[r]:offsets[r + 1]]
-    n_tokens  int32 (rows,)      tokens in the text, before the cut to output_sequence_length
-    n_oov     int32 (rows,)      how many of those n_tokens are unknown
+    n_tokens  int32 (rows,)      tokens in the text, before the cut to output_sequence_length;
+                                 single ones, whatever n-grams are looked up
+    n_oov     int32 (rows,)      how many of those n_tokens are no entry of the vocabulary
     """
 
     ids: np.ndarray
@@ -116,6 +129,7 @@ def spec_from_config(
         max_tokens=settings["max_tokens"],
         pad_to_max_tokens=settings["pad_to_max_tokens"],
         idf_weights=None if idf_weights is None else np.array(idf_weights, np.float32),
+        ngrams=_sizes(settings["ngrams"], settings["split"]),
     )
     _check_fit(spec)
     return spec
@@ -136,15 +150,27 @@ class Vectorizer:
         self._tokenize = kernels.tokenize
         self._actions = _byte_actions(spec.standardize, spec.split, kernels.KEEP, kernels.BREAK)
         self._limit = spec.output_sequence_length or np.iinfo(np.int64).max
-        packed = _pack(spec.vocabulary)
-        self._longest = int(np.diff(packed[1]).max(initial=0))
-        self._table = (*kernels.build_slots(*packed), *packed)
+        words, ids, ngrams = _words_and_ngrams(spec)
+        starts, entries = _pack(words, ids)
+        self._longest = int(np.diff(starts).max(initial=1)) - 1
+        self._sizes = np.array(spec.ngrams, np.int64)
+        slots = kernels.build_slots(starts[:-1], entries)
+        paths = kernels.build_paths(*_places(ngrams, words, starts), len(entries))
+        self._tables = (slots, entries, paths)
 
     def __call__(self, texts: pa.Array) -> TokenBatch:
         """`texts` is any kind of Arrow string Array (dictionary and view types are cast)."""
         data, offsets = _string_buffers(texts)
         return TokenBatch(
-            *self._tokenize(data, offsets, self._actions, self._limit, self._longest, self._table)
+            *self._tokenize(
+                data,
+                offsets,
+                self._actions,
+                self._limit,
+                self._longest,
+                self._sizes,
+                self._tables,
+            )
         )
 
 
@@ -153,7 +179,6 @@ def _check_choices(settings: Mapping[str, Any]) -> None:
         "standardize": _STANDARDIZE,
         "split": _SPLIT,
         "output_mode": _OUTPUT_MODES,
-        "ngrams": (None,),
         "sparse": (False,),
         "ragged": (False,),
         "encoding": ("utf-8",),
@@ -186,6 +211,25 @@ def _check_sizes(settings: Mapping[str, Any]) -> None:
         raise BundleError("TextVectorization has pad_to_max_tokens but no max_tokens")
     if settings["output_mode"] != "int" and settings["output_sequence_length"] is not None:
         raise BundleError("TextVectorization has output_sequence_length in a mode other than 'int'")
+
+
+def _sizes(ngrams: Any, split: str | None) -> tuple[int, ...]:
+    """The sizes of n-grams: N stands for 1 to N; several are taken as they come."""
+    if ngrams is None:
+        return (1,)
+    sizes = ngrams if isinstance(ngrams, list | tuple) else [ngrams]
+    good = all(type(size) is int and 1 <= size <= MAX_NGRAM for size in sizes)
+    if not good or not 1 <= len(sizes) <= MAX_NGRAM:
+        raise UnsupportedModel(
+            f"TextVectorization ngrams={_short(ngrams)} is not supported; "
+            f"it must be None, or whole numbers from 1 to {MAX_NGRAM}"
+        )
+    if split is None:
+        raise UnsupportedModel(
+            f"TextVectorization ngrams={_short(ngrams)} with split=None is not supported: "
+            "the n-grams would join the texts of several rows"
+        )
+    return tuple(sizes) if sizes is ngrams else tuple(range(1, ngrams + 1))
 
 
 def _words(vocabulary: Sequence[str], output_mode: str) -> tuple[str, ...]:
@@ -250,18 +294,59 @@ def _byte_actions(standardize: str | None, split: str | None, keep: int, brk: in
     return actions
 
 
-def _pack(vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Words uint64 (words,), starts int64 (vocabulary + 1,), byte lengths int64 (vocabulary,)."""
-    encoded = [word.encode() for word in vocabulary]
+def _words_and_ngrams(
+    spec: VectorizerSpec,
+) -> tuple[list[str], list[int], dict[tuple[str, ...], int]]:
+    """The tokens that count, with their ids, and the n-grams of two or more by their tokens.
+
+    A token that is only part of n-grams has the id 1. An entry that is no n-gram of a size that is
+    looked up is left out, since no text has it.
+    """
+    if spec.ngrams == (1,):
+        return list(spec.vocabulary), list(range(2, len(spec.vocabulary) + 2)), {}
+    split = _characters if spec.split == "character" else _spaced
+    parts = {split(word): index for index, word in enumerate(spec.vocabulary, start=2)}
+    ngrams = {p: index for p, index in parts.items() if len(p) > 1 and len(p) in spec.ngrams}
+    words = {p[0]: index for p, index in parts.items() if len(p) == 1}
+    for word in chain.from_iterable(ngrams):
+        words.setdefault(word, 1)
+    return list(words), list(words.values()), ngrams
+
+
+def _spaced(ngram: str) -> tuple[str, ...]:
+    return tuple(ngram.split(" "))
+
+
+def _characters(ngram: str) -> tuple[str, ...]:
+    """The characters that are joined by spaces, some of which may be spaces; () for other texts."""
+    joined = len(ngram) % 2 and not ngram[1::2].strip(" ")
+    return tuple(ngram[::2]) if joined else ()
+
+
+def _pack(words: Sequence[str], ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Starts int64 (words + 1,) and entries uint64, as vectorizer_kernels has them."""
+    encoded = [word.encode() for word in words]
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    starts = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum((lengths + 7) // 8, out=starts[1:])
+    starts = np.ones(len(encoded) + 1, np.int64)  # no entry begins at 0
+    starts[1:] += np.cumsum(1 + (lengths + 7) // 8)
     packed = np.zeros(8 * starts[-1], np.uint8)
-    shift = 8 * starts[:-1] - (np.cumsum(lengths) - lengths)  # padding before each word
+    shift = 8 * (starts[:-1] + 1) - (np.cumsum(lengths) - lengths)  # what comes before each word
     packed[np.arange(lengths.sum()) + np.repeat(shift, lengths)] = np.frombuffer(
         b"".join(encoded), np.uint8
     )
-    return packed.view("<u8").astype(np.uint64), starts, lengths
+    entries = packed.view("<u8").astype(np.uint64)
+    entries[starts[:-1]] = (lengths.astype(np.uint64) << np.uint64(32)) | np.array(ids, np.uint64)
+    return starts, entries
+
+
+def _places(
+    ngrams: Mapping[tuple[str, ...], int], words: Sequence[str], starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The n-grams as vectorizer_kernels.build_paths takes them."""
+    place = dict(zip(words, starts.tolist(), strict=False))
+    places = np.fromiter(map(place.__getitem__, chain.from_iterable(ngrams)), np.int64)
+    ends = np.cumsum(np.fromiter(map(len, ngrams), np.int64, len(ngrams)))
+    return places, ends, np.fromiter(ngrams.values(), np.int64, len(ngrams))
 
 
 def _string_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

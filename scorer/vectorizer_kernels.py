@@ -1,12 +1,23 @@
-"""The two compiled loops of the vectorizer: building its hash table, and text to ids.
+"""The compiled loops of the vectorizer: building its two hash tables, and text to ids.
 
 A token is looked up as little-endian 8-byte words, zero-padded, and its length in bytes (which
-tells "a" from "a\\0"). The table is open-addressed with linear probing, at most half full; a slot
-holds a 64-bit hash and the index of a vocabulary entry, or -1. A hit is confirmed word by word.
+tells "a" from "a\\0"). What is found is a *unit*: in its lower half the token's id (1 where the
+vocabulary lacks it), in its upper half where the token's entry lies among all entries, 0 for none.
 
-Importing this module imports Numba and loads both loops (the very first time: compiles them). Their
-signatures are explicit, so that neither is compiled again for another kind of array; inputs may be
-read-only, as Arrow's buffers are. Both release the GIL and share nothing between calls.
+    entries  one word for a token's length in bytes (upper half) and its id (lower), then its bytes
+    slots    open addressing, linear probing, at most half full: the upper half of a token's hash
+             and where its entry begins. One slot and one entry are all that a look-up touches; a
+             hit is confirmed word by word
+
+An n-gram is a path: the unit of its first token and the entry of its second make a key, under which
+lies the unit of the two, which the third continues, and so on. Keys hold places, not hashes, so
+that equal keys are equal n-grams; a token without entry is part of none and costs no look-up.
+
+    paths    open addressing as above: (slots, 2), the key and the unit
+
+Importing this module imports Numba and loads the loops (the very first time: compiles them). Their
+signatures are explicit, so that none is compiled again for another kind of array; inputs may be
+read-only, as Arrow's buffers are. All release the GIL and share nothing between calls.
 """
 
 from __future__ import annotations
@@ -20,25 +31,21 @@ BREAK = 1 << 9  # the token before this byte ends here
 # 2^64 divided by the golden ratio, made odd: its multiples spread over all the upper bits.
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
+_ONE = np.uint64(1)
+_LOWER = np.uint64(0xFFFFFFFF)
+_UPPER = ~_LOWER
 
 
-def _vector(dtype: types.Type) -> types.Array:
-    return types.Array(dtype, 1, "C", readonly=True)
+def _array(dtype: types.Type, dimensions: int = 1) -> types.Array:
+    return types.Array(dtype, dimensions, "C", readonly=True)
 
 
-_BYTES = _vector(types.uint8)
-_ACTIONS = _vector(types.uint16)
-_LENGTHS = _vector(types.int64)
-_WORDS = _vector(types.uint64)
-_TABLE = types.Tuple(  # type: ignore[no-untyped-call]
-    (
-        _WORDS,  # (slots,) hash
-        _vector(types.int32),  # (slots,) index into the vocabulary, -1 = free
-        _WORDS,  # (words,) all vocabulary entries, one after another
-        _LENGTHS,  # (vocabulary + 1,) where each begins among the words
-        _LENGTHS,  # (vocabulary,) its length in bytes
-    )
-)
+_BYTES = _array(types.uint8)
+_ACTIONS = _array(types.uint16)
+_LENGTHS = _array(types.int64)
+_WORDS = _array(types.uint64)
+_PAIRS = _array(types.uint64, 2)
+_TABLES = types.Tuple((_WORDS, _WORDS, _PAIRS))  # type: ignore[no-untyped-call] # as `tokenize`
 
 
 @njit(nogil=True)
@@ -49,96 +56,175 @@ def _mix(state: np.uint64, word: np.uint64) -> np.uint64:
     return state ^ (state >> _HALF)
 
 
-@njit((_WORDS, _LENGTHS, _LENGTHS), nogil=True, cache=True)
-def build_slots(
-    words: np.ndarray, starts: np.ndarray, lengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The table's hashes (slots,) uint64 and indices (slots,) int32, for distinct entries."""
+@njit(nogil=True)
+def _slots(entries: int) -> int:
+    """A power of two that leaves half of the slots free."""
     size = 16
-    while size < 2 * lengths.size:
+    while size < 2 * entries:
         size *= 2
-    mask = np.uint64(size - 1)
-    hashes = np.zeros(size, np.uint64)
-    indices = np.full(size, -1, np.int32)
-    for index in range(lengths.size):
+    return size
+
+
+@njit((_LENGTHS, _WORDS), nogil=True, cache=True)
+def build_slots(starts: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """The slots, uint64 (slots,), of distinct entries that begin at `starts` (none at 0)."""
+    slots = np.zeros(_slots(starts.size), np.uint64)
+    mask = np.uint64(slots.size - 1)
+    for index in range(starts.size):
+        start = starts[index]
+        length = entries[start] >> _HALF
         state = np.uint64(0)
-        for k in range(starts[index], starts[index + 1]):
-            state = _mix(state, words[k])
-        state = _mix(state, np.uint64(lengths[index]))
+        for k in range(start + 1, start + 1 + (np.int64(length) + 7) // 8):
+            state = _mix(state, entries[k])
+        state = _mix(state, length)
         slot = state & mask
-        while indices[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        hashes[slot] = state
-        indices[slot] = index
-    return hashes, indices
+        while slots[slot]:
+            slot = (slot + _ONE) & mask
+        slots[slot] = (state & _UPPER) | np.uint64(start)
+    return slots
 
 
 @njit(nogil=True)
 def _find(
-    hashes: np.ndarray,
-    indices: np.ndarray,
-    words: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    state: np.uint64,
-    key: np.ndarray,
-    length: int,
-) -> np.int64:
-    """Index of the vocabulary entry with this hash, length and words, or -1."""
-    mask = np.uint64(hashes.size - 1)
+    slots: np.ndarray, entries: np.ndarray, state: np.uint64, key: np.ndarray, length: np.uint64
+) -> np.uint64:
+    """The unit of the token with this hash, these words and this length."""
+    mask = np.uint64(slots.size - 1)
     slot = state & mask
-    while indices[slot] >= 0:
-        if hashes[slot] == state:
-            index = np.int64(indices[slot])
-            begin = starts[index]
-            same = lengths[index] == length
-            for k in range(begin, starts[index + 1]):
-                same = same and words[k] == key[k - begin]
+    while slots[slot]:
+        if slots[slot] & _UPPER == state & _UPPER:
+            start = slots[slot] & _LOWER
+            same = entries[start] >> _HALF == length
             if same:
-                return index
-        slot = (slot + np.uint64(1)) & mask
-    return np.int64(-1)
+                for k in range((np.int64(length) + 7) // 8):
+                    same = same and entries[start + np.uint64(k + 1)] == key[k]
+            if same:
+                return np.uint64((start << _HALF) | (entries[start] & _LOWER))
+        slot = (slot + _ONE) & mask
+    return _ONE
 
 
 @njit(nogil=True)
-def _with_room(ids: np.ndarray, size: int) -> np.ndarray:
-    if size <= ids.size:
-        return ids
-    larger = np.empty(max(size, 2 * ids.size), ids.dtype)
-    larger[: ids.size] = ids
+def _path_slot(paths: np.ndarray, key: np.uint64) -> np.uint64:
+    """Where the key lies, or the free slot for it."""
+    mask = np.uint64(len(paths) - 1)
+    slot = _mix(np.uint64(0), key) & mask
+    while paths[slot, 0] and paths[slot, 0] != key:
+        slot = (slot + _ONE) & mask
+    return slot
+
+
+@njit((_LENGTHS, _LENGTHS, _LENGTHS, types.int64), nogil=True, cache=True)
+def build_paths(
+    places: np.ndarray, ends: np.ndarray, ids: np.ndarray, first_free: int
+) -> np.ndarray:
+    """The paths, uint64 (slots, 2), of distinct n-grams of two tokens or more.
+
+    places      where the entries of all their tokens begin, one n-gram after another
+    ends, ids   (n-grams,), where each n-gram ends in `places`, and its id
+    first_free  a place behind all entries; what lies behind is free to name parts of n-grams
+    """
+    paths = np.zeros((_slots(places.size - ids.size), 2), np.uint64)
+    free = np.uint64(first_free)
+    begin = 0
+    for index in range(ids.size):
+        left, slot = np.uint64(places[begin]), np.uint64(0)
+        for k in range(begin + 1, ends[index]):
+            key = (left << _HALF) | np.uint64(places[k])
+            slot = _path_slot(paths, key)
+            if not paths[slot, 0]:
+                paths[slot, 0] = key
+                paths[slot, 1] = (free << _HALF) | _ONE
+                free += _ONE
+            left = paths[slot, 1] >> _HALF
+        paths[slot, 1] = (left << _HALF) | np.uint64(ids[index])
+        begin = ends[index]
+    return paths
+
+
+@njit(nogil=True)
+def _ngram(units: np.ndarray, first: int, size: int, paths: np.ndarray) -> np.uint64:
+    """The unit of the n-gram of `size` tokens from the row's token `first` on."""
+    unit = units[first]
+    for k in range(first + 1, first + size):
+        right = units[k] >> _HALF
+        if not unit >> _HALF or not right:
+            return _ONE
+        slot = _path_slot(paths, (unit & _UPPER) | right)
+        if not paths[slot, 0]:
+            return _ONE
+        unit = paths[slot, 1]
+    return np.uint64(unit)
+
+
+@njit(nogil=True)
+def _append(
+    ids: np.ndarray,
+    total: int,
+    units: np.ndarray,
+    tokens: int,
+    limit: int,
+    sizes: np.ndarray,
+    paths: np.ndarray,
+) -> tuple[np.ndarray, int]:
+    """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids."""
+    left = limit
+    for size in sizes:
+        count = max(min(tokens - size + 1, left), 0)
+        ids = _with_room(ids, total + count)
+        for first in range(count):
+            ids[total + first] = np.int32(_ngram(units, first, size, paths) & _LOWER)
+        total += count
+        left -= count
+    return ids, total
+
+
+@njit(nogil=True)
+def _with_room(array: np.ndarray, size: int) -> np.ndarray:
+    if size <= array.size:
+        return array
+    larger = np.empty(max(size, 2 * array.size), array.dtype)
+    larger[: array.size] = array
     return larger
 
 
 # One long function on purpose: as a function of its own, the loop that gathers a token costs half
 # the speed (Numba counts references to its arrays at every token), and so does a test for room at
 # every token instead of every row.
-@njit((_BYTES, _LENGTHS, _ACTIONS, types.int64, types.int64, _TABLE), nogil=True, cache=True)
+@njit(
+    (_BYTES, _LENGTHS, _ACTIONS, types.int64, types.int64, _LENGTHS, _TABLES),
+    nogil=True,
+    cache=True,
+)
 def tokenize(
     data: np.ndarray,
     offsets: np.ndarray,
     actions: np.ndarray,
     limit: int,
     longest: int,
-    table: tuple[np.ndarray, ...],
+    sizes: np.ndarray,
+    tables: tuple[np.ndarray, ...],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ids, offsets, n_tokens and n_oov of a TokenBatch.
 
     `data` (bytes,) and `offsets` (rows + 1,) are the text column. `actions` (256,) says what each
     byte does: KEEP its low 8 bits, BREAK, both or neither. `limit` is the most ids a row keeps,
-    `longest` the length of the longest vocabulary entry in words.
+    `longest` the length of the longest entry in words. A row's ids are those of its n-grams of
+    each of `sizes` in turn; `tables` are slots, entries and paths.
     """
-    hashes, indices, words, starts, lengths = table
+    slots, entries, paths = tables
     rows = offsets.size - 1
     row_ends = np.zeros(rows + 1, np.int64)
     n_tokens = np.zeros(rows, np.int32)
     n_oov = np.zeros(rows, np.int32)
     ids = np.empty(64 + (offsets[rows] - offsets[0]) // 5, np.int32)
+    units = np.empty(64, np.uint64)
     # A token longer than every entry overwrites the last word; its length keeps it from matching.
     key = np.zeros(longest + 1, np.uint64)
     total = 0
     for row in range(rows):
         i, end = offsets[row], offsets[row + 1]
-        ids = _with_room(ids, total + min(end - i, limit))
+        units = _with_room(units, end - i)
         tokens = oov = 0
         while True:
             length = 0
@@ -161,12 +247,11 @@ def tokenize(
                 key[min(length >> 3, longest)] = word
                 state = _mix(state, word)
             state = _mix(state, np.uint64(length))
-            token = _find(hashes, indices, words, starts, lengths, state, key, length) + 2
-            oov += token == 1
-            if tokens < limit:
-                ids[total] = token
-                total += 1
+            unit = _find(slots, entries, state, key, np.uint64(length))
+            oov += unit & _LOWER == _ONE
+            units[tokens] = unit
             tokens += 1
+        ids, total = _append(ids, total, units, tokens, limit, sizes, paths)
         row_ends[row + 1] = total
         n_tokens[row] = tokens
         n_oov[row] = oov

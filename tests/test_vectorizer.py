@@ -204,6 +204,25 @@ def test_rows_of_very_different_size() -> None:
         )
 
 
+def test_ngrams_leave_the_counts_of_words_alone() -> None:
+    """ "good" is known as a part of an n-gram alone, so it is an unknown word."""
+    made = VectorizerSpec(None, "whitespace", "int", 4, ("not", "not good"), ngrams=(1, 2))
+    batch = Vectorizer(made)(pa.array(["not good", "good not good", "", None, "not"]))
+    assert rows_of(batch) == [[2, 1, 3], [1, 2, 1, 1], [], [], [2]]
+    assert batch.n_tokens.tolist() == [2, 3, 0, 0, 1]
+    assert batch.n_oov.tolist() == [1, 2, 0, 0, 0]
+    assert made.ids_of(batch.n_tokens).tolist() == [3, 5, 0, 0, 1]
+
+
+def test_a_large_vocabulary_of_ngrams() -> None:
+    """Every pair of 300 words but one: each is found, the one is not."""
+    words = [f"w{i}" for i in range(300)]
+    pairs = [f"{a} {b}" for a in words for b in words if (a, b) != ("w7", "w9")]
+    made = VectorizerSpec(None, "whitespace", "int", None, (*pairs, *words), ngrams=(2,))
+    batch = Vectorizer(made)(pa.array([*pairs, "w7 w9", "w7 x", "x w7"]))
+    assert batch.ids.tolist() == [*range(2, len(pairs) + 2), 1, 1, 1]
+
+
 def test_invalid_utf8_stays_inside_its_row() -> None:
     """Readers reject such a row; here it must only do no harm."""
     raw = [b"\xff\xfe a", b"\x80", b"\xe2\x82", b"a \xc3"]
@@ -221,15 +240,36 @@ def test_words_of_equal_hash_are_told_apart() -> None:
         return np.array([first, state ^ np.uint64(0x6D6C6966)], np.uint64)
 
     one, two, three = halves_to(1), halves_to(2), halves_to(3)
-    starts, lengths = np.array([0, 2, 4]), np.array([16, 16])
-    words = np.concatenate([one, two])
-    hashes, indices = kernels.build_slots(words, starts, lengths)
-    assert len(set(hashes[indices >= 0])) == 1
-    data = np.concatenate([one, two, three]).astype("<u8").view(np.uint8)
+    entries, starts = packed_entries([one, two])
+    slots = kernels.build_slots(starts, entries)
+    assert len(set(slots[slots > 0] >> np.uint64(32))) == 1
+    assert token_ids(np.concatenate([one, two, three]), [0, 16, 32, 48], slots, entries) == [
+        2,
+        3,
+        1,
+    ]
+
+
+def packed_entries(words: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The vectorizer's table of these words of 16 bytes, and where each begins."""
+    entries = [np.zeros(1, np.uint64)]
+    for index, word in enumerate(words, start=2):
+        entries += [np.array([(16 << 32) + index], np.uint64), word]
+    return np.concatenate(entries), 1 + 3 * np.arange(len(words))
+
+
+def token_ids(
+    words: np.ndarray, offsets: list[int], slots: np.ndarray, entries: np.ndarray
+) -> list[int]:
+    """Ids of rows that are one token each, of `words` as bytes."""
+    from scorer import vectorizer_kernels as kernels
+
     keep = np.arange(256, dtype=np.uint16) | np.uint16(kernels.KEEP)
-    table = (hashes, indices, words, starts, lengths)
-    ids, *_ = kernels.tokenize(data, np.array([0, 16, 32, 48]), keep, 9, 2, table)
-    assert ids.tolist() == [2, 3, 1]
+    nothing = np.zeros(0, np.int64)
+    tables = (slots, entries, kernels.build_paths(nothing, nothing, nothing, len(entries)))
+    data = words.astype("<u8").view(np.uint8)
+    ids, *_ = kernels.tokenize(data, np.array(offsets), keep, 9, 2, np.array([1]), tables)
+    return list(ids)
 
 
 def test_a_word_does_not_match_a_longer_one_of_equal_hash() -> None:
@@ -246,12 +286,9 @@ def test_a_word_does_not_match_a_longer_one_of_equal_hash() -> None:
     second = product * pow(int(kernels._MULTIPLIER), -1, 2**64) % 2**64 ^ state
     assert mix(mix(state, second), 16) == mix(state, 8)
     words = np.array([first, second], np.uint64)
-    starts, lengths = np.array([0, 2]), np.array([16])
-    table = (*kernels.build_slots(words, starts, lengths), words, starts, lengths)
-    keep = np.arange(256, dtype=np.uint16) | np.uint16(kernels.KEEP)
-    data = words[[0, 1, 0]].astype("<u8").view(np.uint8)
-    ids, *_ = kernels.tokenize(data, np.array([0, 16, 24]), keep, 9, 2, table)
-    assert ids.tolist() == [2, 1]
+    entries, starts = packed_entries([words])
+    slots = kernels.build_slots(starts, entries)
+    assert token_ids(words[[0, 1, 0]], [0, 16, 24], slots, entries) == [2, 1]
 
 
 def test_the_loop_stays_in_bounds() -> None:
@@ -260,6 +297,8 @@ def test_the_loop_stays_in_bounds() -> None:
         "import pyarrow as pa; from scorer.vectorizer import Vectorizer, VectorizerSpec; "
         "spec = VectorizerSpec(None, 'whitespace', 'int', None, ('sixteenxsixteenx', 'a')); "
         "texts = pa.array(['', 'x' * 90, 'sixteenxsixteenx', 'a ' * 200 + 'x' * 17]); "
+        "grams = VectorizerSpec(None, 'whitespace', 'int', 9, ('a a a', 'a'), ngrams=(3, 1)); "
+        "Vectorizer(grams)(texts); "
         "print(Vectorizer(spec)(texts).ids.tolist())"
     )
     done = subprocess.run(
@@ -364,6 +403,19 @@ def test_specials_of_a_vocabulary(vocabulary: list[str], mode: str, words: tuple
     assert spec_from_config(config(output_mode=mode), vocabulary, None).vocabulary == words
 
 
+@pytest.mark.parametrize(
+    ("ngrams", "sizes"), [(None, (1,)), (1, (1,)), (3, (1, 2, 3)), ([2], (2,)), ((2, 1), (2, 1))]
+)
+def test_sizes_of_ngrams(ngrams: object, sizes: tuple[int, ...]) -> None:
+    assert spec_from_config(config(ngrams=ngrams), ["a"], None).ngrams == sizes
+
+
+def test_ngrams_of_whole_texts_are_refused() -> None:
+    """Keras takes the rows of a batch for the tokens of one text."""
+    with pytest.raises(UnsupportedModel, match="split=None is not supported"):
+        spec_from_config(config(ngrams=2, split=None), ["a"], None)
+
+
 def test_settings_arrive_in_the_spec() -> None:
     changed = config(standardize=None, split="character", output_sequence_length=7)
     made = spec_from_config(changed, ["a"], None)
@@ -386,8 +438,13 @@ def test_columns_and_weights_of_a_bag() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("ngrams", 2),
-        ("ngrams", [1, 2]),
+        ("ngrams", 0),
+        ("ngrams", 10**9),
+        ("ngrams", True),
+        ("ngrams", "2"),
+        ("ngrams", []),
+        ("ngrams", [1, 0]),
+        ("ngrams", [[1], 2]),
         ("sparse", True),
         ("ragged", True),
         ("ragged", 0),

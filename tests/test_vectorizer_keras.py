@@ -171,6 +171,69 @@ def bag_layer(mode: str, max_tokens: int | None, split: str | None) -> Any:
     return layer(output_mode=mode, split=split, **pad, **idf)
 
 
+#: n-grams of words and of characters (spaces among them), some that no text can have
+NGRAMS = (
+    "the film", "a film", "the the", "the the the", "film a", "the film a the", "é té", "日 本",
+    "the  film", " the", "the ", "br br br", "[UNK] the", "unk unk", "a   b", "a b", "a b a", "b",
+    "t h", "t h e", "e   f", "  ", "    ", "\0 a", "😀 😀", "\u0301 e",
+    "don't the", "nine ninexxxxx",
+)  # fmt: skip
+few_words = st.lists(
+    st.sampled_from(["the", "film", "a", "b", "br", "é", "té", "日", "[UNK]", "x", "😀", "don't"]),
+    max_size=9,
+)
+ngram_texts = texts | few_words.map(" ".join) | few_words.map("".join) | st.sampled_from(NGRAMS)
+
+
+@functools.cache
+def ngram_layer(
+    ngrams: Any, standardize: str | None, split: str, length: int | None, mode: str = "int"
+) -> Any:
+    words = [*dict.fromkeys([*VOCABULARY, *NGRAMS])]
+    return layer(
+        ngrams=ngrams,
+        standardize=standardize,
+        split=split,
+        output_sequence_length=length,
+        output_mode=mode,
+        vocabulary=words,
+    )
+
+
+@pytest.mark.parametrize("ngrams", [1, 2, 3, (2,), (3, 1), (2, 2)])
+@pytest.mark.parametrize("split", ["whitespace", "character"])
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    rows=st.lists(ngram_texts, min_size=1, max_size=8),
+    standardize=st.sampled_from(STANDARDIZE),
+    length=st.sampled_from([None, 1, 4]),
+)
+@example(rows=SENTENCES, standardize=None, length=None)
+@example(rows=list(NGRAMS), standardize=None, length=None)
+@example(rows=list(NGRAMS), standardize="lower_and_strip_punctuation", length=4)
+def test_ngrams(
+    ngrams: Any, split: str, rows: list[str], standardize: str | None, length: int | None
+) -> None:
+    theirs = ngram_layer(ngrams, standardize, split, length)
+    assert_same_ids(theirs, rows)
+    spec = spec_from_config(theirs.get_config(), theirs.get_vocabulary(), None)
+    batch = ours(theirs, rows)
+    whole = spec.ids_of(batch.n_tokens)
+    assert np.minimum(whole, length or whole).tolist() == np.diff(batch.offsets).tolist()
+
+
+@pytest.mark.parametrize("mode", ["count", "multi_hot"])
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(rows=st.lists(ngram_texts, min_size=1, max_size=8))
+def test_bags_of_ngrams(mode: str, rows: list[str]) -> None:
+    theirs = ngram_layer(2, None, "whitespace", None, mode)
+    expected = keras_output(theirs, rows)
+    counts = bag(ours(theirs, rows), expected.shape[1])
+    np.testing.assert_array_equal(
+        np.minimum(counts, 1) if mode == "multi_hot" else counts, expected
+    )
+
+
 def test_an_adapted_layer() -> None:
     adapted = keras.layers.TextVectorization(max_tokens=40)
     adapted.adapt(SENTENCES)
