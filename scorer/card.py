@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from scorer.composition import Composition, parse_template
 from scorer.errors import CardError
 from scorer.files import read_regular
 
@@ -37,6 +39,14 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Task = Literal["binary", "multiclass", "regression"]
+
+
+def _checked(template: str) -> str:
+    parse_template(template)
+    return template
+
+
+Template = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_checked)]
 
 
 class _Part(BaseModel):
@@ -127,6 +137,7 @@ class ScorerCard(_Part):
     task: Task
     labels: tuple[Label, ...] = ()
     text_columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    text_template: Template | None = None
     label_columns: tuple[Column, ...] = ()
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     figures: tuple[Figure, ...] = ()
@@ -155,6 +166,11 @@ class ScorerCard(_Part):
                     f"golden row {i} has {len(row.output)} outputs, the task has {self.outputs}"
                 )
         return self
+
+    @cached_property
+    def composition(self) -> Composition | None:
+        """How the text is made of several columns; None where it is one column."""
+        return None if self.text_template is None else parse_template(self.text_template)
 
     @property
     def outputs(self) -> int:

@@ -5,6 +5,7 @@ texts -> Vectorizer -> TokenBatch -> Engine -> outputs -> prediction, probabilit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
+from scorer.tables.columns import check_words, choose_text_column, missing
 from scorer.vectorizer import Vectorizer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,37 @@ class Model:
             scored=tokens.n_tokens > 0,
         )
 
+    def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
+        """Score the rows of `table`, whose text column is `texts`.
+
+        Where the card composes the text of several columns, `table` holds those that there are.
+        """
+        compose = self.card.scorer.composition
+        return self.score(compose(texts, table) if compose else texts)
+
+    def columns_beside(self, name: str, schema: pa.Schema) -> list[str]:
+        """The columns that the model reads beside the text, of those that table `name` has.
+
+        Those that it lacks are warned of: the model does without. Raises ColumnError where one
+        holds neither words nor numbers, or is there twice.
+        """
+        compose = self.card.scorer.composition
+        if compose is None:
+            return []
+        absent = compose.missing(schema.names)
+        if absent:
+            log.warning(
+                "%s: no column %s%s: %s reads it beside the text, and scores without",
+                name,
+                " or ".join(repr(column) for column in absent),
+                missing(absent, schema.names),
+                self.ref,
+            )
+        found = [column for column in compose.columns if column not in absent]
+        for column in found:
+            check_words(name, schema, column)
+        return found
+
     def column_names(self, options: OutputOptions) -> list[str]:
         """The names of `columns`, without scoring anything."""
         empty = np.zeros(0, dtype=np.int32)
@@ -141,16 +176,29 @@ class Model:
             ]
         return columns
 
+    def _texts_of(self, texts: Any) -> pa.Array:
+        """What `predict` takes as one array of texts."""
+        if _is_pandas(texts) and hasattr(texts, "columns"):
+            texts = pa.Table.from_pandas(texts, preserve_index=False)
+        if not isinstance(texts, pa.Table | pa.RecordBatch):
+            return _as_text(texts)
+        name, card = f"the table for {self.ref}", self.card.scorer
+        column = choose_text_column(name, texts.schema, None, card.text_columns)
+        self.columns_beside(name, texts.schema)
+        array = _as_text(texts[column])
+        return card.composition(array, texts) if card.composition else array
+
     def predict(
         self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1
     ) -> pa.Table | pd.DataFrame:
-        """Score a list, a NumPy array, a pandas Series or an Arrow array of texts.
+        """Score a list, a NumPy array, a pandas Series or an Arrow array of texts, or the text
+        column of a DataFrame or an Arrow table with what the card reads beside it.
 
-        A pandas Series gives a DataFrame with its index; anything else gives an Arrow table.
-        Raises InputError where a text is neither a string nor null.
+        pandas' kinds give a DataFrame with their index; anything else gives an Arrow table. Raises
+        InputError where a text is neither a string nor null, ColumnError where no column fits.
         """
         options = options or OutputOptions()
-        array = _as_text(texts)
+        array = self._texts_of(texts)
         names = self.column_names(options)
         rows = self.engine.window_rows
         starts = range(0, max(len(array), 1), rows)
@@ -161,7 +209,7 @@ class Model:
 
         with ThreadPoolExecutor(threads) as pool:
             table = pa.Table.from_batches(pool.map(window, starts))
-        if _is_series(texts):
+        if _is_pandas(texts):
             frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
             return frame
         return table
@@ -204,7 +252,7 @@ def _check_outputs(card: Card, bundle: Bundle) -> None:
         )
 
 
-def _is_series(texts: Any) -> bool:
+def _is_pandas(texts: Any) -> bool:
     return type(texts).__module__.startswith("pandas") and hasattr(texts, "index")
 
 

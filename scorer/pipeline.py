@@ -88,7 +88,9 @@ class Scoring:
     def __call__(self, item: tuple[Window, Scores | None]) -> Done:
         window, recorded = item
         started = perf_counter()
-        scores = self.model.score(window.texts) if recorded is None else recorded
+        scores = recorded
+        if scores is None:
+            scores = self.model.score_rows(window.texts, window.table)
         scored = perf_counter()
         added = append_columns(self.model, scores, self.options)
         encoded = self.writer.encode(window, added)

@@ -28,6 +28,7 @@ LAYERS = (
     "vectorizer vectorizer_kernels",
     "zoo",
     "card",
+    "composition",
     "files printable",
     "errors",
 )

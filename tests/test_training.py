@@ -25,7 +25,7 @@ from scripts.training.fit import Fit
 from scripts.training.layers import Layer
 from scripts.training.learner import _dataset
 from scripts.training.network import Network, Tokens, build_layers
-from scripts.training.recipe import Recipe, read_recipe, recipe_names
+from scripts.training.recipe import Data, Recipe, read_recipe, recipe_names
 from scripts.training.run import Job, run_job
 from scripts.training.vocabulary import Vocabulary, pretrained_table
 
@@ -293,9 +293,11 @@ def test_published_files_lose_the_rows_that_would_mislead(tmp_path: Path) -> Non
     )
     pyarrow.parquet.write_table(wine, tmp_path / "wine.parquet")
     pyarrow.csv.write_csv(tweets, tmp_path / "tweets.csv")
-    assert read_corpus("wine", tmp_path / "wine.parquet").labels.tolist() == [88]
+    assert read_corpus(Data(set="wine"), tmp_path / "wine.parquet").labels.tolist() == [88]
     pyarrow.parquet.write_table(tweets, tmp_path / "tweets.parquet")
-    assert read_corpus("twitter", tmp_path / "tweets.parquet").texts.to_pylist() == ["yes"]
+    assert read_corpus(Data(set="twitter"), tmp_path / "tweets.parquet").texts.to_pylist() == [
+        "yes"
+    ]
 
 
 # --- word vectors ---
@@ -429,7 +431,7 @@ def test_a_users_own_file_has_its_own_columns_and_labels(tmp_path: Path) -> None
 
 def test_a_missing_column_is_named(data: Path) -> None:
     with pytest.raises(ValueError, match="no column 'body'"):
-        read_corpus("imdb", data, ("body", "verdict"))
+        read_corpus(Data(set="imdb"), data, ("body", "verdict"))
 
 
 def test_every_shipped_recipe_is_valid_and_named_as_its_file() -> None:

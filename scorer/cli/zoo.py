@@ -151,6 +151,7 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
         f"  file        {entry.model_path}",
         f"  digest      sha256:{bundle.digest}",
         f"  reads       {' or '.join(card.scorer.text_columns)}",
+        *_template_lines(card),
         *_label_lines(card),
         f"  vocabulary  {len(spec.vocabulary):,} words; {spec.standardize or 'as written'}; "
         + (f"first {limit} tokens" if limit else "texts of any length"),
@@ -160,6 +161,11 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
     ]
     body = printable_lines(card.body.strip())
     return "\n".join([*(printable(line) for line in lines), "", body])
+
+
+def _template_lines(card: Card) -> list[str]:
+    template = card.scorer.text_template
+    return [f"  as          {template}"] if template else []
 
 
 def _label_lines(card: Card) -> list[str]:

@@ -67,13 +67,16 @@ def _evaluate(
         return  # an empty text file has no columns, nor rows
     candidates = models[0].card.scorer.text_columns
     text = choose_text_column(reader.name, reader.schema, reading.text_column, candidates)
-    others = [column for column in evaluator.request.columns if column != text]
+    others = dict.fromkeys(evaluator.request.columns)
+    for model in models:
+        others |= dict.fromkeys(model.columns_beside(reader.name, reader.schema))
+    others.pop(text, None)
 
     def score(window: Window) -> tuple[Window, list[Scores]]:
-        return window, [model.score(window.texts) for model in models]
+        return window, [model.score_rows(window.texts, window.table) for model in models]
 
     rows = reading.batch_size or max(model.engine.window_rows for model in models)
-    windows = reader.windows(text, others, rows)
+    windows = reader.windows(text, list(others), rows)
     for window, scores in ordered_map(score, windows, reading.threads):
         evaluator.add(window, scores)
         watch(window.rows + len(window.rejects))

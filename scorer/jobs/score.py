@@ -194,7 +194,8 @@ def _score(
         writer = table.writer
         evaluation = TableEvaluation(model, settings.evaluation, job.report_folder)
         watchers = [*watchers, evaluation]
-        others = [*writer.columns]
+        beside = model.columns_beside(table.reader.name, table.reader.schema)
+        others = [*writer.columns, *(beside if table.text is not None else [])]
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)

@@ -72,6 +72,15 @@ def holds_text(kind: pa.DataType) -> bool:
     )
 
 
+def check_words(name: str, schema: pa.Schema, column: str) -> None:
+    """Raise ColumnError where a column cannot be written into a text, or is not the only one."""
+    if schema.names.count(column) > 1:
+        raise ColumnError(f"{name}: two columns are named {column!r}: rename one")
+    kind = schema.field(column).type
+    if not (holds_text(kind) or pa.types.is_primitive(kind)):
+        raise ColumnError(f"{name}: column {column!r} holds {kind}, neither words nor numbers")
+
+
 def check_free(name: str, present: Sequence[str], added: Sequence[str], prefix: str) -> None:
     """Raise ColumnError where the input already has a column of a new column's name."""
     clashes = [column for column in added if column in present]

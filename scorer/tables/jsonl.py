@@ -186,9 +186,10 @@ def json_values(column: pa.Array) -> list[str]:
 
 
 def _type_of(value: Any) -> pa.DataType:
-    if value is None:
-        return pa.null()
-    return pa.string() if isinstance(value, str) else pa.large_binary()
+    """The type of a key's values; arrays and objects count as bytes, their JSON text."""
+    kinds = {type(None): pa.null(), str: pa.string(), bool: pa.bool_()}
+    kinds |= {int: pa.int64(), float: pa.float64()}
+    return kinds.get(type(value), pa.large_binary())
 
 
 def _name_of(value: Any) -> str:

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from scorer.composition import parse_template
+from scripts.training.recipe import Data
 from scripts.training.types import AnyArray, Ints
 
 
@@ -36,27 +38,36 @@ class Corpus:
         return Corpus(self.texts.take(pa.array(rows)), self.labels[rows], columns)
 
 
-def read_corpus(kind: str, path: Path, columns: tuple[str, str] | None = None) -> Corpus:
-    """The usable rows of a data file: the published `kind`, or a user's own by column names.
+def read_corpus(data: Data, path: Path, columns: tuple[str, str] | None = None) -> Corpus:
+    """The usable rows of a data file: the published set, or a user's own by column names.
 
-    columns are (text, label). Rows without a text or a label are left out.
+    columns are (text, label). Rows without a text or a label are left out. Texts are composed by
+    the template, as the tool composes them.
     """
     table = _read_table(path)
     if columns is None:
-        table, columns = _published(kind, table)
+        table, columns = _published(data.set, table)
     text, label = columns
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; there are {table.column_names}")
     usable = pc.and_(pc.is_valid(table[text]), pc.is_valid(table[label]))
     table = table.filter(usable)
-    texts = table[text].cast(pa.large_string()).combine_chunks()
+    texts = _one(table[text].cast(pa.large_string()))
+    if data.template is not None:
+        texts = parse_template(data.template)(texts, table)
+        table, texts = table.filter(texts.is_valid()), texts.drop_null()
     others = [name for name in table.column_names if name not in columns]
     return Corpus(
-        texts=texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts,
+        texts=texts,
         labels=table[label].to_numpy(),
         columns={name: table[name].to_numpy() for name in others},
     )
+
+
+def _one(chunks: pa.ChunkedArray) -> pa.Array:
+    whole = chunks.combine_chunks()
+    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _read_table(path: Path) -> pa.Table:

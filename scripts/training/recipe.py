@@ -19,6 +19,7 @@ class Data(_Table):
     """Which rows, and which of them judge the model while it is trained."""
 
     set: Literal["imdb", "wine", "twitter"]
+    template: str | None = None  # how the text is made of several columns; see scorer.composition
     split_by: str | None = None  # rows that share this column stay on one side; None: at random
     validation: float = Field(0.1, gt=0, lt=1)  # share of the rows held out
 

@@ -33,7 +33,7 @@ class Job:
 def run_job(job: Job, log: Log) -> list[Figure]:
     """Trains, measures, and writes the bundle. Returns the card's figures, headline first."""
     recipe = _adapted(job)
-    corpus = read_corpus(recipe.data.set, job.data, job.columns)
+    corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
     made: list[Figure] = []
     for protocol in recipe.protocols:
@@ -82,7 +82,7 @@ def _run_protocol(
 def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
     if job.test is None:
         return []
-    corpus = read_corpus(recipe.data.set, job.test, job.columns)
+    corpus = read_corpus(recipe.data, job.test, job.columns)
     own = job.columns is not None
     data = "the user's test rows" if own else DATASETS[recipe.data.set].test
     source, baseline = (None, None) if own else (recipe.source.figure, recipe.source.baseline)
