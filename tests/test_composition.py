@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scorer.card import parse_card, render_card
 from scorer.cli.score import main
 from scorer.composition import parse_template
-from scorer.errors import CardError, ColumnError
+from scorer.errors import BundleError, CardError, ColumnError
 from scorer.model import Model, load_model
 from scorer.zoo import write_index
 from tests import tiny
@@ -195,5 +195,5 @@ def test_a_card_is_part_of_a_zoo(zoo: Path, tmp_path: Path) -> None:
     shutil.copytree(zoo, copy)
     path = copy / "tiny-binary" / "1.0.0" / "README.md"
     path.write_text(path.read_text("utf-8").replace(TEMPLATE, "{text} {grape}"), "utf-8")
-    with pytest.raises(Exception, match="digest|changed|index"):
+    with pytest.raises(BundleError, match="index says"):
         load_model("tiny-binary", zoos=[copy])
