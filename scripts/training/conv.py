@@ -15,17 +15,8 @@ from numba import njit
 
 from scripts.training.batches import Packed
 from scripts.training.layers import Context, Saved, glorot
+from scripts.training.pooling import maxima
 from scripts.training.types import AnyArray, Floats, Ints, Weights
-
-
-def _maxima_loop(y: Floats, row: Ints, best: Floats, at: Ints) -> None:
-    """Running maximum of y (windows, filters) for each row, and the window it stands in."""
-    for k in range(row.size):
-        r = row[k]
-        for f in range(y.shape[1]):
-            if y[k, f] > best[r, f]:
-                best[r, f] = y[k, f]
-                at[r, f] = k
 
 
 def _spread_loop(
@@ -44,7 +35,6 @@ def _spread_loop(
                     dkernel[f, k, j] += g * x[token, j]
 
 
-_maxima = cast(Callable[..., None], njit(nogil=True, cache=True)(_maxima_loop))
 _spread = cast(Callable[..., None], njit(nogil=True, cache=True)(_spread_loop))
 
 
@@ -74,7 +64,7 @@ class ConvMaxPool:
         rows = context.batch.lengths.size
         best = np.full((rows, filters), -np.inf, np.float32)
         at = np.zeros((rows, filters), np.int64)
-        _maxima(y, row, best, at)
+        maxima(y, row, best, at)
         out = np.maximum(best + self.weights["bias"], np.float32(0))
         return out, (x, index, at, out)
 

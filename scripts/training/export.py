@@ -53,6 +53,8 @@ def _keras_layer(spec: LayerSpec, ids: int) -> Any:
             return layers.Bidirectional(inner)
         case "Conv1D":
             return layers.Conv1D(spec.units, spec.width, activation="relu")
+        case "ReLU":
+            return layers.ReLU()
         case "GlobalMaxPooling1D":
             return layers.GlobalMaxPooling1D()
         case "Dense":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +20,7 @@ from scripts.training.layers import (
     Embedding,
     Layer,
 )
+from scripts.training.pooling import MaxPool, Relu
 from scripts.training.recipe import LayerSpec, Recipe
 from scripts.training.types import Floats, Ints, Weights
 
@@ -43,9 +45,9 @@ def build_layers(recipe: Recipe, table: Floats, rng: np.random.Generator) -> lis
     """Initialised as Keras initialises them, from a given embedding table."""
     layers: list[Layer] = []
     features = table.shape[1]
-    for spec in recipe.layers:
-        if spec.kind == "GlobalMaxPooling1D":  # part of the convolution before it
-            continue
+    for before, spec in itertools.pairwise((None, *recipe.layers)):
+        if spec.kind == "GlobalMaxPooling1D" and before is not None and before.kind == "Conv1D":
+            continue  # part of the convolution
         layers.append(_build(spec, features, table, rng))
         if spec.kind == "Bidirectional":
             features = 2 * spec.units
@@ -72,6 +74,10 @@ def _build(spec: LayerSpec, features: int, table: Floats, rng: np.random.Generat
             return Bidirectional(lstm(), lstm(backwards=True))
         case "Dense":
             return Dense(features, spec.units, rng, relu=spec.activation == "relu")
+        case "ReLU":
+            return Relu()
+        case "GlobalMaxPooling1D":
+            return MaxPool()
         case "Conv1D":
             return ConvMaxPool(features, spec.units, spec.width, rng)
         case _:

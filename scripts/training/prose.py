@@ -71,6 +71,7 @@ def _layer_line(layer: LayerSpec) -> str:
         "Bidirectional": f"LSTM, {layer.units} units each way",
         "Dense": f"{layer.units}, {layer.activation or 'linear'}",
         "GlobalMaxPooling1D": "",
+        "ReLU": "",
     }[layer.kind]
     if layer.return_sequences:
         parts += ", all steps"

@@ -60,7 +60,7 @@ class LayerSpec(_Table):
 
     kind: Literal[
         "Embedding", "SpatialDropout1D", "Dropout", "LSTM", "Bidirectional", "Dense",
-        "Conv1D", "GlobalMaxPooling1D",
+        "Conv1D", "ReLU", "GlobalMaxPooling1D",
     ]  # fmt: skip
     units: int = 0  # Embedding: dimensions; Conv1D: filters; Bidirectional: of each direction
     rate: float = 0.0
