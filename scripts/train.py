@@ -34,6 +34,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--data", required=True, type=_FILE, help="Rows to train on: CSV or Parquet.")
 @click.option("--test", type=_FILE, help="Official test rows; measured once, at the end.")
 @click.option("--vectors", type=_FILE, help="Word vectors (.npz of words and vectors).")
+@click.option("--soft", type=_FILE, help="What scripts/teach.py wrote, for recipes that take it.")
 @click.option("--text-column", help="For a file of your own.")
 @click.option("--label-column", help="For a file of your own.")
 @click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True)
@@ -43,6 +44,7 @@ def main(
     data: Path,
     test: Path | None,
     vectors: Path | None,
+    soft: Path | None,
     text_column: str | None,
     label_column: str | None,
     runs: Path,
@@ -58,7 +60,7 @@ def main(
             f"no recipe {recipe!r}; there are: {', '.join(recipe_names())}"
         ) from error
     columns = (text_column, label_column) if text_column and label_column else None
-    run_job(Job(chosen, data, test, vectors, columns, runs, zoo), click.echo)
+    run_job(Job(chosen, data, test, vectors, columns, runs, zoo, soft), click.echo)
 
 
 if __name__ == "__main__":

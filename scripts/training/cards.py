@@ -136,6 +136,7 @@ def write_card(trained: Trained, model: Any, made: list[Figure], *, own_data: bo
             "task": recipe.task,
             "labels": _labels(trained, data),
             "text_columns": data.text_columns,
+            "text_template": recipe.data.template,
             "label_columns": data.label_columns,
             "figures": made,
             "golden": golden_rows(trained, model, data.golden),
@@ -170,7 +171,8 @@ def _labels(trained: Trained, data: DataSet) -> tuple[Label, ...]:
 
 def _kinds(recipe: Recipe) -> list[str]:
     tags = {"LSTM": "lstm", "Bidirectional": "bilstm", "Conv1D": "cnn"}
-    return sorted({tags[s.kind] for s in recipe.layers if s.kind in tags}) or ["bag-of-words"]
+    kinds = sorted({tags[s.kind] for s in recipe.layers if s.kind in tags}) or ["bag-of-words"]
+    return kinds + (["wide-and-deep"] if recipe.wide else [])
 
 
 def _model_index(recipe: Recipe, made: list[Figure], title: str) -> dict[str, Any]:

@@ -18,12 +18,15 @@ from scripts.training.learner import Trained
 from scripts.training.recipe import LayerSpec, Recipe
 from scripts.training.types import Floats
 from scripts.training.vocabulary import Vocabulary, keras_vectorizer
+from scripts.training.wide import Grams
 
+_WIDE = "wide"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
-def build_keras(recipe: Recipe, vocabulary: Vocabulary) -> Any:
-    """An uncompiled Sequential model of the recipe's layers, behind its TextVectorization."""
+def build_keras(recipe: Recipe, vocabulary: Vocabulary, grams: Grams | None = None) -> Any:
+    """An uncompiled model of the recipe's layers behind its TextVectorization; with `grams`, the
+    sum of that and of a bag of n-grams, before the head's activation."""
     import keras
 
     keras.utils.clear_session()  # else names count on from what the process built before
@@ -33,7 +36,23 @@ def build_keras(recipe: Recipe, vocabulary: Vocabulary) -> Any:
     vectorizer.set_vocabulary(list(vocabulary.words), idf)
     layers = [_keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
     inputs = keras.Input(shape=(), dtype="string", name="text")
-    return keras.Sequential([inputs, vectorizer, *layers], name=recipe.name)
+    if grams is None:
+        return keras.Sequential([inputs, vectorizer, *layers], name=recipe.name)
+    head = recipe.layers[-1]
+    deep = inputs
+    for layer in [vectorizer, *layers[:-1], keras.layers.Dense(head.units)]:
+        deep = layer(deep)
+    bag = keras.layers.TextVectorization(
+        max_tokens=grams.settings.max_tokens,
+        ngrams=grams.settings.ngrams,
+        output_mode="multi_hot",
+        name="n_grams",
+    )
+    bag.set_vocabulary(list(grams.grams))
+    wide = keras.layers.Dense(head.units, use_bias=False, name=_WIDE)(bag(inputs))
+    both = keras.layers.Add()([deep, wide])
+    outputs = keras.layers.Activation(head.activation or "linear")(both)
+    return keras.Model(inputs, outputs, name=recipe.name)
 
 
 def _keras_layer(spec: LayerSpec, ids: int) -> Any:
@@ -65,7 +84,8 @@ def save_model(trained: Trained, path: Path) -> Any:
     """Writes the archive and returns the model that plain Keras loads from it."""
     import keras
 
-    model = build_keras(trained.parts.recipe, trained.parts.vocabulary)
+    parts = trained.parts
+    model = build_keras(parts.recipe, parts.vocabulary, parts.grams)
     arrays = trained.scorer.arrays()
     for variable, array in zip(_layer_variables(model), arrays, strict=True):
         variable.assign(array)
@@ -77,8 +97,9 @@ def save_model(trained: Trained, path: Path) -> Any:
 
 
 def _layer_variables(model: Any) -> list[Any]:
-    """The variables behind the vectorizer, in the order of the layers."""
-    return [variable for layer in model.layers[1:] for variable in layer.trainable_variables]
+    """The variables in the order of the layers, those of the bag of n-grams last."""
+    layers = sorted(model.layers, key=lambda layer: layer.name == _WIDE)
+    return [variable for layer in layers for variable in layer.trainable_variables]
 
 
 def _write_reproducibly(source: Path, target: Path) -> None:

@@ -16,7 +16,13 @@ from scorer.vectorizer import TokenBatch
 from scripts.training.corpus import Corpus, hold_out
 from scripts.training.fit import Epoch, Fit
 from scripts.training.linear import bag_of_words, fit_logistic
-from scripts.training.network import Network, Tokens, build_layers, probabilities
+from scripts.training.network import (
+    Network,
+    Tokens,
+    build_layers,
+    loss_and_gradient,
+    probabilities,
+)
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray, Floats, Ints
 from scripts.training.vocabulary import (
@@ -25,6 +31,7 @@ from scripts.training.vocabulary import (
     pretrained_table,
     random_table,
 )
+from scripts.training.wide import Grams, Linear, Mix, fit_mix, fit_wide, learn_grams
 
 Log = Callable[[str], None]
 
@@ -32,7 +39,7 @@ Log = Callable[[str], None]
 class Scorer(Protocol):
     """What training leaves behind: outputs as the exported model gives them, and its arrays."""
 
-    def outputs(self, tokens: TokenBatch) -> Floats:
+    def outputs(self, texts: pa.Array, tokens: TokenBatch) -> Floats:
         """float32 (rows, outputs), after the head's activation."""
         ...
 
@@ -50,6 +57,8 @@ class Parts:
     vocabulary: Vocabulary
     train: Corpus
     validation: Corpus
+    soft: Corpus | None = None  # its labels are probabilities
+    grams: Grams | None = None
 
 
 @dataclass(frozen=True)
@@ -63,19 +72,31 @@ class Trained:
 
     def outputs(self, texts: pa.Array) -> tuple[Floats, TokenBatch]:
         tokens = self.parts.vocabulary.tokenize(texts)
-        return self.scorer.outputs(tokens), tokens
+        return self.scorer.outputs(texts, tokens), tokens
 
 
-def train(recipe: Recipe, corpus: Corpus, vectors: Path | None, folder: Path, log: Log) -> Trained:
-    """Holds out a validation part, learns vocabulary and weights. Resumes from `folder`."""
+def train(
+    recipe: Recipe,
+    corpus: Corpus,
+    vectors: Path | None,
+    folder: Path,
+    log: Log,
+    soft: Corpus | None = None,
+) -> Trained:
+    """Holds out a validation part, learns vocabulary and weights. Resumes from `folder`.
+
+    The rows of `soft`, whose labels are a teacher's probabilities, join the training part.
+    """
     groups = corpus.columns[recipe.data.split_by] if recipe.data.split_by else None
     seed = (recipe.seed, 0)
     kept, held = hold_out(len(corpus), groups, recipe.data.validation, seed)
     part, validation = corpus.take(kept), corpus.take(held)
     labels = label_names(recipe.task, corpus.labels)
-    vocabulary = learn_vocabulary(recipe.vectorizer, part.texts)
+    texts = part.texts if soft is None else pa.concat_arrays([part.texts, soft.texts])
+    vocabulary = learn_vocabulary(recipe.vectorizer, texts)
+    grams = None if recipe.wide is None else learn_grams(recipe.wide, texts)
     log(f"{len(part)} rows to train on, {len(validation)} to validate on")
-    parts = Parts(recipe, labels, vocabulary, part, validation)
+    parts = Parts(recipe, labels, vocabulary, part, validation, soft, grams)
     if recipe.training.optimizer == "lbfgs":
         return _fit_linear(parts, log)
     return _fit_network(parts, vectors, folder, log)
@@ -125,9 +146,14 @@ class NetworkScorer:
     def __init__(self, recipe: Recipe, network: Network) -> None:
         self.recipe, self.network = recipe, network
 
-    def outputs(self, tokens: TokenBatch) -> Floats:
+    def logits(self, tokens: TokenBatch) -> Floats:
         empty = np.zeros((tokens.offsets.size - 1, self.recipe.layers[-1].units), np.float32)
-        logits = self.network.logits(_dataset(self.recipe, tokens, empty))
+        return self.network.logits(_dataset(self.recipe, tokens, empty))
+
+    def outputs(self, texts: pa.Array, tokens: TokenBatch) -> Floats:
+        return self.activated(self.logits(tokens))
+
+    def activated(self, logits: Floats) -> Floats:
         out = probabilities(self.recipe.task, logits)
         if self.recipe.task == "regression":
             out = out * np.float32(self.network.scale) + np.float32(self.network.shift)
@@ -141,13 +167,33 @@ class NetworkScorer:
         return arrays
 
 
+class WideDeepScorer:
+    """A network and a linear model on n-grams, their logits mixed."""
+
+    def __init__(self, deep: NetworkScorer, grams: Grams, wide: Linear, mix: Mix) -> None:
+        self.deep, self.grams, self.wide, self.mix = deep, grams, wide, mix
+
+    def outputs(self, texts: pa.Array, tokens: TokenBatch) -> Floats:
+        wide = self.wide.logits(self.grams.bags(texts))
+        return self.deep.activated(self.mix(self.deep.logits(tokens), wide))
+
+    def arrays(self) -> list[Floats]:
+        """The network's, whose head takes in the mix and both biases, then the wide kernel."""
+        network, mix = self.deep.network, self.mix
+        scale = np.float32(network.scale)
+        arrays = [array.copy() for array in network.weights.values()]
+        arrays[-2] *= np.float32(mix.deep) * scale
+        bias = mix(arrays[-1], self.wide.bias) * scale + np.float32(network.shift)
+        return [*arrays[:-1], bias, self.wide.kernel * np.float32(mix.wide) * scale]
+
+
 class LinearScorer:
     """Logistic regression on a bag of words."""
 
     def __init__(self, vocabulary: Vocabulary, kernel: Floats, bias: Floats) -> None:
         self.vocabulary, self.kernel, self.bias = vocabulary, kernel, bias
 
-    def outputs(self, tokens: TokenBatch) -> Floats:
+    def outputs(self, texts: pa.Array, tokens: TokenBatch) -> Floats:
         logits = bag_of_words(tokens, self.vocabulary) @ self.kernel + self.bias
         return probabilities("binary", logits.astype(np.float32))
 
@@ -167,10 +213,12 @@ def _initial_table(
 
 
 def _fit_network(parts: Parts, vectors: Path | None, folder: Path, log: Log) -> Trained:
-    recipe, corpora = parts.recipe, (parts.train, parts.validation)
+    recipe, corpora = parts.recipe, [parts.train, parts.validation]
     rng = np.random.default_rng([recipe.seed, 1])
     table, found = _initial_table(parts, vectors, rng)
     targets = [_targets(recipe.task, c.labels, parts.labels) for c in corpora]
+    if parts.soft is not None:
+        corpora[0], targets[0] = _with_soft(parts.train, targets[0], parts.soft)
     shift, scale = 0.0, 1.0
     if recipe.task == "regression":
         shift, scale = float(targets[0].mean()), float(targets[0].std())
@@ -182,7 +230,35 @@ def _fit_network(parts: Parts, vectors: Path | None, folder: Path, log: Log) -> 
     network = Network(recipe.task, build_layers(recipe, table, rng), scale=scale, shift=shift)
     fit = Fit(network, recipe.training, recipe.seed, folder, len(sets[0].rows))
     fit.run(sets[0], sets[1], log)
-    return Trained(parts, NetworkScorer(recipe, network), tuple(fit.curve), found)
+    scorer: Scorer = NetworkScorer(recipe, network)
+    if parts.grams is not None:
+        scorer = _widened(NetworkScorer(recipe, network), parts, corpora, targets, log)
+    return Trained(parts, scorer, tuple(fit.curve), found)
+
+
+def _with_soft(train: Corpus, targets: Floats, soft: Corpus) -> tuple[Corpus, Floats]:
+    """Training rows and targets with the teacher's behind them."""
+    texts = pa.concat_arrays([train.texts, soft.texts])
+    together = np.concatenate([targets, soft.labels.astype(np.float32)[:, None]])
+    return Corpus(texts, np.concatenate([train.labels, np.full(len(soft), "")]), {}), together
+
+
+def _widened(
+    deep: NetworkScorer, parts: Parts, corpora: list[Corpus], targets: list[Floats], log: Log
+) -> WideDeepScorer:
+    """The network with a linear model on n-grams beside it, mixed on the validation rows."""
+    task, grams = parts.recipe.task, parts.grams
+    assert grams is not None
+    wide = fit_wide(task, grams.bags(corpora[0].texts), targets[0], grams)
+    beside = wide.logits(grams.bags(corpora[1].texts))
+    own = deep.logits(parts.vocabulary.tokenize(corpora[1].texts))
+    mix = fit_mix(task, own, beside, targets[1])
+    both = mix(own, beside)
+    for name, logits in (("network", own), ("n-grams", beside), ("both", both)):
+        loss, _ = loss_and_gradient(task, logits, targets[1])
+        log(f"{name}: validation loss {loss / len(logits):.4f}")
+    log(f"mix: {mix.deep:.3f} of the network, {mix.wide:.3f} of the n-grams")
+    return WideDeepScorer(deep, grams, wide, mix)
 
 
 def _fit_linear(parts: Parts, log: Log) -> Trained:
@@ -193,7 +269,7 @@ def _fit_linear(parts: Parts, log: Log) -> Trained:
     scorer = LinearScorer(vocabulary, *fit_logistic(bags, codes, settings.inverse_l2))
     losses = []
     for corpus in (parts.train, parts.validation):
-        out = scorer.outputs(vocabulary.tokenize(corpus.texts))[:, 0]
+        out = scorer.outputs(corpus.texts, vocabulary.tokenize(corpus.texts))[:, 0]
         truth = class_codes(corpus.labels, parts.labels)
         right = np.where(truth == 1, out, 1 - out)
         losses.append(float(-np.log(np.maximum(right, 1e-12)).mean()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -45,8 +44,8 @@ def build_layers(recipe: Recipe, table: Floats, rng: np.random.Generator) -> lis
     """Initialised as Keras initialises them, from a given embedding table."""
     layers: list[Layer] = []
     features = table.shape[1]
-    for before, spec in itertools.pairwise((None, *recipe.layers)):
-        if spec.kind == "GlobalMaxPooling1D" and before is not None and before.kind == "Conv1D":
+    for n, spec in enumerate(recipe.layers):
+        if spec.kind == "GlobalMaxPooling1D" and recipe.layers[n - 1].kind == "Conv1D":
             continue  # part of the convolution
         layers.append(_build(spec, features, table, rng))
         if spec.kind == "Bidirectional":
@@ -64,10 +63,8 @@ def _build(spec: LayerSpec, features: int, table: Floats, rng: np.random.Generat
     match spec.kind:
         case "Embedding":
             return Embedding(table, trainable=spec.trainable, masked=spec.mask_zero)
-        case "SpatialDropout1D":
-            return Dropout(spec.rate, per_row=True)
-        case "Dropout":
-            return Dropout(spec.rate)
+        case "SpatialDropout1D" | "Dropout":
+            return Dropout(spec.rate, per_row=spec.kind == "SpatialDropout1D")
         case "LSTM":
             return lstm()
         case "Bidirectional":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scorer.card import Figure
 from scripts.training.datasets import DATASETS
 from scripts.training.learner import Trained
-from scripts.training.recipe import LayerSpec, Recipe, Training
+from scripts.training.recipe import LayerSpec, Recipe, Source, Training
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -31,7 +31,7 @@ def card_body(trained: Trained, made: list[Figure], *, own_data: bool) -> str:
         f"## Network\n\n{_network(trained)}",
         f"## Intended use\n\n{data.use} The archive takes raw text; `keras.saving.load_model` "
         "and `predict` on strings are all it needs. A score does not depend on the other rows "
-        "of a batch.",
+        f"of a batch.{_composed(recipe)}",
         f"## Data\n\n{about}",
         f"## Training\n\n{_training(trained)}",
         f"## Figures\n\n{_figures(recipe, made, own_data=own_data)}",
@@ -40,12 +40,33 @@ def card_body(trained: Trained, made: list[Figure], *, own_data: bool) -> str:
     return "\n" + "\n\n".join(sections) + "\n"
 
 
+def _composed(recipe: Recipe) -> str:
+    if recipe.data.template is None:
+        return ""
+    return (
+        " It reads a text that is composed of several columns, `{text}` being the text itself: "
+        f"`{recipe.data.template}`. The tool composes it; in plain Keras, do so first. A column "
+        "that is empty or absent leaves its place empty."
+    )
+
+
 def _network(trained: Trained) -> str:
     recipe, vocabulary = trained.parts.recipe, trained.parts.vocabulary
     count = sum(array.size for array in trained.scorer.arrays())
     lines = [f"1. {_vectorizer_line(recipe, len(vocabulary.words))}"]
     lines += [f"{n}. {_layer_line(layer)}" for n, layer in enumerate(recipe.layers, start=2)]
-    return "\n".join(lines) + f"\n\n{count:,} weights in float32."
+    return "\n".join(lines) + f"{_wide_line(trained)}\n\n{count:,} weights in float32."
+
+
+def _wide_line(trained: Trained) -> str:
+    recipe, grams = trained.parts.recipe, trained.parts.grams
+    if recipe.wide is None or grams is None:
+        return ""
+    return (
+        f"\n\nBeside it, a bag of {len(grams.grams):,} n-grams of up to {recipe.wide.ngrams} words "
+        "(TextVectorization, multi-hot) and one Dense layer. The two logits are added before the "
+        "head's activation, in a proportion found on the validation rows."
+    )
 
 
 def _vectorizer_line(recipe: Recipe, words: int) -> str:
@@ -83,9 +104,23 @@ def _training(trained: Trained) -> str:
     split = f"split by {recipe.data.split_by}" if recipe.data.split_by else "drawn at random"
     held = f"{len(parts.validation):,} rows {split} were held out for validation"
     linear = recipe.training.optimizer == "lbfgs"
-    how = _regression(recipe.training) if linear else _epochs(trained) + _vectors(trained)
+    how = _regression(recipe.training) if linear else _network_recipe(trained)
     rows = f"{len(parts.train):,} rows; {held}. Seed {recipe.seed}."
+    if parts.soft is not None:
+        rows += (
+            f" Besides them, {len(parts.soft):,} unlabelled texts with a teacher's probabilities "
+            "(`scripts/teach.py`)."
+        )
     return f"{rows} {how}\n\n{_RETRAIN.format(name=recipe.name)}"
+
+
+def _wide(recipe: Recipe) -> str:
+    if recipe.wide is None:
+        return ""
+    return (
+        f" The bag of n-grams learnt from the same rows by L-BFGS, {recipe.wide.steps} steps, with "
+        f"an L2 penalty of {recipe.wide.l2:g} on weights divided by their n-gram's idf."
+    )
 
 
 def _regression(settings: Training) -> str:
@@ -94,6 +129,10 @@ def _regression(settings: Training) -> str:
         f"C = {settings.inverse_l2:g}), its weights put into the Dense layer. The penalty was "
         "chosen on the validation part."
     )
+
+
+def _network_recipe(trained: Trained) -> str:
+    return _epochs(trained) + _vectors(trained) + _wide(trained.parts.recipe)
 
 
 def _epochs(trained: Trained) -> str:
@@ -138,8 +177,13 @@ def _figures(recipe: Recipe, made: list[Figure], *, own_data: bool) -> str:
     text = "\n".join(rows)
     notes = dict.fromkeys(f.note for f in made if f.note)
     text += "".join(f"\n\n{note}" for note in notes)
-    if not own_data:
-        text += f"\n\nThe notebook whose network this retraces: {recipe.source.said}."
-        if recipe.source.baseline_name:
-            text += f" For comparison: {recipe.source.baseline_name}."
-    return text
+    return text if own_data else text + _beside(recipe.source)
+
+
+def _beside(source: Source) -> str:
+    sentences = []
+    if source.notebook is not None:
+        sentences.append(f"The notebook whose network this retraces: {source.said}.")
+    if source.baseline_name:
+        sentences.append(f"For comparison: {source.baseline_name}.")
+    return "\n\n" + " ".join(sentences) if sentences else ""

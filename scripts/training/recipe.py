@@ -20,8 +20,9 @@ class Data(_Table):
 
     set: Literal["imdb", "wine", "twitter"]
     template: str | None = None  # how the text is made of several columns; see scorer.composition
+    soft: bool = False  # unlabelled texts with a teacher's probabilities join the training part
     split_by: str | None = None  # rows that share this column stay on one side; None: at random
-    validation: float = Field(0.1, gt=0, lt=1)  # share of the rows held out
+    validation: float = Field(default=0.1, gt=0, lt=1)  # share of the rows held out
 
 
 class Protocol(_Table):
@@ -38,10 +39,10 @@ class Protocol(_Table):
 
 
 class Source(_Table):
-    """What the model retraces, and the figures beside which it is put."""
+    """What the model retraces, if anything, and the figures beside which it is put."""
 
-    notebook: str
-    said: str  # the source's figure and how it was measured
+    notebook: str | None = None
+    said: str = ""  # the notebook's figure and how it was measured
     figure: float | None = None
     baseline: float | None = None
     baseline_name: str = ""
@@ -70,6 +71,15 @@ class LayerSpec(_Table):
     vectors: Literal["glove", "word2vec"] | None = None
     trainable: bool = True
     mask_zero: bool = True  # Embedding
+
+
+class Wide(_Table):
+    """A linear model on n-grams, added to the network's logits before the head's activation."""
+
+    ngrams: int = 2  # up to that many words
+    max_tokens: int = 100_000
+    l2: float = 100.0  # on weights divided by the n-gram's idf, against the summed loss
+    steps: int = 60  # of L-BFGS
 
 
 class Training(_Table):
@@ -101,6 +111,7 @@ class Recipe(_Table):
     protocols: tuple[Protocol, ...] = ()
     vectorizer: Vectorizer
     layers: tuple[LayerSpec, ...]
+    wide: Wide | None = None
     training: Training = Training()
 
     @property

@@ -28,6 +28,7 @@ class Job:
     columns: tuple[str, str] | None
     runs: Path
     zoo: Path
+    soft: Path | None = None
 
 
 def run_job(job: Job, log: Log) -> list[Figure]:
@@ -35,10 +36,11 @@ def run_job(job: Job, log: Log) -> list[Figure]:
     recipe = _adapted(job)
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
+    soft = _read_soft(job)
     made: list[Figure] = []
     for protocol in recipe.protocols:
         made += _run_protocol(job, recipe, protocol, corpus, log)
-    trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log)
+    trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log, soft)
     plot_curve(trained.curve, recipe, job.runs / recipe.name / "shipped" / "curve.png")
     made = _official(job, recipe, trained) + made + _validation(trained)
     for f in made:
@@ -48,6 +50,15 @@ def run_job(job: Job, log: Log) -> list[Figure]:
     if recipe.bundle:
         write_bundle(job, recipe, trained, made)
     return made
+
+
+def _read_soft(job: Job) -> Corpus | None:
+    """What `scripts/teach.py` wrote: texts, and a teacher's probability of the last label."""
+    if not job.recipe.data.soft:
+        return None
+    if job.soft is None:
+        raise ValueError(f"{job.recipe.name} learns from a teacher: give --soft")
+    return read_corpus(job.recipe.data, job.soft, ("text", "probability"))
 
 
 def _adapted(job: Job) -> Recipe:

@@ -1,0 +1,171 @@
+"""The linear half of a wide and deep model: a bag of n-grams, added to the network's logits.
+
+Cheng et al. 2016 ("Wide & Deep Learning"), except that each half is trained alone and two weights
+found on the validation rows put them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from scipy.optimize import minimize
+
+from scorer.vectorizer import Vectorizer as Tokenizer
+from scorer.vectorizer import VectorizerSpec
+from scripts.training.network import loss_and_gradient
+from scripts.training.recipe import Vectorizer, Wide
+from scripts.training.types import AnyArray, Floats, Ints
+from scripts.training.vocabulary import learn_vocabulary
+
+_BASE_WORDS = 100_000  # n-grams are made of the most frequent words
+_ID_BITS = 20
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams that the wide half knows, most texts first, and in how many texts each is."""
+
+    settings: Wide
+    grams: tuple[str, ...]
+    texts: Ints
+
+    def bags(self, texts: pa.Array) -> sp.csr_matrix:
+        """(rows, columns) of ones where a text has an n-gram; column 0 is any unknown one."""
+        spec = VectorizerSpec(
+            standardize="lower_and_strip_punctuation",
+            split="whitespace",
+            output_mode="multi_hot",
+            output_sequence_length=None,
+            vocabulary=self.grams,
+            ngrams=tuple(range(1, self.settings.ngrams + 1)),
+        )
+        tokens = Tokenizer(spec)(texts)
+        ones = np.ones(tokens.ids.size, np.float32)
+        shape = (tokens.offsets.size - 1, len(self.grams) + 1)
+        bags = sp.csr_matrix((ones, tokens.ids - 1, tokens.offsets), shape=shape)
+        bags.sum_duplicates()
+        bags.data[:] = 1
+        return bags
+
+
+def learn_grams(settings: Wide, texts: pa.Array) -> Grams:
+    """The n-grams that most texts have, made of the most frequent words."""
+    base = learn_vocabulary(Vectorizer(max_tokens=_BASE_WORDS), texts)
+    tokens = base.tokenize(texts)
+    keys = _keys(tokens.ids, tokens.offsets, settings.ngrams)
+    found, texts_of = np.unique(keys, return_counts=True)
+    most = np.argsort(-texts_of, kind="stable")[: settings.max_tokens - 1]
+    return Grams(settings, tuple(_spelt(found[most], base.words)), texts_of[most])
+
+
+def _keys(ids: AnyArray, offsets: AnyArray, most: int) -> AnyArray:
+    """uint64: each text's different n-grams of known words; an id in each 20 bits, last lowest."""
+    text = np.repeat(np.arange(offsets.size - 1, dtype=np.int32), np.diff(offsets))
+    words = ids.astype(np.uint64)
+    found = []
+    key = np.zeros(words.size, np.uint64)
+    known = np.ones(words.size, np.bool_)
+    for n in range(1, most + 1):
+        width = words.size - n + 1
+        key = (key[:width] << np.uint64(_ID_BITS)) | words[n - 1 :]
+        known = known[:width] & (words[n - 1 :] > 1)
+        whole = known & (text[:width] == text[n - 1 :])
+        found.append(_once_a_text(key[whole], text[:width][whole]))
+    return np.concatenate(found)
+
+
+def _once_a_text(keys: AnyArray, text: AnyArray) -> AnyArray:
+    """The keys without repeats in one text; `text` ascends."""
+    order = np.argsort(keys, kind="stable")
+    keys, text = keys[order], text[order]
+    first = np.ones(keys.size, np.bool_)
+    first[1:] = (keys[1:] != keys[:-1]) | (text[1:] != text[:-1])
+    return keys[first]
+
+
+def _spelt(keys: AnyArray, words: Sequence[str]) -> list[str]:
+    mask = (1 << _ID_BITS) - 1
+    spelt = []
+    for key in keys.tolist():
+        parts = []
+        while key:
+            parts.append(words[(key & mask) - 2])
+            key >>= _ID_BITS
+        spelt.append(" ".join(reversed(parts)))
+    return spelt
+
+
+@dataclass(frozen=True)
+class Linear:
+    """kernel (columns, outputs), bias (outputs,)."""
+
+    kernel: Floats
+    bias: Floats
+
+    def logits(self, bags: sp.csr_matrix) -> Floats:
+        logits: Floats = (bags @ self.kernel + self.bias).astype(np.float32)
+        return logits
+
+
+def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> Linear:
+    """By L-BFGS with an L2 penalty.
+
+    targets (rows, outputs) are probabilities, or standardised values, whose error is squared. The
+    penalty falls on weights divided by the n-gram's idf: rare ones, which say more, pay less.
+    """
+    idf = np.log(bags.shape[0] / np.concatenate([[bags.shape[0]], grams.texts]))
+    scaled = (bags @ sp.diags(idf.astype(np.float32))).tocsr()
+    transposed = scaled.T.tocsr()
+    columns, outputs = bags.shape[1], targets.shape[1]
+
+    def objective(flat: AnyArray) -> tuple[float, AnyArray]:
+        kernel, bias = flat[:-outputs].reshape(columns, outputs), flat[-outputs:]
+        logits = (scaled @ kernel.astype(np.float32) + bias).astype(np.float32)
+        loss, g = _smooth_loss(task, logits, targets)
+        gradient = transposed @ g + np.float32(grams.settings.l2) * kernel
+        penalty = 0.5 * grams.settings.l2 * float(np.vdot(kernel, kernel))
+        return loss + penalty, np.append(gradient.ravel(), g.sum(axis=0)).astype(np.float64)
+
+    start = np.zeros((columns + 1) * outputs)
+    steps = {"maxiter": grams.settings.steps}
+    flat = minimize(objective, start, jac=True, method="L-BFGS-B", options=steps).x
+    kernel = flat[:-outputs].reshape(columns, outputs) * idf[:, None]
+    return Linear(kernel.astype(np.float32), flat[-outputs:].astype(np.float32))
+
+
+def _smooth_loss(task: str, logits: Floats, targets: Floats) -> tuple[float, Floats]:
+    if task == "regression":
+        error = logits - targets
+        return 0.5 * float(np.vdot(error, error)), error
+    return loss_and_gradient(task, logits, targets)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """logits = deep * network's + wide * bag's + bias."""
+
+    deep: float
+    wide: float
+    bias: Floats
+
+    def __call__(self, deep: Floats, wide: Floats) -> Floats:
+        mixed = np.float32(self.deep) * deep + np.float32(self.wide) * wide + self.bias
+        return mixed.astype(np.float32)
+
+
+def fit_mix(task: str, deep: Floats, wide: Floats, targets: Floats) -> Mix:
+    """The mix of least mean loss on validation rows; so it calibrates the probabilities too."""
+
+    def mix(flat: AnyArray) -> Mix:
+        return Mix(float(flat[0]), float(flat[1]), flat[2:].astype(np.float32))
+
+    def loss(flat: AnyArray) -> float:
+        return loss_and_gradient(task, mix(flat)(deep, wide), targets)[0] / len(targets)
+
+    start = np.concatenate([[0.5, 0.5], np.zeros(deep.shape[1])])
+    options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}
+    return mix(minimize(loss, start, method="Nelder-Mead", options=options).x)
