@@ -95,13 +95,17 @@ class Model:
             scored=tokens.n_tokens > 0,
         )
 
-    def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
-        """Score the rows of `table`, whose text column is `texts`.
+    def composed(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> pa.Array:
+        """What the model reads of the rows of `table`, whose text column is `texts`.
 
         Where the card composes the text of several columns, `table` holds those that there are.
         """
         compose = self.card.scorer.composition
-        return self.score(compose(texts, table) if compose else texts)
+        return compose(texts, table) if compose else texts
+
+    def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
+        """Score the rows of `table`, whose text column is `texts`."""
+        return self.score(self.composed(texts, table))
 
     def columns_beside(self, name: str, schema: pa.Schema) -> list[str]:
         """The columns that the model reads beside the text, of those that table `name` has.
@@ -185,8 +189,7 @@ class Model:
         name, card = f"the table for {self.ref}", self.card.scorer
         column = choose_text_column(name, texts.schema, None, card.text_columns)
         self.columns_beside(name, texts.schema)
-        array = _as_text(texts[column])
-        return card.composition(array, texts) if card.composition else array
+        return self.composed(_as_text(texts[column]), texts)
 
     def predict(
         self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1

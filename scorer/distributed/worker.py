@@ -122,8 +122,9 @@ class TableWork:
     options: OutputOptions
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        model = opened(self.model)
         texts = as_text(table.column(self.text_column).combine_chunks())
-        added: pa.Table = opened(self.model).predict(texts, options=self.options)
+        added: pa.Table = model.predict(model.composed(texts, table), options=self.options)
         for name in added.column_names:
             table = table.append_column(name, added.column(name))
         return table
@@ -143,6 +144,7 @@ def table_work(
     loaded = load_model(model) if isinstance(model, str) else model
     options = options or OutputOptions()
     text = choose_text_column(name, schema, text_column, loaded.card.scorer.text_columns)
+    loaded.columns_beside(name, schema)
     added = loaded.predict([], options=options).schema
     check_free(name, schema.names, added.names, options.prefix)
     return TableWork(send(loaded), text, options), added
