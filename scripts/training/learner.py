@@ -252,7 +252,7 @@ def _widened(
     wide = fit_wide(task, grams.bags(corpora[0].texts), targets[0], grams)
     beside = wide.logits(grams.bags(corpora[1].texts))
     own = deep.logits(parts.vocabulary.tokenize(corpora[1].texts))
-    mix = fit_mix(task, own, beside, targets[1])
+    mix = fit_mix(task, own, beside, targets[1], grams.settings.share)
     both = mix(own, beside)
     for name, logits in (("network", own), ("n-grams", beside), ("both", both)):
         loss, _ = loss_and_gradient(task, logits, targets[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scorer.card import Figure
 from scripts.training.datasets import DATASETS
 from scripts.training.learner import Trained
-from scripts.training.recipe import LayerSpec, Recipe, Source, Training
+from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -65,7 +65,16 @@ def _wide_line(trained: Trained) -> str:
     return (
         f"\n\nBeside it, a bag of {len(grams.grams):,} n-grams of up to {recipe.wide.ngrams} words "
         "(TextVectorization, multi-hot) and one Dense layer. The two logits are added before the "
-        "head's activation, in a proportion found on the validation rows."
+        f"head's activation, {_proportion(recipe.wide)}."
+    )
+
+
+def _proportion(wide: Wide) -> str:
+    if wide.share is None:
+        return "in a proportion found on the validation rows"
+    return (
+        f"the n-grams' with {wide.share:g} times the network's weight; their common scale was "
+        "found on the validation rows"
     )
 
 

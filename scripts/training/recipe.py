@@ -80,6 +80,7 @@ class Wide(_Table):
     max_tokens: int = 100_000
     l2: float = 100.0  # on weights divided by the n-gram's idf, against the summed loss
     steps: int = 60  # of L-BFGS
+    share: float | None = None  # n-grams' weight by the network's; None: found by validation
 
 
 class Training(_Table):

@@ -157,11 +157,17 @@ class Mix:
         return mixed.astype(np.float32)
 
 
-def fit_mix(task: str, deep: Floats, wide: Floats, targets: Floats) -> Mix:
-    """The mix of least mean loss on validation rows; so it calibrates the probabilities too."""
+def fit_mix(
+    task: str, deep: Floats, wide: Floats, targets: Floats, share: float | None = None
+) -> Mix:
+    """The mix of least mean loss on validation rows; so it calibrates the probabilities too.
+
+    With `share` the n-grams have that many times the network's weight.
+    """
 
     def mix(flat: AnyArray) -> Mix:
-        return Mix(float(flat[0]), float(flat[1]), flat[2:].astype(np.float32))
+        beside = flat[1] if share is None else share * flat[0]
+        return Mix(float(flat[0]), float(beside), flat[2:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
         return loss_and_gradient(task, mix(flat)(deep, wide), targets)[0] / len(targets)

@@ -1,0 +1,97 @@
+"""The linear half of wide and deep recipes: its n-grams, its fit, and the mix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from scripts.training.network import loss_and_gradient
+from scripts.training.recipe import Wide
+from scripts.training.wide import Grams, fit_mix, fit_wide, learn_grams
+
+TEXTS = [
+    "A fine, fine film!",
+    "fine film and dull plot",
+    "dull plot... dull, dull plot",
+    "",
+    "the plot is fine",
+]
+
+
+def test_grams_are_those_of_most_texts() -> None:
+    found = learn_grams(Wide(ngrams=3, max_tokens=1000), pa.array(TEXTS))
+    plain = [text.lower().translate(str.maketrans("", "", "!,.")) for text in TEXTS]
+    counter = CountVectorizer(ngram_range=(1, 3), token_pattern=r"\S+", binary=True)
+    texts_of = np.asarray(counter.fit_transform(plain).sum(axis=0)).ravel()
+    expected = dict(zip(counter.get_feature_names_out(), texts_of.tolist(), strict=True))
+    assert dict(zip(found.grams, found.texts.tolist(), strict=True)) == expected
+    assert found.texts.tolist() == sorted(found.texts, reverse=True)
+
+
+@given(st.lists(st.text(alphabet="ab ", max_size=12), max_size=8))
+def test_bags_hold_what_scikit_learn_counts(texts: list[str]) -> None:
+    grams = ("a", "b", "ab", "a b", "b a", "a a")
+    bags = Grams(Wide(ngrams=2), grams, np.ones(len(grams), np.int64)).bags(
+        pa.array(texts, pa.string())
+    )
+    counter = CountVectorizer(
+        ngram_range=(1, 2), token_pattern=r"\S+", binary=True, vocabulary=list(grams)
+    )
+    expected = counter.transform(texts).toarray() if texts else np.zeros((0, len(grams)))
+    np.testing.assert_array_equal(bags.toarray()[:, 1:], expected)
+
+
+def words(rows: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(list("abcdefgh"), 4)) for _ in range(rows)]
+
+
+def test_the_fit_is_scikit_learns() -> None:
+    """Logistic regression on columns times idf, with C = 1 / l2."""
+    texts = pa.array(words(300))
+    grams = learn_grams(Wide(ngrams=2, max_tokens=40, l2=2.0, steps=2000), texts)
+    bags = grams.bags(texts)
+    labels = np.array(["a" in text for text in texts.to_pylist()])
+    found = fit_wide("binary", bags, labels.astype(np.float32)[:, None], grams)
+    idf = np.log(300 / np.concatenate([[300], grams.texts]))
+    model = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(bags.toarray() * idf, labels)
+    expected = model.decision_function(bags.toarray() * idf)
+    np.testing.assert_allclose(found.logits(bags)[:, 0], expected, atol=5e-3)
+
+
+def test_a_regression_is_ridge() -> None:
+    texts = pa.array(words(300))
+    grams = learn_grams(Wide(ngrams=1, max_tokens=40, l2=3.0, steps=2000), texts)
+    bags = grams.bags(texts)
+    values = np.array([text.count("a") - text.count("b") for text in texts.to_pylist()], float)
+    found = fit_wide("regression", bags, values.astype(np.float32)[:, None], grams)
+    idf = np.log(300 / np.concatenate([[300], grams.texts]))
+    model = Ridge(alpha=3.0).fit(bags.toarray() * idf, values)
+    expected = model.predict(bags.toarray() * idf)
+    np.testing.assert_allclose(found.logits(bags)[:, 0], expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_mix_is_better_than_either_half(task: str) -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=(400, 3 if task == "multiclass" else 1)).astype(np.float32)
+    deep = truth + rng.normal(size=truth.shape).astype(np.float32)
+    wide = 3 * truth + 3 * rng.normal(size=truth.shape).astype(np.float32) + 1
+    targets = truth
+    if task != "regression":
+        best = truth.argmax(axis=1) if task == "multiclass" else (truth[:, 0] > 0).astype(int)
+        targets = np.eye(3, dtype=np.float32)[best] if task == "multiclass" else best[:, None]
+    mix = fit_mix(task, deep, wide, targets.astype(np.float32))
+
+    def loss(logits: np.ndarray) -> float:
+        return loss_and_gradient(task, logits, targets.astype(np.float32))[0]
+
+    assert loss(mix(deep, wide)) < min(loss(deep), loss(wide), loss(wide / 3))
+    shared = fit_mix(task, deep, wide, targets.astype(np.float32), share=0.25)
+    assert shared.wide == pytest.approx(0.25 * shared.deep)
+    assert loss(mix(deep, wide)) <= loss(shared(deep, wide)) + 1e-3
