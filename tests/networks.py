@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.bundle import Branch, Bundle, Layer, LayerSpec
 from scorer.vectorizer import TokenBatch, VectorizerSpec
 
 
@@ -33,7 +33,20 @@ def spec(words: int, *, length: int | None = None, mode: str = "int") -> Vectori
 
 
 def bundle(vectorizer: VectorizerSpec, *layers: Layer) -> Bundle:
-    return Bundle(Path("model.keras"), "0" * 64, vectorizer, layers)
+    return merged(Branch(vectorizer, layers))
+
+
+def merged(*branches: Branch, head: tuple[Layer, ...] = ()) -> Bundle:
+    return Bundle(Path("model.keras"), "0" * 64, branches, head)
+
+
+def merge(kind: str) -> Layer:
+    """Concatenate or Add."""
+    return Layer(kind, "merge", {"axis": -1} if kind == "Concatenate" else {}, ())
+
+
+def activation(kind: str) -> Layer:
+    return Layer("Activation", "activation", {"activation": kind}, ())
 
 
 def _weights(rng: np.random.Generator, *shapes: tuple[int, ...]) -> tuple[np.ndarray, ...]:

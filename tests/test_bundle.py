@@ -249,6 +249,55 @@ def _unlike_directions(keras: Any) -> Any:
     return _both_ways(keras, backward_layer=backward)
 
 
+def wide_and_deep(merge: str = "Concatenate") -> Any:
+    """Two vectorizers with a vocabulary file each, the second with IDF weights."""
+    import keras
+
+    layers, text = keras.layers, keras.Input((), dtype="string")
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise("the film was very good so good".split())]
+    words = [*WORDS, *dict.fromkeys(pairs)]
+    wide = layers.TextVectorization(output_mode="tf_idf", ngrams=2)
+    wide.set_vocabulary(words, idf_weights=[0.5 + i / 9 for i in range(len(words))])
+    deep = layers.TextVectorization()
+    deep.set_vocabulary(list(WORDS))
+    x = layers.Embedding(len(WORDS) + 2, 6, mask_zero=True)(deep(text))
+    x = layers.Dropout(0.2)(x)
+    x = layers.Bidirectional(layers.LSTM(5, return_sequences=True))(x)
+    x = layers.Activation("relu")(x)
+    x = layers.GlobalMaxPooling1D()(x)
+    x = layers.Dense(4, activation="tanh")(x)
+    y = layers.Dense(4)(wide(text))
+    out = layers.ReLU()(getattr(layers, merge)()([x, y]))
+    out = layers.Activation("sigmoid")(layers.Dense(1)(out))
+    model = keras.Model(text, out)
+    spread_weights(model, 6)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("merge", ["Concatenate", "Add"])
+def test_two_branches_that_keras_writes_are_read(merge: str, tmp_path: Path) -> None:
+    model, path = wide_and_deep(merge), tmp_path / "model.keras"
+    model.save(path)
+    bundle = read_bundle(path)
+    deep, wide = bundle.branches
+    assert [layer.kind for layer in deep.layers] == [
+        *("Embedding", "Dropout", "Bidirectional", "Activation", "GlobalMaxPooling1D", "Dense")
+    ]
+    assert [layer.kind for layer in wide.layers] == ["Dense"]
+    assert [layer.kind for layer in bundle.head] == [merge, "ReLU", "Dense", "Activation"]
+    assert (deep.vectorizer.output_mode, deep.vectorizer.ngrams) == ("int", (1,))
+    assert (wide.vectorizer.output_mode, wide.vectorizer.ngrams) == ("tf_idf", (1, 2))
+    assert deep.vectorizer.vocabulary == tuple(WORDS)
+    assert "very good" in wide.vectorizer.vocabulary
+    assert wide.vectorizer.idf_weights is not None
+    for layer in bundle.layers:
+        theirs = model.get_layer(layer.name).get_weights()
+        assert all(np.array_equal(a, b) for a, b in zip(layer.weights, theirs, strict=True))
+    assert bundle.parameters == model.count_params()
+    assert explain(path) == []
+
+
 REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (_branches, "not one chain of layers|not called exactly once"),
     (_two_outputs, "output_layers are not the one end"),
@@ -263,7 +312,7 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (_with(lambda k: k.layers.Conv1D(4, 2, groups=2)), "groups=2"),
     (_with(lambda k: k.layers.BatchNormalization()), "'BatchNormalization' is not among"),
     (_with(lambda k: k.layers.Dense(4, dtype="mixed_float16")), "dtype='mixed_float16'"),
-    (lambda k: build("sequential", "int", lstm, ngrams=2), "ngrams=2"),
+    (lambda k: build("sequential", "int", lstm, ngrams=(1, 99)), r"ngrams=\[1, 99\]"),
     (lambda k: build("sequential", "int", lstm, encoding="latin-1"), "encoding='latin-1'"),
 ]
 

@@ -19,7 +19,12 @@ from scorer.bundle import read_bundle
 from scorer.bundle.explain import explain
 from scorer.errors import BundleError, ScorerError, UnsupportedModel
 from scorer.model import load_model
-from tests import hostile, hostile_config, hostile_weights  # noqa: F401 - they fill CORPUS
+from tests import (  # they fill CORPUS
+    hostile,
+    hostile_branches,
+    hostile_config,
+    hostile_weights,  # noqa: F401
+)
 
 CORPUS = [*hostile.CORPUS]
 CVES = {
@@ -78,6 +83,16 @@ def test_the_functional_form_that_cases_spoil_is_good(tmp_path: Path) -> None:
     model = hostile_config.functional(hostile.good_config())
     hostile.with_member("config.json", json.dumps(model).encode())(path, tmp_path)
     assert [layer.kind for layer in read_bundle(path).layers] == ["Embedding", "LSTM", "Dense"]
+
+
+def test_the_branches_that_cases_spoil_are_good(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    hostile.pack(path, hostile_branches.branches_members())
+    bundle = read_bundle(path)
+    kinds = [[layer.kind for layer in branch.layers] for branch in bundle.branches]
+    assert kinds == [["Embedding", "LSTM"], ["Dense"]]
+    assert [layer.kind for layer in bundle.head] == ["Concatenate", "Dense"]
+    assert explain(path) == []
 
 
 @pytest.mark.parametrize("index", range(len(CORPUS)), ids=[case.name for case in CORPUS])

@@ -1,26 +1,29 @@
-"""Reads and checks a `.keras` archive: raw text in, a linear chain of layers, plain weights.
+"""Reads and checks a `.keras` archive: raw text in, known layers, plain weights.
 
 A bundle is untrusted input. It is read once into memory; its members, its configuration and its
 weights are checked against allow-lists, and what leaves this package are plain values and NumPy
 arrays: settings that inference needs and nothing else. Neither Keras nor TensorFlow is imported.
 
     archive.py   the zip: expected members, capped sizes, no tricks
+    graph.py     config.json: one chain of layers, or branches that are merged once
     config.py    config.json: allowed layers and settings only
     weights.py   model.weights.h5: hard links, stored bytes, expected shapes, finite values
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scorer.bundle.archive import read_members
-from scorer.bundle.config import LayerSpec, ModelSpec, parse_config
-from scorer.bundle.weights import Weights, read_weights
+from scorer.bundle.config import BranchSpec, LayerSpec, ModelSpec, parse_config
+from scorer.bundle.weights import BranchWeights, Weights, read_weights
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer import VectorizerSpec, spec_from_config
 
-__all__ = ["Bundle", "Layer", "LayerSpec", "read_bundle"]
+__all__ = ["Branch", "Bundle", "Layer", "LayerSpec", "read_bundle"]
 
 MAX_VOCABULARY = 5_000_000
 
@@ -36,13 +39,36 @@ class Layer(LayerSpec):
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A vectorizer and the layers that follow it, in order."""
+
+    vectorizer: VectorizerSpec
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """A checked model: `layers` follow the vectorizer in order. `digest` is the file's SHA-256."""
+    """A checked model: branches that read the same text, and what makes one output of their ends.
+
+    digest    the file's SHA-256
+    branches  one, or several in the order in which they are merged
+    head      the layer that merges them and the layers after it; empty for one branch
+    """
 
     path: Path
     digest: str
-    vectorizer: VectorizerSpec
-    layers: tuple[Layer, ...]
+    branches: tuple[Branch, ...]
+    head: tuple[Layer, ...] = ()
+
+    @property
+    def vectorizer(self) -> VectorizerSpec:
+        """The first branch's, whose tokens stand for the text where words are counted."""
+        return self.branches[0].vectorizer
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers: each branch's in turn, then the head's."""
+        return (*(layer for branch in self.branches for layer in branch.layers), *self.head)
 
     @property
     def parameters(self) -> int:
@@ -57,42 +83,59 @@ def read_bundle(path: Path, *, digest: str | None = None) -> Bundle:
     try:
         members, found = read_members(path, digest)
         model = parse_config(members.config)
-        weights, idf = read_weights(members.weights, model)
-        vocabulary = _vocabulary(members.vocabulary, model)
-        spec = spec_from_config(model.vectorizer, vocabulary, idf)
-        _check_ids_fit(spec, model.layers, weights)
+        weights, head = read_weights(members.weights, model)
+        vocabularies = _vocabularies(members.vocabularies, model)
+        branches = tuple(map(_branch, model.branches, weights, vocabularies))
     except (BundleError, UnsupportedModel) as error:
         raise type(error)(f"{path}: {error}") from error
-    layers = tuple(
+    return Bundle(path=path, digest=found, branches=branches, head=_layers(model.head, head))
+
+
+def _branch(branch: BranchSpec, weights: BranchWeights, vocabulary: list[str]) -> Branch:
+    spec = spec_from_config(branch.vectorizer, vocabulary, weights.idf)
+    _check_ids_fit(spec, branch.layers, weights.layers)
+    return Branch(spec, _layers(branch.layers, weights.layers))
+
+
+def _layers(specs: tuple[LayerSpec, ...], weights: list[Weights]) -> tuple[Layer, ...]:
+    return tuple(
         Layer(layer.kind, layer.name, layer.config, arrays)
-        for layer, arrays in zip(model.layers, weights, strict=True)
+        for layer, arrays in zip(specs, weights, strict=True)
     )
-    return Bundle(path=path, digest=found, vectorizer=spec, layers=layers)
 
 
-def _vocabulary(asset: bytes | None, model: ModelSpec) -> list[str]:
+def _vocabularies(assets: dict[str, bytes], model: ModelSpec) -> list[list[str]]:
+    """Each branch's words. Raises BundleError where a vectorizer or a file lacks the other."""
+    names = [model.stored[branch.vectorizer["name"]] for branch in model.branches]
+    for name in sorted(assets.keys() - names):
+        raise BundleError(f"{name}/vocabulary.txt: the model has no such vectorizer")
+    pairs = zip(names, model.branches, strict=True)
+    return [_vocabulary(assets.get(name), name, branch.vectorizer) for name, branch in pairs]
+
+
+def _vocabulary(asset: bytes | None, name: str, settings: Mapping[str, Any]) -> list[str]:
     """The words, special tokens included where the archive stores them so.
 
     Keras splits its vocabulary file with `str.splitlines`, so a word that holds a separator such
     as U+0085 would shift every word after it; the stored size shows that, and it is refused.
     """
-    listed = model.vectorizer.get("vocabulary")
+    listed = settings.get("vocabulary")
     if listed is not None:
         if asset is not None:
             raise BundleError("config.json: a vocabulary in the settings and in a file")
         words = listed
     elif asset is None:
-        raise BundleError("the archive has no vocabulary")
+        raise BundleError(f"the archive has no vocabulary for {name}")
     else:
         try:
             words = asset.decode("utf-8").splitlines()
         except UnicodeDecodeError as error:
-            raise BundleError(f"vocabulary.txt: not UTF-8 (byte {error.start})") from error
+            raise BundleError(f"{name}/vocabulary.txt: not UTF-8 (byte {error.start})") from error
         while words and words[-1] == "":
             words.pop()
-        size = model.vectorizer.get("vocabulary_size")
+        size = settings.get("vocabulary_size")
         if size is not None and size != len(words):
-            raise BundleError(f"vocabulary.txt: {len(words)} words, config.json says {size}")
+            raise BundleError(f"{name}/vocabulary.txt: {len(words)} words, config.json says {size}")
     if len(words) > MAX_VOCABULARY:
         raise BundleError(f"the vocabulary has {len(words)} words, at most {MAX_VOCABULARY}")
     return list(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import stat
 import struct
 import zipfile
@@ -23,17 +24,13 @@ MAX_MEMBERS = 64
 _FREE_BYTES = 32 * _MB
 _MAX_RATIO = 20
 
-_VOCABULARIES = (
-    "assets/layers/text_vectorization/_lookup_layer/vocabulary.txt",
-    "assets/layers/text_vectorization/vocabulary.txt",
+#: each vectorizer's vocabulary, which Keras writes twice
+_VOCABULARY = re.compile(
+    r"assets/layers/(text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
 )
+_VOCABULARY_BYTES = 16 * _MB
 #: member -> most bytes it may hold, uncompressed
-MEMBERS = {
-    "metadata.json": 64 << 10,
-    "config.json": 32 * _MB,
-    "model.weights.h5": MAX_ARCHIVE,
-    **dict.fromkeys(_VOCABULARIES, 16 * _MB),
-}
+_SIZES = {"metadata.json": 64 << 10, "config.json": 32 * _MB, "model.weights.h5": MAX_ARCHIVE}
 _REQUIRED = ("config.json", "model.weights.h5")
 _ENTRY = b"PK\x01\x02"  # before each entry of a zip's directory
 
@@ -47,11 +44,11 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class Members:
-    """The bytes of the members that are read."""
+    """The bytes of the members that are read; vocabularies by the vectorizer's stored name."""
 
     config: bytes
     weights: bytes
-    vocabulary: bytes | None
+    vocabularies: dict[str, bytes]
 
 
 def read_members(path: Path, digest: str | None) -> tuple[Members, str]:
@@ -122,26 +119,29 @@ def _member_fault(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
         return "its name leads out of the folder it would be unpacked into"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "a symbolic link"
-    if name != info.filename or name not in MEMBERS:
+    most = _VOCABULARY_BYTES if _VOCABULARY.fullmatch(name) else _SIZES.get(name)
+    if name != info.filename or most is None:
         return "not one that a .keras archive of a text model has"
     if info.flag_bits & 0x1:
         return "encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"compressed by method {info.compress_type}, only deflate is read"
-    if info.file_size > MEMBERS[name]:
-        return f"{info.file_size} bytes, at most {MEMBERS[name]}"
+    if info.file_size > most:
+        return f"{info.file_size} bytes, at most {most}"
     return None
 
 
 def _read_all(archive: zipfile.ZipFile) -> Members:
-    names = set(archive.namelist())
-    vocabularies = {read_member(archive, name) for name in _VOCABULARIES if name in names}
-    if len(vocabularies) > 1:
-        raise BundleError("vocabulary.txt: the archive's two copies differ")
+    vocabularies: dict[str, bytes] = {}
+    for name in archive.namelist():
+        if found := _VOCABULARY.fullmatch(name):
+            data = read_member(archive, name)
+            if vocabularies.setdefault(found[1], data) != data:
+                raise BundleError(f"{found[1]}/vocabulary.txt: the archive's two copies differ")
     return Members(
         config=read_member(archive, "config.json"),
         weights=read_member(archive, "model.weights.h5"),
-        vocabulary=vocabularies.pop() if vocabularies else None,
+        vocabularies=vocabularies,
     )
 
 

@@ -8,12 +8,12 @@ Keras: the keras engine builds its layers from what is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scorer.bundle.dangers import load_json, tree_faults
-from scorer.bundle.graph import chain, mapping
+from scorer.bundle.graph import Graph, mapping, read_graph
 from scorer.errors import BundleError, UnsupportedModel
 
 MAX_LAYERS = 64
@@ -33,12 +33,20 @@ class LayerSpec:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """A checked configuration. `stored` names each layer as the weights file does."""
+class BranchSpec:
+    """A vectorizer's settings as config.json has them, and the layers that follow it."""
 
     vectorizer: dict[str, Any]
     layers: tuple[LayerSpec, ...]
-    stored: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A checked configuration. `stored` gives for each layer's name the one it has in the files."""
+
+    branches: tuple[BranchSpec, ...]
+    head: tuple[LayerSpec, ...]
+    stored: dict[str, str]
 
 
 def _one_of(*values: Any) -> Check:
@@ -115,11 +123,19 @@ LAYERS: dict[str, dict[str, Check]] = {
     "GaussianDropout": {},
     "GaussianNoise": {},
     "ActivityRegularization": {},
+    "Activation": {"activation": _ACTIVATION},
+    "ReLU": {
+        "max_value": _one_of(None),
+        "negative_slope": _one_of(0, 0.0),
+        "threshold": _one_of(0, 0.0),
+    },
 }
+#: the same for the layers that merge branches
+_MERGES: dict[str, dict[str, Check]] = {"Concatenate": {"axis": _one_of(-1)}, "Add": {}}
 #: settings that an archive may lack, and what Keras then takes
 _DEFAULTS = {"zero_output_for_mask": False}
 RECURRENT = ("LSTM", "GRU")
-_MERGES = _one_of("concat", "sum", "mul", "ave")
+_DIRECTIONS = _one_of("concat", "sum", "mul", "ave")
 
 
 def parse_config(raw: bytes) -> ModelSpec:
@@ -127,33 +143,59 @@ def parse_config(raw: bytes) -> ModelSpec:
     model = load_json(raw)
     for fault in tree_faults(model):
         raise BundleError(fault)
-    layers = chain(mapping(model, "the model"))
-    if len(layers) > MAX_LAYERS:
-        raise BundleError(f"config.json: {len(layers)} layers, at most {MAX_LAYERS}")
-    if not layers or layers[0].get("class_name") != "TextVectorization":
-        raise UnsupportedModel("the first layer must be TextVectorization: the model takes text")
-    return ModelSpec(
-        vectorizer=layers[0]["config"],
-        layers=tuple(_layer_spec(layer) for layer in layers[1:]),
-        stored=tuple(_stored_names(str(layer["class_name"]) for layer in layers)),
+    graph = read_graph(mapping(model, "the model"))
+    if len(graph.entries) > MAX_LAYERS:
+        raise BundleError(f"config.json: {len(graph.entries)} layers, at most {MAX_LAYERS}")
+    spec = ModelSpec(
+        branches=tuple(_branch_spec(chain) for chain in graph.branches),
+        head=tuple(
+            _layer_spec(layer, LAYERS if i else _MERGES) for i, layer in enumerate(graph.head)
+        ),
+        stored=_stored_names(graph),
     )
+    for branch in spec.branches if spec.head else ():
+        _refuse_sequence(branch, spec.head[0])
+    return spec
 
 
-def _layer_spec(layer: dict[str, Any]) -> LayerSpec:
-    kind, settings = layer.get("class_name"), layer["config"]
+def _branch_spec(chain: list[dict[str, Any]]) -> BranchSpec:
+    if not chain or chain[0]["class_name"] != "TextVectorization":
+        raise UnsupportedModel("the first layer must be TextVectorization: the model takes text")
+    return BranchSpec(chain[0]["config"], tuple(_layer_spec(layer, LAYERS) for layer in chain[1:]))
+
+
+def _refuse_sequence(branch: BranchSpec, merge: LayerSpec) -> None:
+    """What is merged is one vector a row: sequences of two vectorizers have no common positions."""
+    sequence = branch.vectorizer.get("output_mode") == "int"
+    for layer in branch.layers:
+        inner = layer.config.get("layer", layer)
+        returns = inner.config.get("return_sequences")
+        sequence = returns if returns is not None else sequence
+        sequence = sequence and not layer.kind.startswith("Global")
+    if sequence or not branch.layers:
+        name = branch.layers[-1].name if branch.layers else branch.vectorizer["name"]
+        raise UnsupportedModel(
+            f"layer {merge.name} ({merge.kind}): it merges the output of {name}, "
+            "which is not one vector a row"
+        )
+
+
+def _layer_spec(layer: dict[str, Any], known: dict[str, dict[str, Check]]) -> LayerSpec:
+    kind, settings = layer["class_name"], layer["config"]
     name = settings["name"]
     if kind == "Bidirectional":
         return LayerSpec("Bidirectional", name, _bidirectional(name, settings))
-    if kind not in LAYERS:
+    if kind not in known:
         raise UnsupportedModel(
             f"layer {name}: {str(kind)[:60]!r} is not among the layers supported"
         )
-    return LayerSpec(kind, name, _kept(kind, name, settings))
+    return LayerSpec(kind, name, _kept(kind, name, settings, known[kind]))
 
 
-def _kept(kind: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _kept(
+    kind: str, name: str, settings: dict[str, Any], checks: dict[str, Check]
+) -> dict[str, Any]:
     """The settings of one layer that inference needs, each checked."""
-    checks = LAYERS[kind]
     for key, value in settings.items():
         if key == "name" or (key not in checks and key not in _FIXED and _DROPPED.fullmatch(key)):
             continue
@@ -175,7 +217,7 @@ def _bidirectional(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     for key in sorted(settings.keys() - known):
         if not _FIXED.get(key, _NO)(settings[key]):
             raise UnsupportedModel(f"layer {name} (Bidirectional): {key!r} is not supported")
-    if not _MERGES(settings.get("merge_mode")):
+    if not _DIRECTIONS(settings.get("merge_mode")):
         raise UnsupportedModel(
             f"layer {name} (Bidirectional): merge_mode={_short(settings.get('merge_mode'))} "
             "is not supported"
@@ -198,17 +240,19 @@ def _inner(name: str, layer: dict[str, Any]) -> LayerSpec:
         raise UnsupportedModel(f"layer {name}: Bidirectional({_short(kind)}) is not supported")
     settings = mapping(layer.get("config"), f"the layer inside {name}")
     inner = str(settings.get("name", name))
-    return LayerSpec(kind, inner, _kept(kind, inner, settings))
+    return LayerSpec(kind, inner, _kept(kind, inner, settings, LAYERS[kind]))
 
 
-def _stored_names(kinds: Iterator[str]) -> Iterator[str]:
-    """The names that Keras gives layers in the weights file: snake case, numbered by class."""
+def _stored_names(graph: Graph) -> dict[str, str]:
+    """The names that Keras gives layers in its files: snake case, numbered by class."""
     used: dict[str, int] = {}
-    for kind in kinds:
-        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    stored: dict[str, str] = {}
+    for layer in graph.entries:
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(layer["class_name"]))
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
         count = used[name] = used.get(name, -1) + 1
-        yield f"{name}_{count}" if count else name
+        stored[layer["config"]["name"]] = f"{name}_{count}" if count else name
+    return stored
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""The layers of a Sequential or Functional model in order. The graph must be one chain.
+"""The layers of a Sequential or Functional model in order: one chain, or branches that are merged.
+
+    text -> layers of a branch ---\\
+    text -> layers of a branch ----> merge -> layers of the head
 
 A Functional model writes an Embedding's mask down as an operation (`NotEqual`) and hands it to the
 layers that use it; only that mask is let through, since engines make it anew from `mask_zero`.
@@ -7,20 +10,38 @@ layers that use it; only that mask is let through, since engines make it anew fr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from scorer.errors import BundleError, UnsupportedModel
 
+#: layers that may join the ends of branches
+MERGES = ("Concatenate", "Add")
 _NAME = re.compile(r"\w[\w .-]{0,127}")
 
+Entry = dict[str, Any]  # a layer as config.json has it
 
-def chain(model: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers as config.json has them, input and mask left out. Raises UnsupportedModel."""
+
+@dataclass(frozen=True)
+class Graph:
+    """The layers as config.json has them, inputs and masks left out.
+
+    branches  each begins where the text comes in
+    head      the layer that merges the branches, and what follows it; empty for one branch
+    entries   all layers, in the file's order
+    """
+
+    branches: tuple[list[Entry], ...]
+    head: list[Entry]
+    entries: list[Entry]
+
+
+def read_graph(model: Entry) -> Graph:
+    """The model's layers, put in order. Raises BundleError or UnsupportedModel."""
     kind = model.get("class_name")
     if kind not in ("Sequential", "Functional"):
         raise UnsupportedModel(
-            f"a model of class {str(kind)[:60]!r}: only Sequential and Functional chains"
+            f"a model of class {str(kind)[:60]!r}: only Sequential and Functional ones are read"
         )
     config = mapping(model.get("config"), "the model's config")
     entries = config.get("layers")
@@ -30,11 +51,14 @@ def chain(model: dict[str, Any]) -> list[dict[str, Any]]:
     names = [_name(layer) for layer in layers]
     if len(set(names)) < len(names):
         raise BundleError("config.json: two layers have the same name")
-    if kind == "Functional":
-        layers = list(_linked(layers, config))
-    if any(layer.get("class_name") == "InputLayer" for layer in layers[1:]):
+    return _Functional(layers, config).graph() if kind == "Functional" else _sequential(layers)
+
+
+def _sequential(layers: list[Entry]) -> Graph:
+    if any(layer["class_name"] == "InputLayer" for layer in layers[1:]):
         raise UnsupportedModel("the model has an input in the middle")
-    return [layer for layer in layers if layer.get("class_name") != "InputLayer"]
+    chain = [layer for layer in layers if layer["class_name"] != "InputLayer"]
+    return Graph((chain,), [], layers)
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
@@ -55,30 +79,96 @@ def _name(layer: dict[str, Any]) -> str:
     return name
 
 
-def _linked(layers: list[dict[str, Any]], config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The layers of a Functional model, each fed by the one before it and by nothing else."""
-    masking = any(layer["config"].get("mask_zero") is True for layer in layers)
-    masks: list[str] = []
-    previous = first = None
-    ids: str | None = None
-    for layer in layers:
-        name, kind = layer["config"]["name"], layer.get("class_name")
-        if kind == "NotEqual":
-            if not masking or _source(layer) != (ids, [0]) or _node(layer).get("kwargs"):
+class _Functional:
+    """A Functional model's layers, walked from its output back to its one input."""
+
+    def __init__(self, layers: list[Entry], config: Entry) -> None:
+        self._config = config
+        self._layers = {layer["config"]["name"]: layer for layer in layers}
+        self._left = dict(self._layers)  # not yet in a chain
+        inputs = [name for name, x in self._layers.items() if x["class_name"] == "InputLayer"]
+        if len(inputs) != 1:
+            raise UnsupportedModel(f"the model has {len(inputs)} inputs, not one text alone")
+        self._input = inputs[0]
+        del self._left[self._input]
+
+    def graph(self) -> Graph:
+        head, source = self._chain(self._output())
+        if source is not None:
+            return self._checked([head], [])
+        if len(_sources(head[0])) < 2:
+            raise _not_a_chain(head[0]["config"]["name"])
+        return self._checked([self._branch(origin) for origin in _sources(head[0])], head)
+
+    def _checked(self, branches: list[list[Entry]], head: list[Entry]) -> Graph:
+        masks = [self._masks(chain) for chain in branches]
+        for name, layer in self._left.items():
+            if layer["class_name"] == "NotEqual":
                 raise UnsupportedModel(f"operation {name}: only an Embedding's own mask is known")
-            masks.append(name)
-            continue
-        if previous is not None:
-            if _source(layer) != (previous, []):
-                raise UnsupportedModel(f"layer {name}: the graph is not one chain of layers")
-            _check_arguments(layer, name, masks)
-        if kind == "TextVectorization":
-            ids = name
-        first, previous = first or name, name
-        yield layer
-    for end, name in (("input_layers", first), ("output_layers", previous)):
-        if config.get(end) not in ([name, 0, 0], [[name, 0, 0]]):
-            raise UnsupportedModel(f"the model's {end} are not the one end of its chain, {name!r}")
+            raise _not_a_chain(name)
+        for chain, own in zip([*branches, head], [*masks, []], strict=True):
+            _check_calls(chain, own)
+        return Graph(tuple(branches), head, [*self._layers.values()])
+
+    def _output(self) -> str:
+        """The name of the one layer that no other reads; it must be the model's output."""
+        read = {name for layer in self._layers.values() for name in _sources(layer)}
+        ends = [name for name in self._layers if name not in read]
+        ends = [name for name in ends if self._layers[name]["class_name"] != "NotEqual"]
+        if not ends:
+            raise _not_a_chain(self._input)
+        for key, name in (("input_layers", self._input), ("output_layers", ends[-1])):
+            if self._config.get(key) not in ([name, 0, 0], [[name, 0, 0]]):
+                raise UnsupportedModel(
+                    f"the model's {key} are not the one end of its graph, {name!r}"
+                )
+        return str(ends[-1])
+
+    def _branch(self, end: str | None) -> list[Entry]:
+        chain, source = self._chain(end)
+        if source is None:
+            raise UnsupportedModel(
+                f"layer {chain[0]['config']['name']}: it merges what a later layer merges again"
+            )
+        return chain
+
+    def _chain(self, end: str | None) -> tuple[list[Entry], str | None]:
+        """The layers that lead to `end`, and the input they begin at; None if at a merge."""
+        chain: list[Entry] = []
+        name = end
+        while name != self._input or not chain:
+            layer = self._left.pop(name, None) if name is not None else None
+            if layer is None or name is None:
+                raise _not_a_chain(str(name or chain[0]["config"]["name"]))
+            chain.insert(0, layer)
+            if layer["class_name"] in MERGES:
+                return chain, None
+            sources = _sources(layer)
+            name = sources[0] if len(sources) == 1 else None
+        return chain, name
+
+    def _masks(self, chain: list[Entry]) -> list[str]:
+        """The operations that make the mask of a chain's Embedding; they are taken from `left`."""
+        if not any(layer["config"].get("mask_zero") is True for layer in chain):
+            return []
+        ids = chain[0]["config"]["name"]
+        masks = [
+            name
+            for name, layer in self._left.items()
+            if layer["class_name"] == "NotEqual"
+            and _sources(layer) == [ids]
+            and _node(layer)["args"][1:] == [0]
+            and not _node(layer).get("kwargs")
+        ]
+        for name in masks:
+            del self._left[name]
+        return masks
+
+
+def _not_a_chain(name: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"layer {name[:60]}: the graph is not one chain of layers, nor chains that are merged once"
+    )
 
 
 def _node(layer: dict[str, Any]) -> dict[str, Any]:
@@ -91,12 +181,16 @@ def _node(layer: dict[str, Any]) -> dict[str, Any]:
     return mapping(nodes[0], "a layer's call")
 
 
-def _source(layer: dict[str, Any]) -> tuple[str | None, list[Any]]:
-    """The layer whose output is this one's first argument, and the other arguments."""
+def _sources(layer: Entry) -> list[str | None]:
+    """The layers whose outputs are this one's first argument; a merge has a list there."""
+    if layer["class_name"] == "InputLayer":
+        return []
     arguments = _node(layer).get("args")
     if not isinstance(arguments, list) or not arguments:
-        return None, []
-    return _origin(arguments[0]), arguments[1:]
+        return []
+    if layer["class_name"] in MERGES and isinstance(arguments[0], list):
+        return [_origin(tensor) for tensor in arguments[0]]
+    return [_origin(arguments[0])]
 
 
 def _origin(tensor: Any) -> str | None:
@@ -105,6 +199,15 @@ def _origin(tensor: Any) -> str | None:
     except (TypeError, ValueError, KeyError):
         return None
     return name if isinstance(name, str) and (node, output) == (0, 0) else None
+
+
+def _check_calls(chain: list[Entry], masks: list[str]) -> None:
+    """Each layer is given what the one before it gives, and the mask of the chain's Embedding."""
+    for layer in chain:
+        name = layer["config"]["name"]
+        if _node(layer)["args"][1:]:
+            raise _not_a_chain(name)
+        _check_arguments(layer, name, masks)
 
 
 def _check_arguments(layer: dict[str, Any], name: str, masks: list[str]) -> None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
 import numpy as np
 
-from scorer.bundle.config import RECURRENT, LayerSpec, ModelSpec
+from scorer.bundle.config import RECURRENT, BranchSpec, LayerSpec, ModelSpec
 from scorer.errors import BundleError
 
 Weights = tuple[np.ndarray, ...]
 Shape = tuple[int, ...]
 
 MAX_OBJECTS = 10_000
-_IDF = "layers/text_vectorization/_lookup_layer/vars/idf_weights"
-
 #: what h5py raises on a file that is damaged or lies
 _UNREADABLE = (
     OSError,
@@ -35,21 +34,57 @@ _UNREADABLE = (
 )
 
 
-def read_weights(raw: bytes, model: ModelSpec) -> tuple[list[Weights], np.ndarray | None]:
-    """Each layer's weights in Keras' order, and the vectorizer's IDF weights where it has them."""
+@dataclass(frozen=True)
+class BranchWeights:
+    """Of a branch: its layers' weights in Keras' order, and its vectorizer's IDF weights if any."""
+
+    layers: list[Weights]
+    idf: np.ndarray | None
+
+
+def read_weights(raw: bytes, model: ModelSpec) -> tuple[list[BranchWeights], list[Weights]]:
+    """The weights of each branch, and of the head's layers."""
     with opened(raw) as file:
         for fault in link_faults(file):
             raise BundleError(fault)
         stored = _Stored(file, len(raw))
-        width: int | None = None
-        weights = []
-        for layer, name in zip(model.layers, model.stored[1:], strict=True):
-            arrays, width = _layer_weights(stored, layer, f"layers/{name}", width)
-            weights.append(arrays)
-        idf = None
-        if model.vectorizer.get("output_mode") == "tf_idf" and _IDF in stored:
-            idf = stored.array(_IDF, None)
-        return weights, idf
+        branches, widths = [], []
+        for branch in model.branches:
+            weights, width = _chain_weights(stored, branch.layers, model.stored, None)
+            branches.append(BranchWeights(weights, _idf(stored, branch, model.stored)))
+            widths.append(width)
+        if not model.head:
+            return branches, []
+        width = _merged_width(model.head[0], widths)
+        weights, _ = _chain_weights(stored, model.head[1:], model.stored, width)
+        return branches, [(), *weights]
+
+
+def _chain_weights(
+    stored: _Stored, layers: tuple[LayerSpec, ...], names: dict[str, str], width: int | None
+) -> tuple[list[Weights], int | None]:
+    """The arrays of each layer of a chain, and its last width, given the width of its input."""
+    weights = []
+    for layer in layers:
+        arrays, width = _layer_weights(stored, layer, f"layers/{names[layer.name]}", width)
+        weights.append(arrays)
+    return weights, width
+
+
+def _idf(stored: _Stored, branch: BranchSpec, names: dict[str, str]) -> np.ndarray | None:
+    path = f"layers/{names[branch.vectorizer['name']]}/_lookup_layer/vars/idf_weights"
+    if branch.vectorizer.get("output_mode") == "tf_idf" and path in stored:
+        return stored.array(path, None)
+    return None
+
+
+def _merged_width(merge: LayerSpec, widths: list[int | None]) -> int | None:
+    known = [width for width in widths if width is not None]
+    if len(known) < len(widths):
+        return None
+    if merge.kind == "Add" and len(set(known)) > 1:
+        raise BundleError(f"config.json: layer {merge.name} adds vectors of the widths {known}")
+    return known[0] if merge.kind == "Add" else sum(known)
 
 
 @contextmanager
