@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.bundle import Branch, Bundle, Layer, LayerSpec
 from scorer.engines import load_engine
 from scorer.engines.cpu import CpuEngine, convolution, recurrent
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import TokenBatch
 from tests.networks import (
+    activation,
     batch,
     bilstm,
     bundle,
@@ -26,6 +27,8 @@ from tests.networks import (
     dense,
     embedding,
     lstm,
+    merge,
+    merged,
     pool,
     random_rows,
     reference_lstm,
@@ -99,9 +102,48 @@ def bag(rng: np.random.Generator, units: int) -> Bundle:
     return bundle(vectorizer, *layers)
 
 
+def max_of_rectified(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 5),
+        bilstm(rng, 5, units, return_sequences=True),
+        activation("relu"),
+        pool("GlobalMaxPooling1D"),
+        dense(rng, 2 * units, 2, "linear"),
+    )
+
+
+def wide_and_deep(rng: np.random.Generator, units: int) -> Bundle:
+    deep = embedding(rng, WORDS, 7), bilstm(rng, 7, units)
+    wide = (dense(rng, WORDS + 1, 3, "tanh"),)
+    head = merge("Concatenate"), dense(rng, 2 * units + 3, 4, "relu"), dense(rng, 4, 1)
+    branches = Branch(spec(WORDS), deep), Branch(spec(WORDS, mode="multi_hot"), wide)
+    return merged(*branches, head=head)
+
+
+def three_summed(rng: np.random.Generator, units: int) -> Bundle:
+    deep = (
+        embedding(rng, WORDS, 5),
+        lstm(rng, 5, units, return_sequences=True),
+        activation("relu"),
+        pool("GlobalMaxPooling1D"),
+    )
+    means = embedding(rng, WORDS, units), pool("GlobalAveragePooling1D")
+    wide = (dense(rng, WORDS + 1, units),)
+    return merged(
+        Branch(spec(WORDS), deep),
+        Branch(spec(WORDS, length=150), means),
+        Branch(spec(WORDS, mode="count"), wide),
+        head=(merge("Add"), activation("softmax")),
+    )
+
+
 NETWORKS: dict[str, Build] = {
     build.__name__: build
     for build in (
+        max_of_rectified,
+        wide_and_deep,
+        three_summed,
         small_bilstm,
         stacked,
         max_of_states,
@@ -117,6 +159,19 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool(np.array_equal(a.view(np.int32), b.view(np.int32)))
 
 
+def runner(model: Bundle) -> Callable[[TokenBatch], np.ndarray]:
+    """The cpu engine on a batch, whose rows further branches get without their first words."""
+    engine = CpuEngine(model)
+
+    def run(tokens: TokenBatch) -> np.ndarray:
+        rows = np.split(tokens.ids, tokens.offsets[1:-1])[: len(tokens.n_tokens)]
+        skips = range(1, len(model.branches))
+        others = [batch([row[len(row) % (3 * skip) :] for row in rows]) for skip in skips]
+        return engine.run(tokens, *others)
+
+    return run
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @given(data=st.data(), units=st.integers(1, 37), seed=st.integers(0, 9999))
 @settings(max_examples=12, deadline=None)
@@ -124,43 +179,43 @@ def test_a_row_has_the_same_bits_in_any_batch(
     name: str, data: st.DataObject, units: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    engine = CpuEngine(NETWORKS[name](rng, units))
+    run = runner(NETWORKS[name](rng, units))
     lengths = data.draw(st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=40))
     rows = random_rows(rng, lengths, WORDS)
-    together = engine.run(batch(rows))
+    together = run(batch(rows))
     order = data.draw(st.permutations(range(len(rows))))
-    moved = engine.run(batch([rows[i] for i in order]))
+    moved = run(batch([rows[i] for i in order]))
     assert same_bits(moved, together[order])
     cut = data.draw(st.integers(0, len(rows)))
-    halves = [engine.run(batch(rows[:cut])), engine.run(batch(rows[cut:]))]
+    halves = [run(batch(rows[:cut])), run(batch(rows[cut:]))]
     assert same_bits(np.concatenate(halves), together)
-    alone = np.concatenate([engine.run(batch([row])) for row in rows[:5]])
+    alone = np.concatenate([run(batch([row])) for row in rows[:5]])
     assert same_bits(alone, together[:5])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_calls_from_several_threads_do_not_disturb_each_other(name: str) -> None:
     rng = np.random.default_rng(5)
-    engine = CpuEngine(NETWORKS[name](rng, 11))
+    run = runner(NETWORKS[name](rng, 11))
     batches = [batch(random_rows(rng, rng.integers(0, 60, 200), WORDS)) for _ in range(8)]
-    expected = [engine.run(tokens) for tokens in batches]
+    expected = [run(tokens) for tokens in batches]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
-            outputs = list(pool.map(engine.run, batches))
+            outputs = list(pool.map(run, batches))
             assert all(map(same_bits, outputs, expected))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tiles_of_any_size_give_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
-    engine = CpuEngine(NETWORKS[name](rng, 10))
+    run = runner(NETWORKS[name](rng, 10))
     tokens = batch(random_rows(rng, rng.integers(0, 60, 150), WORDS))
-    expected = engine.run(tokens)
+    expected = run(tokens)
     for rows, size in [(1, 16 << 20), (7, 16 << 20), (1000, 1), (1000, 20_000)]:
         monkeypatch.setattr("scorer.engines.cpu.TILE_ROWS", rows)
         monkeypatch.setattr("scorer.engines.cpu.TILE_BYTES", size)
         monkeypatch.setattr("scorer.engines.cpu.MOST_BYTES", size)
-        assert same_bits(engine.run(tokens), expected)
+        assert same_bits(run(tokens), expected)
 
 
 @pytest.mark.parametrize("fold_bytes", [64 << 20, 0])
@@ -243,6 +298,18 @@ def test_folded_convolution_equals_the_plain_one(
     np.testing.assert_allclose(folded, plain, rtol=0, atol=3e-6)
 
 
+def test_a_head_reads_its_branches_in_order() -> None:
+    """The outputs are the branches' own, side by side, and summed."""
+    rng = np.random.default_rng(8)
+    deep, wide = small_bilstm(rng, 5).branches[0], bag(rng, 3).branches[0]
+    tokens = batch(random_rows(rng, rng.integers(0, 30, 70), WORDS))
+    ends = [CpuEngine(merged(branch)).run(tokens) for branch in (deep, wide)]
+    both = CpuEngine(merged(deep, wide, head=(merge("Concatenate"),))).run(tokens, tokens)
+    summed = CpuEngine(merged(wide, deep, head=(merge("Add"),))).run(tokens, tokens)
+    assert same_bits(both, np.hstack(ends))
+    assert same_bits(summed, ends[1] + ends[0])
+
+
 def test_no_rows_and_read_only_ids() -> None:
     engine = CpuEngine(small_bilstm(np.random.default_rng(0), 5))
     assert engine.run(batch([])).shape == (0, 1)
@@ -271,7 +338,7 @@ def _refusals() -> dict[str, tuple[Bundle, str]]:
     two_gru = Layer("Bidirectional", "both", {"layer": LayerSpec("GRU", "gru", {})}, ())
     backwards = lstm(rng, 4, 4, go_backwards=True, return_sequences=True)
     sequences = bilstm(rng, 4, 2, return_sequences=True)
-    maximum = pool("GlobalMaxPooling1D")
+    maximum, relu_layer = pool("GlobalMaxPooling1D"), activation("relu")
     return {
         "no such layer": (bundle(ragged, words, gru, head), r"layer gru \(GRU\)"),
         "activation": (bundle(ragged, words, relu, head), "activation='tanh'"),
@@ -281,6 +348,42 @@ def _refusals() -> dict[str, tuple[Bundle, str]]:
         "unmasked LSTM": (bundle(ragged, bare, lstm(rng, 4, 4), head), "reads padding"),
         "unmasked conv": (bundle(ragged, words, conv(rng, 4, 4, 3), head), "reads padding"),
         "max of zeros": (bundle(ragged, words, sequences, maximum, head), "reads padding"),
+        "max of biases": (
+            bundle(ragged, words, sequences, dense(rng, 4, 4, "relu"), maximum, head),
+            "reads padding",
+        ),
+        "max of rectified biases": (
+            bundle(ragged, words, sequences, dense(rng, 4, 4), relu_layer, maximum, head),
+            "reads padding",
+        ),
+        "max of rectified words": (
+            bundle(ragged, words, relu_layer, maximum, head),
+            "reads padding",
+        ),
+        "max of sigmoids": (
+            bundle(ragged, words, sequences, relu_layer, activation("sigmoid"), maximum, head),
+            "reads padding",
+        ),
+        "max without mask": (
+            bundle(ragged, bare, sequences, relu_layer, maximum, head),
+            "reads padding",
+        ),
+        "max in a second branch": (
+            merged(
+                Branch(ragged, (words, lstm(rng, 4, 4))),
+                Branch(ragged, (words, maximum)),
+                head=(merge("Add"), head),
+            ),
+            "reads padding",
+        ),
+        "a branch that ends in a sequence": (
+            merged(
+                Branch(ragged, (words, lstm(rng, 4, 4))),
+                Branch(ragged, (words, sequences)),
+                head=(merge("Add"), head),
+            ),
+            "one vector a row",
+        ),
         "mean of padding": (
             bundle(ragged, bare, pool("GlobalAveragePooling1D"), head),
             "reads padding",

@@ -1,14 +1,15 @@
-"""Engines run a bundle's network: token ids in, outputs out."""
+"""Engines run a bundle's network: token ids in, one batch for each branch, outputs out."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from scorer.bundle import Bundle
+from scorer.bundle import Bundle, Layer
 from scorer.engines.devices import has_gpu
 from scorer.errors import EngineError, UnsupportedModel
 from scorer.vectorizer import TokenBatch
@@ -17,10 +18,9 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Engine", "load_engine"]
 
-#: layers over tokens that know no mask, and those that heed one (and end the tokens, unless they
-#: return sequences)
-_READ_PADDING = ("Conv1D", "GlobalMaxPooling1D")
-_END_TOKENS = ("LSTM", "GRU", "Bidirectional", "GlobalAveragePooling1D")
+#: layers over the positions of a row, those among them that heed a mask
+_HEED_MASKS = ("LSTM", "GRU", "Bidirectional", "GlobalAveragePooling1D")
+_READERS = (*_HEED_MASKS, "Conv1D", "GlobalMaxPooling1D")
 
 
 class Engine(Protocol):
@@ -34,8 +34,11 @@ class Engine(Protocol):
     precision: str
     window_rows: int
 
-    def run(self, tokens: TokenBatch) -> np.ndarray:
-        """float32 (rows, outputs) for those rows, in their order. Thread-safe."""
+    def run(self, *tokens: TokenBatch) -> np.ndarray:
+        """float32 (rows, outputs) for those rows, in their order. Thread-safe.
+
+        tokens: of the same rows for each branch of the bundle, by the branch's own vectorizer.
+        """
         ...
 
 
@@ -88,23 +91,44 @@ def refuse_padding_readers(bundle: Bundle) -> None:
     """Raise UnsupportedModel where a layer reads padding whose amount depends on the neighbours.
 
     Keras pads a batch to its longest row. That changes no score where the length is fixed, where
-    no padding is made (bags of words), or where every layer over the tokens heeds the mask.
+    no padding is made (bags of words), where every layer over the tokens heeds the mask, or where a
+    maximum is taken of what is never negative and is zero, or a repetition, at the padding.
     """
-    spec = bundle.vectorizer
-    if spec.output_mode != "int" or spec.output_sequence_length is not None:
-        return
+    for branch in bundle.branches:
+        spec = branch.vectorizer
+        if spec.output_mode == "int" and spec.output_sequence_length is None:
+            _refuse_readers(branch.layers)
+
+
+def _refuse_readers(layers: Sequence[Layer]) -> None:
     masked = False
-    for layer in bundle.layers:
+    padding = "embedded"  # what is there: then "states", zeros or the last; then "rectified" ones
+    for layer in layers:
+        inner = layer.config.get("layer", layer)
         if layer.kind == "Embedding":
             masked = layer.config["mask_zero"]
-        elif layer.kind in _READ_PADDING or (layer.kind in _END_TOKENS and not masked):
-            raise UnsupportedModel(
-                f"layer {layer.name} ({layer.kind}) reads padding as words, so a score would "
-                "depend on its neighbours; mask it (mask_zero=True) or set output_sequence_length"
-            )
-        inner = layer.config.get("layer", layer)
-        if layer.kind in _END_TOKENS and not inner.config.get("return_sequences", False):
-            return
+        elif layer.kind in _READERS:
+            heeds = masked and layer.kind in _HEED_MASKS
+            if not heeds and not (layer.kind == "GlobalMaxPooling1D" and padding == "rectified"):
+                raise UnsupportedModel(
+                    f"layer {layer.name} ({layer.kind}) reads padding as words, so a score would "
+                    "depend on its neighbours; mask it (mask_zero=True) or set "
+                    "output_sequence_length"
+                )
+            if not inner.config.get("return_sequences", False):
+                return
+            padding = "states"
+        elif _is_relu(layer):
+            padding = "rectified" if padding != "embedded" else padding
+        elif layer.weights or layer.kind == "Activation":
+            padding = "embedded"
+
+
+def _is_relu(layer: Layer) -> bool:
+    return layer.kind == "ReLU" or (layer.kind, layer.config.get("activation")) == (
+        "Activation",
+        "relu",
+    )
 
 
 def _cpu(bundle: Bundle) -> Engine:

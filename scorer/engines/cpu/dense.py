@@ -1,4 +1,4 @@
-"""Dense, on vectors, on every position of a sequence, or on a bag of words."""
+"""Dense, on vectors, on every position of a sequence, or on a bag of words; and activations."""
 
 from __future__ import annotations
 
@@ -33,6 +33,29 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
+class Activate:
+    """activation(x) for every vector or every position, in place."""
+
+    columns: int
+    activation: int
+
+    def run(self, tile: Tile) -> Tile:
+        kernels.activate(tile.values, self.columns, self.activation)
+        return tile
+
+
+@builds("Activation", "ReLU")
+def _activation(layer: Layer, signal: Signal) -> Built:
+    activation = ACTIVATIONS[layer.config.get("activation", "relu")]
+    if not activation:
+        return [], signal
+    steps: list[Step] = []
+    if signal.kind != "vector":
+        steps, signal = looked_up(layer, signal)
+    return [*steps, Activate(signal.width, activation)], signal
+
+
+@dataclass(frozen=True, eq=False)
 class DenseOnBag:
     """activation(x W + b) where x counts a row's words: a sum of rows of W, one a token.
 
@@ -47,7 +70,7 @@ class DenseOnBag:
 
     def run(self, tile: Tile) -> Tile:
         words, columns = self.weights.shape
-        seen = np.full(words if self.distinct else 0, -1, dtype=np.int64)
+        seen = np.full(words if self.distinct else 0, -1, dtype=np.int32)
         out = empty(len(tile.starts), padded(columns))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
         total = np.empty(columns, dtype=np.float64)

@@ -25,7 +25,7 @@ from typing import Protocol
 
 import numpy as np
 
-from scorer.bundle import Bundle, Layer
+from scorer.bundle import Branch, Bundle, Layer
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import VectorizerSpec
 
@@ -78,15 +78,28 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The steps of a model; `outputs` columns of the last vector count.
+class BranchPlan:
+    """The steps of a branch; `width` columns of the last vector count.
 
     position_bytes: of the widest sequence that a step makes, for the choice of the tile's size.
     """
 
     steps: tuple[Step, ...]
-    outputs: int
+    width: int
     position_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The branches of a model, what their vectors are merged by, and the steps after that.
+
+    merge: "Concatenate" or "Add"; None for one branch, which has no head.
+    """
+
+    branches: tuple[BranchPlan, ...]
+    merge: str | None
+    head: tuple[Step, ...]
+    outputs: int
 
 
 Built = tuple[Sequence[Step], Signal]
@@ -124,14 +137,33 @@ def spread(tile: Tile, steps: np.ndarray, length: int | None) -> Tile:
 
 def build_plan(bundle: Bundle) -> Plan:
     """Turn a bundle's layers into steps. Raises UnsupportedModel naming the layer and why."""
-    spec = bundle.vectorizer
+    branches = tuple(_branch_plan(branch) for branch in bundle.branches)
+    widths = [branch.width for branch in branches]
+    if not bundle.head:
+        return Plan(branches, None, (), widths[0])
+    merge, *layers = bundle.head
+    width = widths[0] if merge.kind == "Add" else sum(widths)
+    steps, signal, _ = _chain(layers, Signal("vector", width=width))
+    return Plan(branches, merge.kind, steps, signal.width)
+
+
+def _branch_plan(branch: Branch) -> BranchPlan:
+    spec = branch.vectorizer
     if spec.output_mode == "int":
         signal = Signal("tokens", length=spec.output_sequence_length)
     else:
         signal = Signal("bag", width=spec.columns, spec=spec)
+    steps, signal, position_bytes = _chain(branch.layers, signal)
+    if signal.kind != "vector":
+        raise refuse(branch.layers[-1], "needs one vector a row at the end, not a sequence")
+    return BranchPlan(steps, signal.width, position_bytes)
+
+
+def _chain(layers: Sequence[Layer], signal: Signal) -> tuple[tuple[Step, ...], Signal, int]:
+    """The steps of layers one after another, what leaves them, and the widest position's bytes."""
     steps: list[Step] = []
     position_bytes = 0
-    for layer in bundle.layers:
+    for layer in layers:
         builder = _BUILDERS.get(layer.kind)
         if builder is None:
             raise refuse(layer, "has no such layer")
@@ -139,6 +171,4 @@ def build_plan(bundle: Bundle) -> Plan:
         steps.extend(built)
         if signal.kind == "sequence":
             position_bytes = max(position_bytes, 4 * signal.width)
-    if signal.kind != "vector":
-        raise refuse(bundle.layers[-1], "needs one vector a row at the end, not a sequence")
-    return Plan(tuple(steps), signal.width, position_bytes)
+    return tuple(steps), signal, position_bytes

@@ -80,7 +80,7 @@ class Lstm:
         """float32 (positions or rows, ld): the directions' outputs side by side."""
         units, rows = self.cells[0].units, len(steps)
         wide = padded(units)
-        ld = (len(self.cells) - 1) * units + wide
+        ld = padded((len(self.cells) - 1) * units + wide)
         values = empty(int(places.stored.sum()), ld)
         table = np.empty((7, rows + ROWS), dtype=np.int64)
         z = empty(ROWS, COLUMNS)

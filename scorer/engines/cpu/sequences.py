@@ -171,7 +171,7 @@ def sum_rows(
 ) -> None:
     """out[r] = bias + sum over the row's tokens of weights[id - 1]: a bag of words times a matrix.
 
-    weights float32 (columns, n); bias float32 (n,); seen int64 (columns,), all -1, counts a word
+    weights float32 (columns, n); bias float32 (n,); seen int32 (columns,), all -1, counts a word
     once a row, or (0,), counts it as often as it comes; total float64 (n,): scratch.
     """
     for r in range(len(rows.stored)):
