@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,21 @@ NETWORKS: dict[str, Network] = {
             k.Dense(1),
         ],
         output_sequence_length=23,
+    ),
+    "max of rectified states": _masked(
+        lambda k: [_both(k), k.ReLU(), k.GlobalMaxPooling1D(), k.Dense(1)]
+    ),
+    "max of rectified states, one way": _masked(
+        lambda k: [
+            k.LSTM(5, return_sequences=True),
+            k.Dropout(0.1),
+            k.Activation("relu"),
+            k.GlobalMaxPooling1D(),
+            k.Dense(1),
+        ]
+    ),
+    "activations": _masked(
+        lambda k: [k.Activation("tanh"), k.LSTM(5), k.Activation("softmax"), k.Dense(2), k.ReLU()]
     ),
     "mean of states": _masked(lambda k: [_both(k), k.GlobalAveragePooling1D(), k.Dense(1)]),
     "max with masked zeros": _masked(
@@ -202,6 +218,63 @@ def test_engines_equal_plain_keras(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
 
 
+def _two_branches(merge: str, head: Layers) -> Callable[[Any], Any]:
+    """Of keras; the deep branch reads words, the wide one words and pairs of words."""
+
+    def model(keras: Any) -> Any:
+        k, text = keras.layers, keras.Input((), dtype="string")
+        words = [
+            *tiny.WORDS,
+            "the film",
+            "film was",
+            "very good",
+            "the the",
+            "poor poor",
+            "slow slow",
+        ]
+        deep, wide = k.TextVectorization(), k.TextVectorization(ngrams=2, output_mode="tf_idf")
+        deep.set_vocabulary(list(tiny.WORDS))
+        wide.set_vocabulary(words, idf_weights=np.linspace(0.3, 3, len(words)))
+        x = k.Embedding(len(tiny.WORDS) + 2, 6, mask_zero=True)(deep(text))
+        x = k.ReLU()(_both(k)(k.Dropout(0.2)(x)))
+        x = k.Dense(3, activation="tanh")(k.GlobalMaxPooling1D()(x))
+        out = getattr(k, merge)()([x, k.Dense(3)(wide(text))])
+        for layer in head(k):
+            out = layer(out)
+        built = keras.Model(text, out)
+        tiny.spread_weights(built, seed=3)
+        return built
+
+    return model
+
+
+MERGED = {
+    "concatenated": _two_branches("Concatenate", lambda k: [k.Dense(1, activation="sigmoid")]),
+    "added": _two_branches("Add", lambda k: [k.Activation("softmax")]),
+    "added, hidden": _two_branches("Add", lambda k: [k.ReLU(), k.Dropout(0.1), k.Dense(2)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("name", MERGED)
+def test_engines_equal_plain_keras_on_two_branches(name: str, tmp_path: Path) -> None:
+    """Also that plain Keras itself gives a row the same score beside any neighbours."""
+    import keras
+    import tensorflow as tf
+
+    model = MERGED[name](keras)
+    model.save(tmp_path / "model.keras")
+    expected = np.asarray(model(tf.constant(TEXTS)))
+    few = np.concatenate([np.asarray(model(tf.constant([t, "film"])))[:1] for t in TEXTS])
+    np.testing.assert_allclose(few, expected, rtol=0, atol=1e-6)
+
+    loaded = read_bundle(tmp_path / "model.keras")
+    tokens = [Vectorizer(branch.vectorizer)(pa.array(TEXTS)) for branch in loaded.branches]
+    for engine in ("cpu", "keras"):
+        outputs = load_engine(loaded, engine=engine).run(*tokens)
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
+
+
 def _simple() -> Bundle:
     rng = np.random.default_rng(0)
     return bundle(spec(9), embedding(rng, 9, 4), lstm(rng, 4, 4), dense(rng, 4, 2))
@@ -218,29 +291,41 @@ def test_keras_engine_in_any_batch() -> None:
     assert engine.run(batch([])).shape == (0, 2)
 
 
-def _fitting(cells: int) -> Callable[[int], int]:
-    return lambda width: max(1, min(256, cells // width))
+def _fitting(cells: int) -> Callable[[keras_engine.Widths], int]:
+    return lambda widths: max(1, min(256, cells // sum(widths)))
 
 
 @pytest.mark.parametrize("mode", ["int", "count"])
 def test_batches_hold_every_row_once_in_few_shapes(mode: str) -> None:
     kept = np.random.default_rng(0).integers(0, 3000, 5000)
-    batches = list(keras_engine._batches(kept, spec(9, mode=mode), _fitting(1 << 17)))
-    held = sorted(np.concatenate([b.rows for b in batches]).tolist())
-    assert held == (list(range(5000)) if mode == "count" else np.flatnonzero(kept).tolist())
-    assert len({(b.width, b.padded) for b in batches}) < 40
+    batches = list(keras_engine._batches([spec(9, mode=mode)], [kept], _fitting(1 << 17)))
+    assert sorted(np.concatenate([b.rows for b in batches]).tolist()) == list(range(5000))
+    assert len({(b.widths, b.padded) for b in batches}) < 40
     assert all(len(b.rows) <= b.padded <= 256 for b in batches)
-    if mode == "int":
-        assert all(b.width * b.padded <= 1 << 17 for b in batches)
-        assert all(kept[b.rows].max() <= b.width for b in batches)
-        assert all(b.width <= max(16, 1.5 * kept[b.rows].max()) for b in batches)
+    for b in batches if mode == "int" else ():
+        assert b.wordless == (kept[b.rows].max() == 0) == (kept[b.rows].min() == 0)
+        (width,) = b.widths
+        assert width * b.padded <= 1 << 17
+        assert kept[b.rows].max() <= width <= max(16, 1.5 * kept[b.rows].max())
+
+
+def test_batches_of_two_branches_hold_rows_of_equal_widths() -> None:
+    rng = np.random.default_rng(0)
+    kept = [rng.integers(0, 200, 3000), rng.integers(0, 40, 3000), rng.integers(0, 9, 3000)]
+    specs = [spec(9), spec(9), spec(30_000, mode="count")]
+    batches = list(keras_engine._batches(specs, kept, _fitting(1 << 20)))
+    assert sorted(np.concatenate([b.rows for b in batches]).tolist()) == list(range(3000))
+    for b in batches:
+        assert b.widths[2] == 30_001
+        assert all(k[b.rows].max() <= width for k, width in zip(kept[:2], b.widths, strict=False))
+        assert all(b.wordless == any(k[row] == 0 for k in kept[:2]) for row in b.rows)
 
 
 def test_bags_of_a_large_vocabulary_are_encoded_a_few_rows_at_a_time() -> None:
-    vectorizer = spec(500_000, mode="count")
     ones = np.ones(100, dtype=np.int64)
-    batches = list(keras_engine._batches(ones, vectorizer, _fitting(1 << 40)))
-    assert max(b.padded for b in batches) * 500_001 <= keras_engine._BAG_CELLS
+    for specs in ([spec(500_000, mode="count")], [spec(9), spec(500_000, mode="count")]):
+        batches = list(keras_engine._batches(specs, [ones] * len(specs), _fitting(1 << 40)))
+        assert max(b.padded for b in batches) * 500_001 <= keras_engine._BAG_CELLS
 
 
 def _rows(count: int) -> list[list[int]]:
@@ -255,9 +340,9 @@ def _watched(
     events: list[str] = []
 
     def watching(number: int, forward: backends.Forward) -> backends.Forward:
-        def call(inputs: np.ndarray) -> Any:
+        def call(inputs: list[np.ndarray]) -> Any:
             events.append(f"send {number}")
-            watch(number, inputs)
+            watch(number, inputs[0])
             return forward(inputs)
 
         return call
@@ -349,16 +434,14 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
 def test_devices_take_whole_batches_in_turn_and_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = batch(_rows(600))
+    rows = batch([row for row in _rows(600) if row])
     one = KerasEngine(_simple(), device="cpu")
     expected = one.run(rows)
     twice = [one._replicas[0].device] * 2
     monkeypatch.setattr(backends, "choose_devices", lambda keras, device: twice)
     engine, events = _watched(KerasEngine(_simple()), lambda number, inputs: None)
-    engine._empty = np.zeros((1, 2), dtype=np.float32)
     result = engine.run(rows)
-    some = np.diff(rows.offsets) > 0
-    np.testing.assert_allclose(result[some], expected[some], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
     sends = [event for event in events if event != "fetch"]
     assert sends == [f"send {i % 2}" for i in range(len(sends))]
     assert events[: len(sends[:4]) + 1] == ["send 0", "send 1", "send 0", "send 1", "fetch"]
@@ -366,13 +449,17 @@ def test_devices_take_whole_batches_in_turn_and_are_not_waited_for(
 
 
 def test_batches_follow_the_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = KerasEngine(_simple(), device="cpu")._replicas[0].model
-    cells = []
+    floats = []
     for size in (1 << 30, 80 << 30):
         monkeypatch.setattr(keras_engine, "gpu_bytes", lambda there=size: there)
-        cells.append(keras_engine._fitting_cells(model))
-    assert cells[0] * 16 * 4 * (4 + 4 + 2) <= 1 << 29
-    assert cells[1] == pytest.approx(80 * cells[0], rel=1e-3)
+        monkeypatch.setattr(backends, "choose_devices", lambda keras, device: ["gpu:0"])
+        monkeypatch.setattr(KerasEngine, "_on", lambda self, device: nullcontext())
+        engine = KerasEngine(_simple())
+        assert engine._costs == [16 * (4 + 4 + 2)]
+        floats.append(engine._floats)
+    assert floats[0] * 4 <= 1 << 29
+    assert floats[1] == pytest.approx(80 * floats[0], rel=1e-3)
+    assert engine._fitting_rows((1 << 20,)) * engine._costs[0] << 20 <= floats[1]
 
 
 def test_mixed_precision_moves_scores_a_little() -> None:

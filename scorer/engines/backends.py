@@ -10,8 +10,8 @@ import numpy as np
 
 from scorer.errors import EngineError
 
-#: float32 or int32 inputs (rows, width) to the backend's own tensor (rows, outputs)
-Forward = Callable[[np.ndarray], Any]
+#: float32 or int32 inputs (rows, width), one a branch, to the backend's own tensor (rows, outputs)
+Forward = Callable[[list[np.ndarray]], Any]
 
 
 def choose_devices(keras: Any, device: str) -> list[str]:
@@ -73,7 +73,7 @@ def _jax(model: Any) -> Forward:
 def _torch(model: Any) -> Forward:
     import torch
 
-    def call(inputs: np.ndarray) -> Any:
+    def call(inputs: list[np.ndarray]) -> Any:
         with torch.no_grad():
             return model(inputs, training=False)
 

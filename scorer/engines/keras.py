@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.bundle import Branch, Bundle, Layer, LayerSpec
 from scorer.engines import backends
 from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
@@ -39,7 +39,7 @@ _FEW_ROWS = (32, 256)
 _MOST_ROWS = {"cpu": 256, "gpu": 4096}
 _WINDOW_ROWS = {"cpu": 1024, "gpu": 16384}  # many rows make few and full batches
 _BAG_CELLS = 1 << 24  # of a dense bag of words
-_NO_LIMIT = 1 << 40
+_NO_LIMIT = 1 << 62
 # What a layer may hold of a position for each of its outputs: four gates, a state and the copies
 # that frameworks make. Where it is too low, the batch is halved.
 _FLOATS_PER_OUTPUT = 16
@@ -74,12 +74,12 @@ class KerasEngine:
         kind = devices[0].partition(":")[0]
         self.window_rows = _WINDOW_ROWS[kind]
         self._most_rows = _MOST_ROWS[kind]
-        self._spec = bundle.vectorizer
+        self._specs = [branch.vectorizer for branch in bundle.branches]
         self._lock = Lock()
         self._replicas = [self._place(bundle, name) for name in devices]
         self._outputs = self._replicas[0].model.output_shape[-1]
-        self._cells = _fitting_cells(self._replicas[0].model) if kind == "gpu" else _NO_LIMIT
-        self._empty: np.ndarray | None = None
+        self._costs = [_cost(self._replicas[0].model, branch) for branch in bundle.branches]
+        self._floats = gpu_bytes() // 2 // 4 if kind == "gpu" else _NO_LIMIT
 
     def _place(self, bundle: Bundle, device: str) -> _Replica:
         with self._on(device):
@@ -90,18 +90,21 @@ class KerasEngine:
         scope: AbstractContextManager[Any] = self._keras.device(device)
         return scope
 
-    def run(self, tokens: TokenBatch) -> np.ndarray:
-        """float32 (rows, outputs), rows in their order. Raises EngineError: one row is too much."""
-        outputs = np.empty((len(tokens.n_tokens), self._outputs), dtype=np.float32)
-        kept = np.diff(tokens.offsets)
+    def run(self, *tokens: TokenBatch) -> np.ndarray:
+        """float32 (rows, outputs), rows in their order; `tokens` has a batch for each branch.
+
+        Raises EngineError: one row is too much.
+        """
+        outputs = np.empty((len(tokens[0].n_tokens), self._outputs), dtype=np.float32)
+        kept = [np.diff(batch.offsets) for batch in tokens]
         with self._lock:
-            if self._spec.output_mode == "int" and np.any(kept == 0):
-                outputs[kept == 0] = self._without_tokens()
-            waiting = deque(_batches(kept, self._spec, self._fitting_rows))
+            waiting = deque(_batches(self._specs, kept, self._fitting_rows))
             self._run_batches(tokens, waiting, outputs)
         return outputs
 
-    def _run_batches(self, tokens: TokenBatch, waiting: deque[_Batch], outputs: np.ndarray) -> None:
+    def _run_batches(
+        self, tokens: Sequence[TokenBatch], waiting: deque[_Batch], outputs: np.ndarray
+    ) -> None:
         """Fill `outputs`, some batches being sent before the first one's results are fetched."""
         turns = cycle(self._replicas)
         sent: deque[tuple[_Batch, Any]] = deque()
@@ -118,45 +121,45 @@ class KerasEngine:
                     raise
                 waiting.extendleft(self._halved(batch, error))
 
-    def _send(self, tokens: TokenBatch, batch: _Batch, replica: _Replica) -> Any:
-        inputs = _encode(self._spec, _take(tokens, batch.rows), batch)
+    def _send(self, tokens: Sequence[TokenBatch], batch: _Batch, replica: _Replica) -> Any:
+        parts = zip(self._specs, tokens, batch.widths, strict=True)
+        inputs = [
+            _encode(spec, _take(each, batch.rows), width, batch.padded)
+            for spec, each, width in parts
+        ]
         with self._on(replica.device):
-            return replica.forward(inputs)
+            return replica.model(inputs) if batch.wordless else replica.forward(inputs)
 
     def _fetch(self, result: Any) -> np.ndarray:
         return np.asarray(self._keras.ops.convert_to_numpy(result), dtype=np.float32)
 
-    def _fitting_rows(self, width: int) -> int:
+    def _fitting_rows(self, widths: Widths) -> int:
         """The largest power of two of rows that a device holds."""
-        rows = max(1, min(self._cells // width, self._most_rows))
+        rows = max(1, min(self._floats // self._row_floats(widths), self._most_rows))
         return 1 << (rows.bit_length() - 1)
+
+    def _row_floats(self, widths: Widths) -> int:
+        return sum(width * cost for width, cost in zip(widths, self._costs, strict=True))
 
     def _halved(self, batch: _Batch, error: Exception) -> list[_Batch]:
         """The same rows in two batches, and smaller batches from now on."""
         half = batch.padded // 2
         if half == 0:
             raise EngineError(
-                f"a row of {batch.width} positions does not fit in the device's memory: "
+                f"a row of {max(batch.widths)} positions does not fit in the device's memory: "
                 "use --device cpu"
             ) from error
-        self._cells = min(self._cells, half * batch.width)
-        return list(_cut(batch.rows, batch.width, half))
-
-    def _without_tokens(self) -> np.ndarray:
-        """Outputs (1, outputs) of padding alone. Not compiled: cuDNN refuses rows all masked."""
-        if self._empty is None:
-            width = self._spec.output_sequence_length or 1
-            first = self._replicas[0]
-            with self._on(first.device):
-                self._empty = self._fetch(first.model(np.zeros((1, width), dtype=np.int32)))
-        return self._empty
+        self._floats = min(self._floats, half * self._row_floats(batch.widths))
+        return list(_cut(batch.rows, batch.widths, half, batch.wordless))
 
 
-def _fitting_cells(model: Any) -> int:
-    """How many positions, or cells of a bag, half a GPU's memory holds."""
-    floats = _FLOATS_PER_OUTPUT * sum(layer.output.shape[-1] for layer in model.layers)
-    bag = len(model.input_shape) == 2 and model.inputs[0].dtype == "float32"
-    return gpu_bytes() // 2 // (4 * (2 if bag else floats))
+def _cost(model: Any, branch: Branch) -> int:
+    """How many floats a device holds for a position of a row, or for a cell of its bag."""
+    if branch.vectorizer.output_mode != "int":
+        return 2
+    kept = [layer.name for layer in branch.layers if layer.kind not in _TRAINING_ONLY]
+    outputs = sum(int(model.get_layer(name).output.shape[-1]) for name in kept)
+    return _FLOATS_PER_OUTPUT * outputs
 
 
 def _import_keras() -> Any:
@@ -177,22 +180,35 @@ def _import_keras() -> Any:
 
 
 def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
-    """A Sequential model from ids (or bags of words) to outputs, with the bundle's weights."""
-    spec = bundle.vectorizer
-    if spec.output_mode == "int":
-        inputs = keras.Input((spec.output_sequence_length,), dtype="int32")
-    else:
-        inputs = keras.Input((spec.columns,), dtype="float32")
+    """A model from each branch's ids (or bags of words) to outputs, with the bundle's weights."""
     kept = [layer for layer in bundle.layers if layer.kind not in _TRAINING_ONLY]
     # The last layer's outputs are the scores: they keep all digits.
     policies = [*[policy] * (len(kept) - 1), "float32"]
-    layers = [_layer(keras, layer, each) for layer, each in zip(kept, policies, strict=True)]
+    built = {x.name: _layer(keras, x, each) for x, each in zip(kept, policies, strict=True)}
+    inputs = [_input(keras, branch.vectorizer) for branch in bundle.branches]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not support masking.*")
-        model = keras.Sequential([inputs, *layers])
-    for built, layer in zip(layers, kept, strict=True):
-        built.set_weights(list(layer.weights))
+        pairs = zip(inputs, bundle.branches, strict=True)
+        ends = [_applied(built, branch.layers, tensor) for tensor, branch in pairs]
+        output = _applied(built, bundle.head, ends) if bundle.head else ends[0]
+    model = keras.Model(inputs, output)
+    for layer in kept:
+        built[layer.name].set_weights(list(layer.weights))
     return model
+
+
+def _input(keras: Any, spec: VectorizerSpec) -> Any:
+    if spec.output_mode == "int":
+        return keras.Input((spec.output_sequence_length,), dtype="int32")
+    return keras.Input((spec.columns,), dtype="float32")
+
+
+def _applied(built: Mapping[str, Any], layers: Sequence[Layer], tensor: Any) -> Any:
+    """What layers make of a tensor, one after another; the first of a head takes a list."""
+    for layer in layers:
+        if layer.name in built:
+            tensor = built[layer.name](tensor)
+    return tensor
 
 
 def _layer(keras: Any, layer: Layer | LayerSpec, policy: str) -> Any:
@@ -203,39 +219,58 @@ def _layer(keras: Any, layer: Layer | LayerSpec, policy: str) -> Any:
     return getattr(keras.layers, layer.kind)(**settings, name=layer.name, dtype=policy)
 
 
+Widths = tuple[int, ...]  # of each branch: positions, or columns of a bag
+
+
 @dataclass(frozen=True)
 class _Batch:
-    """Rows of one batch, int64 (rows,), how wide they are encoded, and filled up to how many."""
+    """Rows of one batch, int64 (rows,), how wide they are encoded, and filled up to how many.
+
+    wordless: a branch has no token in these rows. They are not compiled: cuDNN refuses rows all
+    masked.
+    """
 
     rows: np.ndarray
-    width: int
+    widths: Widths
     padded: int
+    wordless: bool = False
 
 
 def _batches(
-    kept: np.ndarray, spec: VectorizerSpec, fitting: Callable[[int], int]
+    specs: Sequence[VectorizerSpec],
+    kept: Sequence[np.ndarray],
+    fitting: Callable[[Widths], int],
 ) -> Iterator[_Batch]:
-    """Every row in one batch of its width; rows without tokens (int mode) in none.
+    """Every row in one batch of its widths.
 
-    kept: int64 (rows,), the tokens of each row; fitting: the most rows of a width.
+    kept: for each branch int64 (rows,), the ids of each row; fitting: the most rows of a width.
     """
+    widths = np.stack([_widths(s, k) for s, k in zip(specs, kept, strict=True)], axis=1)
+    ids = [k for s, k in zip(specs, kept, strict=True) if s.output_mode == "int"]
+    wordless = np.any([k == 0 for k in ids], axis=0) if ids else np.zeros(len(widths), np.bool_)
+    bags = [s.columns for s in specs if s.output_mode != "int"]
+    keys = np.column_stack([wordless, widths])
+    groups, places = np.unique(keys, axis=0, return_inverse=True)
+    for number, (empty, *wide) in enumerate(groups.tolist()):
+        size = min([fitting(tuple(wide)), *(max(1, _BAG_CELLS // columns) for columns in bags)])
+        yield from _cut(np.flatnonzero(places == number), tuple(wide), size, bool(empty))
+
+
+def _widths(spec: VectorizerSpec, kept: np.ndarray) -> np.ndarray:
+    """How wide a branch encodes each row, int64 (rows,)."""
     if spec.output_mode != "int":
-        size = max(1, min(fitting(spec.columns), _BAG_CELLS // spec.columns))
-        yield from _cut(np.arange(len(kept)), spec.columns, size)
-        return
-    length = spec.output_sequence_length
-    widths = _round_up(kept) if length is None else np.full(len(kept), length)
-    widths[kept == 0] = 0
-    for width in np.unique(widths[widths > 0]).tolist():
-        yield from _cut(np.flatnonzero(widths == width), width, fitting(width))
+        return np.full(len(kept), spec.columns)
+    if spec.output_sequence_length is not None:
+        return np.full(len(kept), spec.output_sequence_length)
+    return np.where(kept == 0, 1, _round_up(kept))
 
 
-def _cut(rows: np.ndarray, width: int, size: int) -> Iterator[_Batch]:
+def _cut(rows: np.ndarray, widths: Widths, size: int, wordless: bool) -> Iterator[_Batch]:
     """Batches of at most `size` rows, of few different sizes."""
     sizes = [few for few in _FEW_ROWS if few < size] + [size]
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
-        yield _Batch(part, width, next(few for few in sizes if few >= len(part)))
+        yield _Batch(part, widths, next(few for few in sizes if few >= len(part)), wordless)
 
 
 def _round_up(kept: np.ndarray) -> np.ndarray:
@@ -255,10 +290,7 @@ def _take(tokens: TokenBatch, rows: np.ndarray) -> TokenBatch:
     return TokenBatch(ids, offsets, tokens.n_tokens[rows], tokens.n_oov[rows])
 
 
-def _encode(spec: VectorizerSpec, tokens: TokenBatch, batch: _Batch) -> np.ndarray:
-    """What the network reads, int32 ids or float32 bags; the last row again up to a full batch."""
-    if spec.output_mode == "int":
-        inputs = padded_ids(tokens, batch.width)
-    else:
-        inputs = bag_of_words(spec, tokens)
-    return np.concatenate([inputs, np.repeat(inputs[-1:], batch.padded - len(inputs), axis=0)])
+def _encode(spec: VectorizerSpec, tokens: TokenBatch, width: int, rows: int) -> np.ndarray:
+    """What a branch reads, int32 ids or float32 bags; the last row again up to a full batch."""
+    inputs = padded_ids(tokens, width) if spec.output_mode == "int" else bag_of_words(spec, tokens)
+    return np.concatenate([inputs, np.repeat(inputs[-1:], rows - len(inputs), axis=0)])
