@@ -165,7 +165,8 @@ def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> dict[str, A
     if changed:
         raise UsageError(f"{name}: cannot resume: {changed}; start over with --force")
     try:
-        return asdict(_SUMMARY.validate_python(header["done"], strict=True))
+        # As JSON: strict validation of Python values takes no mapping for a dataclass.
+        return asdict(_SUMMARY.validate_json(json.dumps(header["done"]), strict=True))
     except ValidationError:
         return None
 
