@@ -56,6 +56,11 @@ class _Graph:
 
 def to_onnx(bundle: Bundle) -> Any:
     """The network as an `onnx.ModelProto`. Raises UnsupportedModel naming the layer."""
+    if bundle.head:
+        merge = bundle.head[0]
+        raise UnsupportedModel(
+            f"layer {merge.name} ({merge.kind}): models of several branches are not written to ONNX"
+        )
     onnx = _import("onnx")
     bag = bundle.vectorizer.output_mode != "int"
     graph = _Graph(onnx, value="bag" if bag else "ids")
@@ -83,6 +88,7 @@ def _model(graph: _Graph, bundle: Bundle, bag: bool) -> Any:
     settings = {
         "standardize": spec.standardize,
         "split": spec.split,
+        "ngrams": list(spec.ngrams),
         "output_mode": spec.output_mode,
         "output_sequence_length": spec.output_sequence_length,
         "vocabulary": list(spec.vocabulary),
@@ -155,6 +161,10 @@ def _dense(graph: _Graph, layer: Layer) -> None:
     if layer.config["use_bias"]:
         graph.value = graph.node("Add", graph.value, graph.constant(layer.weights[1]))
     _activate(graph, layer.config["activation"])
+
+
+def _activation(graph: _Graph, layer: Layer) -> None:
+    _activate(graph, layer.config.get("activation", "relu"))
 
 
 def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarray]:
@@ -254,6 +264,8 @@ def _average_pool(graph: _Graph, layer: Layer) -> None:
 _WRITERS: dict[str, Callable[[_Graph, Layer], None]] = {
     "Embedding": _embedding,
     "Dense": _dense,
+    "Activation": _activation,
+    "ReLU": _activation,
     "LSTM": _lstm,
     "Bidirectional": _bidirectional,
     "Conv1D": _conv1d,

@@ -1,6 +1,6 @@
 """A model at work: card, vectorizer and engine. Texts in, scores out, output columns from scores.
 
-texts -> Vectorizer -> TokenBatch -> Engine -> outputs -> prediction, probability
+texts -> Vectorizers -> TokenBatch of each branch -> Engine -> outputs -> prediction, probability
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from scorer import zoo
-from scorer.bundle import Bundle, read_bundle
+from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
 from scorer.tables.columns import check_words, choose_text_column, missing
-from scorer.vectorizer import Vectorizer
+from scorer.vectorizer import TokenBatch, Vectorizer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,8 +68,12 @@ class Model:
         self.engine = engine
 
     @cached_property
-    def vectorizer(self) -> Vectorizer:
-        return Vectorizer(self.bundle.vectorizer)
+    def _vectorizers(self) -> list[Vectorizer]:
+        return [Vectorizer(branch.vectorizer) for branch in self.bundle.branches]
+
+    def vectorize(self, texts: pa.Array) -> list[TokenBatch]:
+        """The texts as each branch of the network reads them."""
+        return [vectorizer(texts) for vectorizer in self._vectorizers]
 
     @property
     def ref(self) -> str:
@@ -82,17 +86,19 @@ class Model:
         return self.bundle.digest
 
     def score(self, texts: pa.Array) -> Scores:
-        """Score an Arrow array of strings; null and token-less texts are not scored."""
-        tokens = self.vectorizer(texts)
-        outputs = self.engine.run(tokens)
-        limit = self.bundle.vectorizer.output_sequence_length
-        kept = np.diff(tokens.offsets)
+        """Score an Arrow array of strings; null and token-less texts are not scored.
+
+        Where several branches read a text, the first one's tokens are those that are counted.
+        """
+        tokens = self.vectorize(texts)
+        outputs = self.engine.run(*tokens)
+        first, spec = tokens[0], self.bundle.vectorizer
         return Scores(
             outputs=outputs,
-            n_tokens=tokens.n_tokens,
-            n_oov=tokens.n_oov,
-            truncated=tokens.n_tokens > kept if limit else np.zeros(len(kept), dtype=np.bool_),
-            scored=tokens.n_tokens > 0,
+            n_tokens=first.n_tokens,
+            n_oov=first.n_oov,
+            truncated=spec.ids_of(first.n_tokens) > np.diff(first.offsets),
+            scored=first.n_tokens > 0,
         )
 
     def composed(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> pa.Array:
@@ -247,12 +253,19 @@ def load_model(
 
 
 def _check_outputs(card: Card, bundle: Bundle) -> None:
-    last = bundle.layers[-1] if bundle.layers else None
-    if last is None or last.kind != "Dense" or last.config["units"] != card.scorer.outputs:
+    if _outputs(bundle) != card.scorer.outputs:
         raise BundleError(
             f"{bundle.path}: the card promises a {card.scorer.task} model, "
             f"whose last layer is Dense with {card.scorer.outputs} units; this one's is not"
         )
+
+
+def _outputs(bundle: Bundle) -> int | None:
+    """The units of the last Dense, behind which may come a sum of branches and activations."""
+    passed = {"Add", "Activation", "ReLU", *TRAINING_ONLY}
+    layers = (*bundle.branches[0].layers, *bundle.head)
+    last = next((layer for layer in reversed(layers) if layer.kind not in passed), None)
+    return int(last.config["units"]) if last is not None and last.kind == "Dense" else None
 
 
 def _is_pandas(texts: Any) -> bool:

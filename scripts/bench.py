@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer import zoo
 from scorer.model import Model, OutputOptions, load_model
 from scorer.tables import Window, local_source, open_reader, open_writer
+from scorer.vectorizer import TokenBatch
 from scripts.benchmarks import processes, stages
 
 SCORE = str(Path(sys.executable).with_name("score"))
@@ -130,12 +131,12 @@ def by_stage(setting: Setting) -> list[list[str]]:
     """Each stage alone; those that run in the workers on one thread and on all."""
     model, texts = _loaded(setting)
     parts = stages.windows(texts)
-    tokens = [model.vectorizer(part) for part in parts]
+    tokens = [model.vectorize(part) for part in parts]
     scores = [model.score(part) for part in parts]
     options = OutputOptions()
     work: dict[str, Callable[[int], object]] = {
-        "vectorize": lambda n: stages.over_threads(model.vectorizer, parts, n),
-        "network": lambda n: stages.over_threads(model.engine.run, tokens, n),
+        "vectorize": lambda n: stages.over_threads(model.vectorize, parts, n),
+        "network": lambda n: stages.over_threads(lambda t: model.engine.run(*t), tokens, n),
         "append": lambda n: stages.over_threads(lambda s: model.columns(s, options), scores, n),
     }
     rows = [["stage", "rows/s, 1 thread", f"rows/s, {setting.threads} threads", "gain"]]
@@ -183,17 +184,21 @@ def _write(setting: Setting, model: Model) -> None:
 def network(setting: Setting) -> list[list[str]]:
     """The network on prepared tokens, against ONNX Runtime at its best batch size."""
     model, texts = _loaded(setting)
-    parts = [model.vectorizer(part) for part in stages.windows(texts)]
-    tokens = model.vectorizer(texts)
+    parts = [model.vectorize(part) for part in stages.windows(texts)]
+    (tokens,) = model.vectorize(texts)
     runner = stages.OnnxRunner(model.bundle, tokens, setting.threads)
     batch = runner.best_batch(2_000)
     feeds = runner.feeds(batch)
+
+    def run(tokens: Sequence[TokenBatch]) -> np.ndarray:
+        return model.engine.run(*tokens)
+
     contestants: Contestants = {
-        "cpu engine": lambda: stages.over_threads(model.engine.run, parts, setting.threads),
+        "cpu engine": lambda: stages.over_threads(run, parts, setting.threads),
         f"ONNX Runtime, sorted, batches of {batch}": lambda: runner.run(feeds),
     }
     rates = stages.side_by_side(contestants, len(texts), setting.repeats)
-    ours = np.concatenate(stages.over_threads(model.engine.run, parts, setting.threads))
+    ours = np.concatenate(stages.over_threads(run, parts, setting.threads))
     gap = float(np.abs(ours - runner.in_order(runner.run(feeds))).max())
     table = [["network", "rows/s", "times ours"]]
     table += [[r.name, f"{r.rows_per_second:,.0f}", f"{r.ratio:.2f}"] for r in rates]

@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.errors import EngineError
 from scorer.model import Model, load_model
-from scorer.vectorizer import TokenBatch
 from scripts.bench import print_table
 from scripts.benchmarks import stages
 
@@ -72,10 +71,8 @@ def available(load: Callable[[], Model]) -> bool:
 
 def _work(model: Model, texts: pa.Array, threads: int) -> Callable[[], list[np.ndarray]]:
     size = model.engine.window_rows
-    tokens: list[TokenBatch] = [
-        model.vectorizer(texts.slice(i, size)) for i in range(0, len(texts), size)
-    ]
-    return partial(stages.over_threads, model.engine.run, tokens, threads)
+    tokens = [model.vectorize(texts.slice(i, size)) for i in range(0, len(texts), size)]
+    return partial(stages.over_threads, lambda parts: model.engine.run(*parts), tokens, threads)
 
 
 if __name__ == "__main__":

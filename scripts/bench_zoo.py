@@ -73,8 +73,7 @@ def measure(entry: Entry, texts: Texts, threads: int, repeats: int) -> tuple[lis
     """The table's row for one model, and its rows per second."""
     model = load_model(entry.card.ref, engine="cpu")
     parts = stages.windows(texts.values)
-    bag = model.bundle.vectorizer.output_mode != "int"
-    name, other = _scikit_learn(model, texts.values) if bag else _onnx(model, texts.values, threads)
+    name, other = _other(model, texts.values, threads)
     contestants: dict[str, Callable[[], object]] = {
         "ours": lambda: stages.over_threads(model.score, parts, threads),
         name: other,
@@ -85,9 +84,26 @@ def measure(entry: Entry, texts: Texts, threads: int, repeats: int) -> tuple[lis
     return [f"`{entry.card.scorer.name}`", f"{ours.rows_per_second:,.0f}", *cells], speed
 
 
+def _other(model: Model, texts: pa.Array, threads: int) -> tuple[str, Callable[[], object]]:
+    """What a model is compared with, by what its network is."""
+    if model.bundle.head:
+        return _keras(model, texts)
+    if model.bundle.vectorizer.output_mode != "int":
+        return _scikit_learn(model, texts)
+    return _onnx(model, texts, threads)
+
+
+def _keras(model: Model, texts: pa.Array) -> tuple[str, Callable[[], object]]:
+    """The keras engine with our vectorizers: ONNX has no graphs of branches from us."""
+    other = load_model(model.ref, engine="keras", device="cpu")
+    parts = [texts.slice(i, 1024) for i in range(0, len(texts), 1024)]
+    return "the keras engine", lambda: [other.score(part) for part in parts]
+
+
 def _onnx(model: Model, texts: pa.Array, threads: int) -> tuple[str, Callable[[], object]]:
     """ONNX Runtime on prepared ids, sorted by length: it has no vectorizer to be timed."""
-    runner = stages.OnnxRunner(model.bundle, model.vectorizer(texts), threads)
+    (tokens,) = model.vectorize(texts)
+    runner = stages.OnnxRunner(model.bundle, tokens, threads)
     batch = runner.best_batch(1_000)
     feeds = runner.feeds(batch)
     return f"ONNX Runtime, batches of {batch}, ids given", lambda: runner.run(feeds)
@@ -100,7 +116,9 @@ def _scikit_learn(model: Model, texts: pa.Array) -> tuple[str, Callable[[], obje
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    words = TfidfVectorizer(max_features=len(model.bundle.vectorizer.vocabulary))
+    spec = model.bundle.vectorizer
+    sizes = min(spec.ngrams), max(spec.ngrams)
+    words = TfidfVectorizer(max_features=len(spec.vocabulary), ngram_range=sizes)
     strings = texts.to_pylist()
     pipeline = make_pipeline(words, LogisticRegression())
     pipeline.fit(strings, [i % 2 for i in range(len(strings))])

@@ -7,13 +7,14 @@ python scripts/zoo_docs.py --check    exit with 1 where they are not what the ca
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scorer.bundle import Bundle, Layer, read_bundle
+from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_bundle
 from scorer.card import Card, Figure
 from scorer.zoo import Entry, list_models, shipped_zoo
 from scripts.pages import with_block
@@ -106,12 +107,26 @@ def first_paragraph(body: str) -> str:
 
 
 def network(bundle: Bundle) -> str:
-    spec = bundle.vectorizer
+    branches = [branch_text(branch) for branch in bundle.branches]
+    if not bundle.head:
+        return branches[0]
+    both = " and ".join(f"({branch})" for branch in branches)
+    return " → ".join([both, *layer_names(bundle.head)])
+
+
+def branch_text(branch: Branch) -> str:
+    spec = branch.vectorizer
     words = f"{len(spec.vocabulary):,} words"
+    if spec.ngrams != (1,):
+        words += f" and n-grams (of {', '.join(map(str, spec.ngrams))})"
     reading = words if spec.output_mode == "int" else f"{words} as {spec.output_mode}"
     if spec.output_sequence_length:
         reading += f", first {spec.output_sequence_length} tokens"
-    return " → ".join([reading, *(part for x in bundle.layers if (part := layer_name(x)))])
+    return " → ".join([reading, *layer_names(branch.layers)])
+
+
+def layer_names(layers: Sequence[Layer]) -> list[str]:
+    return [layer_name(layer) for layer in layers if layer.kind not in TRAINING_ONLY]
 
 
 def layer_name(layer: Layer) -> str:
@@ -119,12 +134,11 @@ def layer_name(layer: Layer) -> str:
     size = next(
         (inner.config[k] for k in ("units", "filters", "output_dim") if k in inner.config), ""
     )
-    if not layer.weights and not layer.kind.startswith("Global"):
-        return ""
     activation = inner.config.get("activation")
-    shown = f" {activation}" if activation and layer.kind in ("Dense", "Conv1D") else ""
+    named = layer.kind in ("Dense", "Conv1D", "Activation")
+    shown = f" {activation}" if activation and named else ""
     kind = f"Bidirectional {inner.kind}" if inner is not layer else layer.kind
-    return f"{kind} {size}{shown}".strip()
+    return f"{kind} {size}".strip() + shown
 
 
 def figure_row(figure: Figure) -> str:

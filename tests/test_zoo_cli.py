@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from scorer.cli.zoo import main
+from scorer.model import load_model
 from scorer.zoo import user_zoo
 from tests import tiny
 
@@ -51,7 +54,9 @@ def test_show_tells_the_network_and_the_card(tiny_zoo: Path) -> None:
     for part in ("Bidirectional(LSTM)", "units=5", f"{len(tiny.WORDS)} words", "A tiny untrained"):
         assert part in done.stdout
     shown = json.loads(run("show", "tiny-binary", "--zoo", tiny_zoo, "--json").stdout)
-    assert shown["parameters"] == sum(layer["parameters"] for layer in shown["layers"])
+    layers = [layer for branch in shown["branches"] for layer in branch["layers"]]
+    assert shown["parameters"] == sum(layer["parameters"] for layer in layers)
+    assert shown["head"] == []
     assert shown["card"]["scorer"]["name"] == "tiny-binary"
 
 
@@ -138,6 +143,51 @@ def test_a_model_that_says_nothing_of_an_empty_text_is_added(tmp_path: Path) -> 
     done = run("add", tmp_path / "average.keras", "--name", "average", *options)
     assert done.exit_code == 0, done.stderr
     assert run("verify", "average").exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("merge", ["Concatenate", "Add"])
+def test_a_model_of_two_branches_is_added_and_used(merge: str, tmp_path: Path) -> None:
+    """From plain Keras to scores: golden rows on both engines, whatever a row's neighbours."""
+    import keras
+
+    layers, text = keras.layers, keras.Input((), dtype="string")
+    deep, wide = (
+        layers.TextVectorization(),
+        layers.TextVectorization(ngrams=2, output_mode="multi_hot"),
+    )
+    deep.set_vocabulary(list(tiny.WORDS))
+    wide.set_vocabulary([*tiny.WORDS, "very good", "the film", "slow slow", "so so"])
+    x = layers.Embedding(len(tiny.WORDS) + 2, 5, mask_zero=True)(deep(text))
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(layers.Dropout(0.3)(x))
+    x = layers.Dense(1)(layers.GlobalMaxPooling1D()(layers.Activation("relu")(x)))
+    out = getattr(layers, merge)()([x, layers.Dense(1)(wide(text))])
+    if merge == "Concatenate":
+        out = layers.Dense(1)(out)
+    model = keras.Model(text, layers.Activation("sigmoid")(out))
+    tiny.spread_weights(model, 4)
+    model.save(tmp_path / "both.keras")
+
+    options = ["--task", "binary", "--label", "no", "--label", "yes", "--text-column", "body"]
+    done = run("add", tmp_path / "both.keras", "--name", "both", *options)
+    assert done.exit_code == 0, done.stderr
+    verified = json.loads(run("verify", "both", "--json").stdout)
+    assert verified[0]["passed"], verified
+    checks = {check["name"] for check in verified[0]["checks"]}
+    assert {f"{e} engine, batch invariance" for e in ("cpu", "keras")} <= checks
+    shown = json.loads(run("show", "both", "--json").stdout)
+    assert [branch["vectorizer"]["ngrams"] for branch in shown["branches"]] == [[1], [1, 2]]
+    assert shown["head"][0]["kind"] == merge
+    assert "n-grams of 1 and 2 words" in run("show", "both").stdout
+
+    loaded = load_model("both")
+    scores = loaded.score(pa.array([*tiny.TEXTS, "", None]))
+    np.testing.assert_allclose(scores.outputs[:6], tiny.predict(model, tiny.TEXTS), atol=1e-5)
+    assert scores.scored.tolist() == [True] * 6 + [False] * 2
+    assert scores.n_tokens[:6].tolist() == [len(text.split()) for text in tiny.TEXTS]
+    refused = run("export", "both", "-o", tmp_path / "both.onnx")
+    assert refused.exit_code == 1
+    assert "models of several branches are not written to ONNX" in refused.stderr
 
 
 def test_what_a_card_needs_is_asked_for(tiny_bundle: Path) -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from scorer.bundle.archive import read_members
-from scorer.bundle.config import BranchSpec, LayerSpec, ModelSpec, parse_config
+from scorer.bundle.config import TRAINING_ONLY, BranchSpec, LayerSpec, ModelSpec, parse_config
 from scorer.bundle.weights import BranchWeights, Weights, read_weights
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer import VectorizerSpec, spec_from_config
 
-__all__ = ["Branch", "Bundle", "Layer", "LayerSpec", "read_bundle"]
+__all__ = ["TRAINING_ONLY", "Branch", "Bundle", "Layer", "LayerSpec", "read_bundle"]
 
 MAX_VOCABULARY = 5_000_000
 

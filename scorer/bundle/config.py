@@ -101,6 +101,10 @@ _LSTM: dict[str, Check] = {
     "go_backwards": _flag,
     "zero_output_for_mask": _flag,
 }
+#: layers that do nothing outside training
+TRAINING_ONLY = frozenset(
+    ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
+)
 #: layer -> the settings that are kept, each with the check of its value
 LAYERS: dict[str, dict[str, Check]] = {
     "Embedding": {"input_dim": _whole(MAX_WORDS), "output_dim": _UNITS, "mask_zero": _flag},
@@ -118,11 +122,7 @@ LAYERS: dict[str, dict[str, Check]] = {
     },
     "GlobalMaxPooling1D": {},
     "GlobalAveragePooling1D": {},
-    "Dropout": {},
-    "SpatialDropout1D": {},
-    "GaussianDropout": {},
-    "GaussianNoise": {},
-    "ActivityRegularization": {},
+    **{kind: {} for kind in TRAINING_ONLY},
     "Activation": {"activation": _ACTIVATION},
     "ReLU": {
         "max_value": _one_of(None),

@@ -15,8 +15,9 @@ from scorer.errors import BundleError, OutputExists, UsageError
 from scorer.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from scorer.bundle import Bundle
+    from scorer.bundle import Branch, Bundle, Layer
     from scorer.card import Card
+    from scorer.vectorizer import VectorizerSpec
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
@@ -114,38 +115,42 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _shown(entry: zoo.Entry, bundle: Bundle) -> dict[str, Any]:
-    spec = bundle.vectorizer
     return {
         "path": str(entry.model_path),
         "digest": bundle.digest,
         "parameters": bundle.parameters,
-        "vectorizer": {
-            "standardize": spec.standardize,
-            "split": spec.split,
-            "output_mode": spec.output_mode,
-            "output_sequence_length": spec.output_sequence_length,
-            "vocabulary": len(spec.vocabulary),
-        },
-        "layers": [
-            {"kind": kind, "name": name, "settings": settings, "parameters": count}
-            for kind, name, settings, count in _layers(bundle)
+        "branches": [
+            {"vectorizer": _vectorizer(branch.vectorizer), "layers": list(_layers(branch.layers))}
+            for branch in bundle.branches
         ],
+        "head": list(_layers(bundle.head)),
         "card": entry.card.model_dump(mode="json", by_alias=True),
     }
 
 
-def _layers(bundle: Bundle) -> Iterable[tuple[str, str, dict[str, Any], int]]:
-    for layer in bundle.layers:
+def _vectorizer(spec: VectorizerSpec) -> dict[str, Any]:
+    return {
+        "standardize": spec.standardize,
+        "split": spec.split,
+        "ngrams": spec.ngrams,
+        "output_mode": spec.output_mode,
+        "output_sequence_length": spec.output_sequence_length,
+        "vocabulary": len(spec.vocabulary),
+    }
+
+
+def _layers(layers: Iterable[Layer]) -> Iterable[dict[str, Any]]:
+    for layer in layers:
         kind, settings = layer.kind, dict(layer.config)
         inner = settings.pop("layer", None)
         if inner is not None:
             kind, settings = f"{kind}({inner.kind})", {**inner.config, **settings}
-        yield kind, layer.name, settings, sum(int(w.size) for w in layer.weights)
+        count = sum(int(w.size) for w in layer.weights)
+        yield {"kind": kind, "name": layer.name, "settings": settings, "parameters": count}
 
 
 def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
-    card, spec = entry.card, bundle.vectorizer
-    limit = spec.output_sequence_length
+    card = entry.card
     lines = [
         f"{card.ref}  ({card.scorer.task})",
         f"  file        {entry.model_path}",
@@ -153,10 +158,10 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
         f"  reads       {' or '.join(card.scorer.text_columns)}",
         *_template_lines(card),
         *_label_lines(card),
-        f"  vocabulary  {len(spec.vocabulary):,} words; {spec.standardize or 'as written'}; "
-        + (f"first {limit} tokens" if limit else "texts of any length"),
         f"  weights     {bundle.parameters:,}",
-        *(f"    {kind:<28}{_settings(s):<44}{n:>10,}" for kind, _, s, n in _layers(bundle)),
+        *(line for branch in bundle.branches for line in _branch_lines(branch)),
+        *(["  merged"] if bundle.head else []),
+        *_layer_lines(bundle.head),
         *_figure_lines(card),
     ]
     body = printable_lines(card.body.strip())
@@ -166,6 +171,26 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
 def _template_lines(card: Card) -> list[str]:
     template = card.scorer.text_template
     return [f"  as          {template}"] if template else []
+
+
+def _branch_lines(branch: Branch) -> list[str]:
+    spec = branch.vectorizer
+    limit = spec.output_sequence_length
+    entries = "words" if spec.ngrams == (1,) else f"n-grams of {_listing(spec.ngrams)} words"
+    cut = f"first {limit} tokens" if limit else "texts of any length"
+    head = f"{len(spec.vocabulary):,} {entries}; {spec.standardize or 'as written'}; {cut}"
+    return [f"  vocabulary  {head}", *_layer_lines(branch.layers)]
+
+
+def _listing(numbers: Iterable[int]) -> str:
+    return " and ".join(map(str, numbers))
+
+
+def _layer_lines(layers: Iterable[Layer]) -> list[str]:
+    return [
+        f"    {layer['kind']:<28}{_settings(layer['settings']):<44}{layer['parameters']:>10,}"
+        for layer in _layers(layers)
+    ]
 
 
 def _label_lines(card: Card) -> list[str]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import Branch, Bundle, Layer, LayerSpec
+from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, LayerSpec
 from scorer.engines import backends
 from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
@@ -29,10 +29,6 @@ from scorer.errors import EngineError
 from scorer.vectorizer import TokenBatch, VectorizerSpec
 
 _OLDEST = (3, 15, 1)  # earlier releases have known holes
-#: layers that do nothing outside training
-_TRAINING_ONLY = frozenset(
-    ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
-)
 # Keras compiles a function for each shape it meets, so it meets few: these numbers of rows and the
 # most that fits, and the widths of `_round_up`.
 _FEW_ROWS = (32, 256)
@@ -157,7 +153,7 @@ def _cost(model: Any, branch: Branch) -> int:
     """How many floats a device holds for a position of a row, or for a cell of its bag."""
     if branch.vectorizer.output_mode != "int":
         return 2
-    kept = [layer.name for layer in branch.layers if layer.kind not in _TRAINING_ONLY]
+    kept = [layer.name for layer in branch.layers if layer.kind not in TRAINING_ONLY]
     outputs = sum(int(model.get_layer(name).output.shape[-1]) for name in kept)
     return _FLOATS_PER_OUTPUT * outputs
 
@@ -181,7 +177,7 @@ def _import_keras() -> Any:
 
 def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
     """A model from each branch's ids (or bags of words) to outputs, with the bundle's weights."""
-    kept = [layer for layer in bundle.layers if layer.kind not in _TRAINING_ONLY]
+    kept = [layer for layer in bundle.layers if layer.kind not in TRAINING_ONLY]
     # The last layer's outputs are the scores: they keep all digits.
     policies = [*[policy] * (len(kept) - 1), "float32"]
     built = {x.name: _layer(keras, x, each) for x, each in zip(kept, policies, strict=True)}

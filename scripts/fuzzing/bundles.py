@@ -30,8 +30,9 @@ def read_and_run(path: Path) -> None:
     bundle = read_bundle(path)
     expect(bundle.parameters < 1 << 24, "few bytes gave many weights")
     engine = load_engine(bundle, device="cpu", engine="cpu")
-    tokens = Vectorizer(bundle.vectorizer)(pa.array(["good film", "", "bad " * 9, "\0 Ü"]))
-    outputs = engine.run(tokens)
+    texts = pa.array(["good film", "", "bad " * 9, "\0 Ü"])
+    tokens = [Vectorizer(branch.vectorizer)(texts) for branch in bundle.branches]
+    outputs = engine.run(*tokens)
     expect(len(outputs) == 4, "a row was lost")
 
 
@@ -59,9 +60,11 @@ def run_member(name: str) -> Callable[[bytes], None]:
 
 def config_seeds() -> list[bytes]:
     from tests.hostile import good_config
+    from tests.hostile_branches import branches_config
     from tests.hostile_config import functional
 
-    return [json.dumps(config).encode() for config in (good_config(), functional(good_config()))]
+    configs = (good_config(), functional(good_config()), branches_config())
+    return [json.dumps(config).encode() for config in configs]
 
 
 def weights_seeds() -> list[bytes]:
@@ -71,7 +74,12 @@ def weights_seeds() -> list[bytes]:
 @cache
 def archive_seeds() -> list[bytes]:
     """The good archive and the small ones of the hostile corpus."""
-    from tests import hostile, hostile_config, hostile_weights  # noqa: F401 - they fill CORPUS
+    from tests import (  # noqa: F401 - they fill CORPUS
+        hostile,
+        hostile_branches,
+        hostile_config,
+        hostile_weights,
+    )
 
     path = folder() / "seed.keras"
     hostile.write_good(path)
