@@ -13,7 +13,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from threading import Lock
@@ -93,7 +93,7 @@ class KerasEngine:
         """
         outputs = np.empty((len(tokens[0].n_tokens), self._outputs), dtype=np.float32)
         kept = [np.diff(batch.offsets) for batch in tokens]
-        with self._lock:
+        with self._lock, _unmasked_pooling():
             waiting = deque(_batches(self._specs, kept, self._fitting_rows))
             self._run_batches(tokens, waiting, outputs)
         return outputs
@@ -175,6 +175,14 @@ def _import_keras() -> Any:
     return keras
 
 
+@contextmanager
+def _unmasked_pooling() -> Iterator[None]:
+    """Keep Keras from warning of a mask that pooling drops: `load_engine` let it through."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not support masking.*")
+        yield
+
+
 def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
     """A model from each branch's ids (or bags of words) to outputs, with the bundle's weights."""
     kept = [layer for layer in bundle.layers if layer.kind not in TRAINING_ONLY]
@@ -182,8 +190,7 @@ def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
     policies = [*[policy] * (len(kept) - 1), "float32"]
     built = {x.name: _layer(keras, x, each) for x, each in zip(kept, policies, strict=True)}
     inputs = [_input(keras, branch.vectorizer) for branch in bundle.branches]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not support masking.*")
+    with _unmasked_pooling():
         pairs = zip(inputs, bundle.branches, strict=True)
         ends = [_applied(built, branch.layers, tensor) for tensor, branch in pairs]
         output = _applied(built, bundle.head, ends) if bundle.head else ends[0]
