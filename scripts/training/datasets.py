@@ -137,5 +137,9 @@ DATASETS = {
             "The data's labels contradict each other on some texts.",
         ),
         golden=(*_TWEETS, *_AWKWARD),
+        test=(
+            "the published validation file without Irrelevant, whose tweets are all in the "
+            "training file in other wordings and half of them word for word"
+        ),
     ),
 }  # fmt: skip

@@ -42,7 +42,7 @@ def run_job(job: Job, log: Log) -> list[Figure]:
         made += _run_protocol(job, recipe, protocol, corpus, log)
     trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log, soft)
     plot_curve(trained.curve, recipe, job.runs / recipe.name / "shipped" / "curve.png")
-    made = _official(job, recipe, trained) + made + _validation(trained)
+    made += _official(job, recipe, trained) + _validation(trained)
     for f in made:
         log(f"{f.metric} {f.value:.4f} ({f.low} to {f.high}) on {f.rows:,} rows: {f.data}")
     summary = [f.model_dump(mode="json", exclude_none=True) for f in made]
