@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from scorer.model import load_model
+from scorer.verify import available_engines, verify
+from scorer.zoo import find
 from scripts.training.network import loss_and_gradient
 from scripts.training.recipe import Wide
+from scripts.training.run import run_job
 from scripts.training.wide import Grams, fit_mix, fit_wide, learn_grams
+from tests.test_training import SIGMOID, film_table, job, recipe
 
 TEXTS = [
     "A fine, fine film!",
@@ -21,6 +29,13 @@ TEXTS = [
     "",
     "the plot is fine",
 ]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "films.parquet"
+    pyarrow.parquet.write_table(film_table(), path)
+    return path
 
 
 def test_grams_are_those_of_most_texts() -> None:
@@ -95,3 +110,30 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
     shared = fit_mix(task, deep, wide, targets.astype(np.float32), share=0.25)
     assert shared.wide == pytest.approx(0.25 * shared.deep)
     assert loss(mix(deep, wide)) <= loss(shared(deep, wide)) + 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d'.*does not support masking")
+def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
+    data: Path, tmp_path: Path
+) -> None:
+    layers = [
+        {"kind": "Embedding", "units": 6},
+        {"kind": "Bidirectional", "units": 4, "return_sequences": True},
+        {"kind": "ReLU"},
+        {"kind": "GlobalMaxPooling1D"},
+        SIGMOID,
+    ]
+    wide = {"ngrams": 2, "max_tokens": 60, "l2": 1.0}
+    settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "soft": True}
+    settings["template"] = "{text} {film}"
+    soft = tmp_path / "soft.parquet"
+    taught = pa.table({"text": ["good film", "bad film"], "probability": [0.9, 0.1]})
+    pyarrow.parquet.write_table(taught, soft)
+    chosen = recipe(layers, wide=wide, data=settings)
+    run_job(job(chosen, data, tmp_path, soft=soft), lambda line: None)
+    model = load_model("tiny-film", zoos=[tmp_path / "zoo"])
+    assert len(model.bundle.branches) == 2
+    assert model.card.scorer.text_template == "{text} {film}"
+    assert all(c.passed for c in verify(find("tiny-film", [tmp_path / "zoo"]), available_engines()))
+    figures = {f.data: f.value for f in model.card.scorer.figures}
+    assert figures["validation rows, split by film"] > 0.8
