@@ -14,13 +14,12 @@ import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
 from scripts.training.corpus import Corpus, hold_out
-from scripts.training.fit import Epoch, Fit
+from scripts.training.fit import Epoch, Fit, judge
 from scripts.training.linear import bag_of_words, fit_logistic
 from scripts.training.network import (
     Network,
     Tokens,
     build_layers,
-    loss_and_gradient,
     probabilities,
 )
 from scripts.training.recipe import Recipe
@@ -255,8 +254,8 @@ def _widened(
     mix = fit_mix(task, own, beside, targets[1], grams.settings.share)
     both = mix(own, beside)
     for name, logits in (("network", own), ("n-grams", beside), ("both", both)):
-        loss, _ = loss_and_gradient(task, logits, targets[1])
-        log(f"{name}: validation loss {loss / len(logits):.4f}")
+        loss, score = judge(deep.network, logits, targets[1])
+        log(f"{name}: validation loss {loss:.4f}, score {score:.4f}")
     log(f"mix: {mix.deep:.3f} of the network, {mix.wide:.3f} of the n-grams")
     return WideDeepScorer(deep, grams, wide, mix)
 
