@@ -105,12 +105,12 @@ class _Keeper(logging.Handler):
 @contextmanager
 def _kept_warnings() -> Iterator[list[str]]:
     """The warnings that this package logs meanwhile, instead of on the worker's own stderr."""
-    keeper = _Keeper()
-    log.addHandler(keeper)
+    keeper, before = _Keeper(), log.handlers
+    log.handlers = [keeper]
     try:
         yield keeper.messages
     finally:
-        log.removeHandler(keeper)
+        log.handlers = before
 
 
 @dataclass(frozen=True)
