@@ -68,11 +68,15 @@ def stdin_source(stream: BinaryIO) -> Source:
 
 
 class _Checked(io.RawIOBase):
-    """A stream whose read errors are InputErrors that name the file."""
+    """A stream whose read errors are InputErrors that name the file.
 
-    def __init__(self, name: str, inner: Any) -> None:
+    `below` is what `inner` reads from, where it leaves that open.
+    """
+
+    def __init__(self, name: str, inner: Any, below: io.IOBase | None = None) -> None:
         self._name = name
         self._inner = inner
+        self._below = below
 
     def readable(self) -> bool:
         return True
@@ -88,7 +92,11 @@ class _Checked(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._inner.close()
+            try:
+                self._inner.close()
+            finally:
+                if self._below is not None:
+                    self._below.close()
         super().close()
 
 
@@ -105,7 +113,7 @@ def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None
         inner = gzip.GzipFile(fileobj=raw, mode="rb")
     else:
         inner = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
-    return io.BufferedReader(_Checked(source.name, inner), BUFFER_BYTES), compression
+    return io.BufferedReader(_Checked(source.name, inner, raw), BUFFER_BYTES), compression
 
 
 def is_ascii_compatible(encoding: str) -> bool:
