@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,12 @@ def _no_other_zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's own zoos out of every test."""
     monkeypatch.delenv("SCORER_ZOO", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Undo what a command that runs inside a test does to the library's log."""
+    log = logging.getLogger("scorer")
+    before = log.handlers, log.level, log.propagate
+    yield
+    log.handlers, log.level, log.propagate = before
