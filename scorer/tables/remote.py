@@ -76,6 +76,8 @@ class RemoteFile:
         from pyarrow import fs
 
         with self._explained(OutputError, "written"):
+            if isinstance(self.files, fs.LocalFileSystem):  # which, unlike a store, has folders
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             fs.copy_files(
                 str(path),
                 self.path,
