@@ -139,7 +139,8 @@ class _Functional:
         while name != self._input or not chain:
             layer = self._left.pop(name, None) if name is not None else None
             if layer is None or name is None:
-                raise _not_a_chain(str(name or chain[0]["config"]["name"]))
+                after = chain[0]["config"]["name"] if chain else "a merge"
+                raise _not_a_chain(str(name or after))
             chain.insert(0, layer)
             if layer["class_name"] in MERGES:
                 return chain, None
