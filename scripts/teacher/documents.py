@@ -18,10 +18,10 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit, prange
 
+from scripts.teacher.draws import drawn_from, next_random
 from scripts.training.types import AnyArray
 
 _PARTS = 64  # of the texts, each with random numbers of its own
-_DRAWS = 1 << 24
 _ONE = np.float32(1)
 
 
@@ -55,14 +55,6 @@ def _step(d: Any, w: Any, label: Any, rate: Any, sharpness: Any) -> None:
         w[j] = stay * b + move * a
 
 
-@njit(nogil=True, error_model="numpy")
-def _random(state: Any) -> Any:
-    """The next state of a 64-bit xorshift (Marsaglia 2003)."""
-    state ^= state << np.uint64(13)
-    state ^= state >> np.uint64(7)
-    return state ^ (state << np.uint64(17))
-
-
 @njit(parallel=True, fastmath=True, error_model="numpy")
 def _epoch(
     order: Any, starts: Any, grams: Any, pool: Any, texts: Any, words: Any, knobs: Any, seed: Any
@@ -73,11 +65,11 @@ def _epoch(
         for k in range(part, order.size, _PARTS):
             first, last = starts[order[k]], starts[order[k] + 1]
             for _ in range(last - first):
-                state = _random(state)
+                state = next_random(state)
                 at = first + np.int64((state >> np.uint64(11)) % np.uint64(last - first))
                 _step(texts[order[k]], words[grams[at]], _ONE, rate, sharpness)
                 for _ in range(drawn):
-                    state = _random(state)
+                    state = next_random(state)
                     other = pool[np.int64(state >> np.uint64(40))]
                     _step(texts[order[k]], words[other], np.float32(0), rate, sharpness)
 
@@ -90,7 +82,7 @@ def learn_documents(
     grams = np.repeat(counts.indices, counts.data.astype(np.int64)).astype(np.int32)
     sizes = np.asarray(counts.sum(axis=1)).ravel().astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    pool = _drawn_from(np.bincount(grams, minlength=counts.shape[1]))
+    pool = drawn_from(np.bincount(grams, minlength=counts.shape[1]))
     rng = np.random.default_rng(settings.seed)
     words = _on_sphere(rng, counts.shape[1], settings.width)
     texts = _on_sphere(rng, counts.shape[0], settings.width)
@@ -102,13 +94,6 @@ def learn_documents(
         _epoch(order, starts, grams, pool, texts, words, knobs, epoch + 1)
         log(f"document vectors: epoch {epoch + 1}, {time.monotonic() - started:.0f} s")
     return texts
-
-
-def _drawn_from(counts: AnyArray) -> AnyArray:
-    """n-grams to draw from, each as often as its count to the power of 3/4 (Mikolov 2013)."""
-    share = counts.astype(np.float64) ** 0.75
-    steps = (np.arange(_DRAWS) + 0.5) / _DRAWS
-    return np.searchsorted(np.cumsum(share / share.sum()), steps).astype(np.int32)
 
 
 def _on_sphere(rng: np.random.Generator, rows: int, width: int) -> AnyArray:

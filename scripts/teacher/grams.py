@@ -1,52 +1,61 @@
-"""Texts as counts of their words, pairs and triples of words."""
+"""N-grams of up to three words: how often each stands in each text, and where."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
 
-from scripts.training.types import AnyArray
+from scripts.teacher.words import Words
+from scripts.training.types import AnyArray, Ints
 
-_TOKEN = re.compile(r"[a-z0-9']+|[!?.,;:()\"*]|[^\x00-\x7f]+")
-_MOST = 3
+MOST = 3
 _ID_BITS = 20
 
 
-def count_grams(texts: list[str], fewest: int = 3) -> sp.csr_matrix:
+def count_grams(words: Words, fewest: int = 3) -> sp.csr_matrix:
     """(texts, n-grams): how often each n-gram stands in each text.
 
-    Words are lower-cased, signs count as words; n-grams that `fewest` texts do not have are left
-    out, and so are words that come only once.
+    N-grams that `fewest` texts do not have are left out.
     """
-    tokens = [_TOKEN.findall(text.lower().replace("<br />", " ")) for text in texts]
-    counts: Counter[str] = Counter()
-    for row in tokens:
-        counts.update(row)
-    ids = {w: k for k, w in enumerate((w for w, n in counts.most_common() if n > 1), start=1)}
-    rows = [np.array([ids.get(word, 0) for word in row], np.uint64) for row in tokens]
-    keys, text = _keys(rows)
-    found, column = np.unique(keys, return_inverse=True)
-    shape = (len(texts), found.size)
-    matrix = sp.csr_matrix((np.ones(keys.size, np.float32), (text, column)), shape=shape)
+    text = words.text
+    found = [(key[whole], text[: key.size][whole]) for key, whole in _keys(words.ids, text)]
+    keys, texts = (np.concatenate(part) for part in zip(*found, strict=True))
+    known, column = np.unique(keys, return_inverse=True)
+    shape = (words.starts.size - 1, known.size)
+    matrix = sp.csr_matrix((np.ones(keys.size, np.float32), (texts, column)), shape=shape)
     matrix.sum_duplicates()
-    texts_of = np.bincount(matrix.indices, minlength=found.size)
+    texts_of = np.bincount(matrix.indices, minlength=known.size)
     return matrix[:, texts_of >= fewest].tocsr()
 
 
-def _keys(rows: list[AnyArray]) -> tuple[AnyArray, AnyArray]:
-    """Each n-gram of known words as a number, and the text that it stands in."""
-    flat = np.concatenate(rows)
-    text = np.repeat(np.arange(len(rows), dtype=np.int32), [row.size for row in rows])
-    keys, texts = [], []
+def number_grams(words: Words, most: tuple[int, int, int]) -> tuple[AnyArray, list[int]]:
+    """int32 (tokens, 3): the number of the word, pair and triple that begins at each token.
+
+    `most` of each length, the most frequent ones, have a number; the others have -1. Also returns
+    how many of each length there are: words come first, by frequency, then pairs, then triples.
+    """
+    ids = np.where(words.ids > most[0], 0, words.ids)
+    numbers = np.full((ids.size, MOST), -1, np.int32)
+    sizes: list[int] = []
+    for n, (key, whole) in enumerate(_keys(ids, words.text)):
+        kept, counts = np.unique(key[whole], return_counts=True)
+        kept = np.sort(kept[np.argsort(-counts, kind="stable")[: most[n]]])
+        at = np.minimum(np.searchsorted(kept, key), kept.size - 1)
+        known = whole & (kept[at] == key)
+        numbers[: key.size, n][known] = (sum(sizes) + at)[known]
+        sizes.append(kept.size)
+    return numbers, sizes
+
+
+def _keys(ids: Ints, text: AnyArray) -> Iterator[tuple[AnyArray, AnyArray]]:
+    """For n = 1, 2, 3: the n words from each token on as one number, and whether they are all
+    known and of one text."""
+    flat = ids.astype(np.uint64)
     key, known = np.zeros_like(flat), np.ones(flat.size, np.bool_)
-    for n in range(1, _MOST + 1):
+    for n in range(1, MOST + 1):
         width = flat.size - n + 1
         key = (key[:width] << np.uint64(_ID_BITS)) | flat[n - 1 :]
         known = known[:width] & (flat[n - 1 :] > 0)
-        whole = known & (text[:width] == text[n - 1 :])
-        keys.append(key[whole])
-        texts.append(text[:width][whole])
-    return np.concatenate(keys), np.concatenate(texts)
+        yield key, known & (text[:width] == text[n - 1 :])
