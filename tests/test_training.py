@@ -23,10 +23,10 @@ from scripts.training.corpus import hold_out, read_corpus
 from scripts.training.export import build_keras
 from scripts.training.fit import Fit
 from scripts.training.layers import Layer
-from scripts.training.learner import _dataset
 from scripts.training.network import Network, Tokens, build_layers
 from scripts.training.recipe import Data, Recipe, read_recipe, recipe_names
 from scripts.training.run import Job, run_job
+from scripts.training.scorers import dataset
 from scripts.training.vocabulary import Vocabulary, pretrained_table
 
 GOOD = ("lovely", "superb", "warm", "moving")
@@ -149,7 +149,7 @@ def keras_twin(chosen: Recipe, network: Network) -> Any:
     import keras
 
     words = tuple(f"w{n}" for n in range(chosen.vectorizer.max_tokens - 2))
-    model = build_keras(chosen, Vocabulary(chosen.vectorizer, words))
+    model = build_keras(chosen, [Vocabulary(chosen.vectorizer, words)])
     layers = [layer for layer in model.layers if "vectorization" not in layer.name]
     layers[-1].activation = keras.activations.linear
     twin = keras.Sequential([keras.Input((None,), dtype="int32"), *layers])
@@ -323,7 +323,7 @@ def test_vectors_are_matched_by_spelling_then_by_frequency(tmp_path: Path) -> No
     np.savez(path, words=words, vectors=np.arange(10, dtype=np.float32).reshape(5, 2))
     chosen = recipe(SMALL).vectorizer
     vocabulary = Vocabulary(chosen, ("apple", "london", "dont", "unseen"))
-    table, share = pretrained_table(vocabulary, path, np.random.default_rng(0))
+    table, share = pretrained_table(vocabulary, path, 2, np.random.default_rng(0))
     assert share == 0.75
     assert table[2:5].tolist() == [[2, 3], [4, 5], [8, 9]]
     assert np.isfinite(table[5]).all()
@@ -466,7 +466,7 @@ def test_the_dataset_of_a_convolution_has_its_padding() -> None:
     chosen = read_recipe("imdb-cnn")
     vocabulary = Vocabulary(chosen.vectorizer, ("good", "bad"))
     texts = pa.array(["good", "bad " * 700], pa.large_string())
-    found = _dataset(chosen, vocabulary.tokenize(texts), np.zeros((2, 1), np.float32))
+    found = dataset(chosen, vocabulary.tokenize(texts), np.zeros((2, 1), np.float32))
     assert found.rows[0].tolist() == [2, 0, 0, 0]
     assert found.rows[1].tolist() == [3] * 600
 

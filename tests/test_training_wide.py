@@ -101,20 +101,21 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
     if task != "regression":
         best = truth.argmax(axis=1) if task == "multiclass" else (truth[:, 0] > 0).astype(int)
         targets = np.eye(3, dtype=np.float32)[best] if task == "multiclass" else best[:, None]
-    mix = fit_mix(task, deep, wide, targets.astype(np.float32))
+    mix = fit_mix(task, [deep, wide], targets.astype(np.float32))
 
     def loss(logits: np.ndarray) -> float:
         return loss_and_gradient(task, logits, targets.astype(np.float32))[0]
 
     assert loss(mix(deep, wide)) < min(loss(deep), loss(wide), loss(wide / 3))
-    shared = fit_mix(task, deep, wide, targets.astype(np.float32), share=0.25)
-    assert shared.wide == pytest.approx(0.25 * shared.deep)
+    shared = fit_mix(task, [deep, wide], targets.astype(np.float32), share=0.25)
+    assert shared.weights[1] == pytest.approx(0.25 * shared.weights[0])
     assert loss(mix(deep, wide)) <= loss(shared(deep, wide)) + 1e-3
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d'.*does not support masking")
+@pytest.mark.parametrize("two", [False, True], ids=["one network", "two networks"])
 def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
-    data: Path, tmp_path: Path
+    two: bool, data: Path, tmp_path: Path
 ) -> None:
     layers = [
         {"kind": "Embedding", "units": 6},
@@ -123,16 +124,27 @@ def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
         {"kind": "GlobalMaxPooling1D"},
         SIGMOID,
     ]
+    convolution = [
+        {"kind": "Embedding", "units": 5, "mask_zero": False},
+        {"kind": "Conv1D", "units": 4, "width": 2},
+        {"kind": "GlobalMaxPooling1D"},
+        SIGMOID,
+    ]
+    beside = {
+        "vectorizer": {"max_tokens": 30, "output_sequence_length": 20},
+        "layers": convolution,
+        "training": {"batch_size": 8, "epochs": 2},
+    }
     wide = {"ngrams": 2, "max_tokens": 60, "l2": 1.0}
     settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "soft": True}
     settings["template"] = "{text} {film}"
     soft = tmp_path / "soft.parquet"
     taught = pa.table({"text": ["good film", "bad film"], "probability": [0.9, 0.1]})
     pyarrow.parquet.write_table(taught, soft)
-    chosen = recipe(layers, wide=wide, data=settings)
+    chosen = recipe(layers, wide=wide, data=settings, **({"beside": beside} if two else {}))
     run_job(job(chosen, data, tmp_path, soft=soft), lambda line: None)
     model = load_model("tiny-film", zoos=[tmp_path / "zoo"])
-    assert len(model.bundle.branches) == 2
+    assert len(model.bundle.branches) == 2 + two
     assert model.card.scorer.text_template == "{text} {film}"
     assert all(c.passed for c in verify(find("tiny-film", [tmp_path / "zoo"]), available_engines()))
     figures = {f.data: f.value for f in model.card.scorer.figures}

@@ -86,7 +86,7 @@ def reference(trained: Trained) -> Reference:
     """Histograms for drift: lengths and unknown words of the training rows, and the scores of the
     validation rows, since scores on rows learnt by heart are surer than any later ones."""
     parts = trained.parts
-    tokens = parts.vocabulary.tokenize(parts.train.texts)
+    tokens = trained.learnt[0].vocabulary.tokenize(parts.train.texts)
     scored = tokens.n_tokens > 0
     lengths = tokens.n_tokens[scored]
     outputs, held = trained.outputs(parts.validation.texts)
@@ -171,7 +171,8 @@ def _labels(trained: Trained, data: DataSet) -> tuple[Label, ...]:
 
 def _kinds(recipe: Recipe) -> list[str]:
     tags = {"LSTM": "lstm", "Bidirectional": "bilstm", "Conv1D": "cnn"}
-    kinds = sorted({tags[s.kind] for s in recipe.layers if s.kind in tags}) or ["bag-of-words"]
+    specs = [spec for network in recipe.networks for spec in network.layers]
+    kinds = sorted({tags[spec.kind] for spec in specs if spec.kind in tags}) or ["bag-of-words"]
     return kinds + (["wide-and-deep"] if recipe.wide else [])
 
 

@@ -1,6 +1,6 @@
 """The trained arrays as an ordinary Keras archive: raw text in, score out, nothing to run twice.
 
-The same arrays give the same bytes: members in a fixed order, no date.
+The same arrays give the same bytes (with the same zlib): members in a fixed order, no date.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ _WIDE = "wide"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
-def build_keras(recipe: Recipe, vocabulary: Vocabulary, grams: Grams | None = None) -> Any:
+def build_keras(
+    recipe: Recipe, vocabularies: Sequence[Vocabulary], grams: Grams | None = None
+) -> Any:
     """An uncompiled model of the recipe's layers behind its TextVectorization; with `grams`, the
-    sum of that and of a bag of n-grams, before the head's activation."""
+    sum of its networks and of a bag of n-grams, before the head's activation."""
     import keras
 
     keras.utils.clear_session()  # else names count on from what the process built before
-    vectorizer = keras_vectorizer(recipe.vectorizer)
-    # Keras works out the unknown word's weight itself: it is the mean of the others.
-    idf = None if vocabulary.idf is None else vocabulary.idf[1:]
-    vectorizer.set_vocabulary(list(vocabulary.words), idf)
-    layers = [_keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
     inputs = keras.Input(shape=(), dtype="string", name="text")
     if grams is None:
-        return keras.Sequential([inputs, vectorizer, *layers], name=recipe.name)
+        layers = [_vectorizer(recipe, vocabularies[0]), *_layers(recipe, vocabularies[0])]
+        return keras.Sequential([inputs, *layers], name=recipe.name)
     head = recipe.layers[-1]
-    deep = inputs
-    for layer in [vectorizer, *layers[:-1], keras.layers.Dense(head.units)]:
-        deep = layer(deep)
+    branches: list[Any] = []
+    for network, vocabulary in zip(recipe.networks, vocabularies, strict=True):
+        end = keras.layers.Dense(head.units, use_bias=not branches)
+        branch = inputs
+        for layer in [_vectorizer(network, vocabulary), *_layers(network, vocabulary)[:-1], end]:
+            branch = layer(branch)
+        branches.append(branch)
     bag = keras.layers.TextVectorization(
         max_tokens=grams.settings.max_tokens,
         ngrams=grams.settings.ngrams,
@@ -49,10 +51,22 @@ def build_keras(recipe: Recipe, vocabulary: Vocabulary, grams: Grams | None = No
         name="n_grams",
     )
     bag.set_vocabulary(list(grams.grams))
-    wide = keras.layers.Dense(head.units, use_bias=False, name=_WIDE)(bag(inputs))
-    both = keras.layers.Add()([deep, wide])
+    branches.append(keras.layers.Dense(head.units, use_bias=False, name=_WIDE)(bag(inputs)))
+    both = keras.layers.Add()(branches)
     outputs = keras.layers.Activation(head.activation or "linear")(both)
     return keras.Model(inputs, outputs, name=recipe.name)
+
+
+def _vectorizer(recipe: Recipe, vocabulary: Vocabulary) -> Any:
+    vectorizer = keras_vectorizer(recipe.vectorizer)
+    # Keras works out the unknown word's weight itself: it is the mean of the others.
+    idf = None if vocabulary.idf is None else vocabulary.idf[1:]
+    vectorizer.set_vocabulary(list(vocabulary.words), idf)
+    return vectorizer
+
+
+def _layers(recipe: Recipe, vocabulary: Vocabulary) -> list[Any]:
+    return [_keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
 
 
 def _keras_layer(spec: LayerSpec, ids: int) -> Any:
@@ -85,7 +99,8 @@ def save_model(trained: Trained, path: Path) -> Any:
     import keras
 
     parts = trained.parts
-    model = build_keras(parts.recipe, parts.vocabulary, parts.grams)
+    vocabularies = [learnt.vocabulary for learnt in trained.learnt]
+    model = build_keras(parts.recipe, vocabularies, parts.grams)
     arrays = trained.scorer.arrays()
     for variable, array in zip(_layer_variables(model), arrays, strict=True):
         variable.assign(array)
@@ -97,9 +112,20 @@ def save_model(trained: Trained, path: Path) -> Any:
 
 
 def _layer_variables(model: Any) -> list[Any]:
-    """The variables in the order of the layers, those of the bag of n-grams last."""
-    layers = sorted(model.layers, key=lambda layer: layer.name == _WIDE)
-    return [variable for layer in layers for variable in layer.trainable_variables]
+    """The variables branch after branch, those of the bag of n-grams last."""
+    merge = next((x for x in model.layers if type(x).__name__ == "Add"), None)
+    if merge is None:
+        return [variable for layer in model.layers for variable in layer.trainable_variables]
+    return [variable for end in merge.input for variable in _chain_variables(end)]
+
+
+def _chain_variables(end: Any) -> list[Any]:
+    """Those of the layers that lead from the text to the tensor `end`."""
+    layer = end._keras_history.operation
+    if layer.name == "text":
+        return []
+    inputs = layer.input[0] if isinstance(layer.input, list) else layer.input  # without the mask
+    return [*_chain_variables(inputs), *layer.trainable_variables]
 
 
 def _write_reproducibly(source: Path, target: Path) -> None:
@@ -108,7 +134,9 @@ def _write_reproducibly(source: Path, target: Path) -> None:
             data = old.read(name)
             if name.endswith(".json"):
                 data = json.dumps(_lasting(json.loads(data))).encode()
-            new.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+            # Vocabularies shrink to a third; weights would by a twentieth and load more slowly.
+            packed = zipfile.ZIP_STORED if name.endswith(".h5") else zipfile.ZIP_DEFLATED
+            new.writestr(zipfile.ZipInfo(name, _EPOCH), data, compress_type=packed)
 
 
 def _lasting(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scorer.card import Figure
 from scripts.training.datasets import DATASETS
-from scripts.training.learner import Trained
+from scripts.training.learner import Learnt, Trained
 from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
 
 METRIC_NAMES = {
@@ -18,7 +18,11 @@ _RETRAIN = (
     "The recipe is `scripts/recipes/{name}.toml`; `python scripts/train.py {name}` with the "
     "data's files trains it again."
 )
-_VECTORS = {"glove": "GloVe 6B", "word2vec": "Google News word2vec"}
+_VECTORS = {
+    "glove": "GloVe 6B",
+    "word2vec": "Google News word2vec",
+    "teacher": "the teachers' region",
+}
 
 
 def card_body(trained: Trained, made: list[Figure], *, own_data: bool) -> str:
@@ -51,11 +55,16 @@ def _composed(recipe: Recipe) -> str:
 
 
 def _network(trained: Trained) -> str:
-    recipe, vocabulary = trained.parts.recipe, trained.parts.vocabulary
     count = sum(array.size for array in trained.scorer.arrays())
-    lines = [f"1. {_vectorizer_line(recipe, len(vocabulary.words))}"]
-    lines += [f"{n}. {_layer_line(layer)}" for n, layer in enumerate(recipe.layers, start=2)]
-    return "\n".join(lines) + f"{_wide_line(trained)}\n\n{count:,} weights in float32."
+    chains = [_chain(learnt) for learnt in trained.learnt]
+    lines = "\n\nBeside it, a second network on the same texts:\n\n".join(chains)
+    return f"{lines}{_wide_line(trained)}\n\n{count:,} weights in float32."
+
+
+def _chain(learnt: Learnt) -> str:
+    lines = [f"1. {_vectorizer_line(learnt.recipe, len(learnt.vocabulary.words))}"]
+    lines += [f"{n}. {_layer_line(layer)}" for n, layer in enumerate(learnt.recipe.layers, 2)]
+    return "\n".join(lines)
 
 
 def _wide_line(trained: Trained) -> str:
@@ -64,7 +73,7 @@ def _wide_line(trained: Trained) -> str:
         return ""
     return (
         f"\n\nBeside it, a bag of {len(grams.grams):,} n-grams of up to {recipe.wide.ngrams} words "
-        "(TextVectorization, multi-hot) and one Dense layer. The two logits are added before the "
+        "(TextVectorization, multi-hot) and one Dense layer. All logits are added before the "
         f"head's activation, {_proportion(recipe.wide)}."
     )
 
@@ -92,7 +101,7 @@ def _layer_line(layer: LayerSpec) -> str:
     parts = {
         "Embedding": f"{layer.units} dimensions"
         + (", padding masked" if layer.mask_zero else ", padding read as a word")
-        + (f", begun from {_VECTORS[layer.vectors]}" if layer.vectors else "")
+        + (f", begun from {_VECTORS[layer.vectors]} vectors" if layer.vectors else "")
         + ("" if layer.trainable else ", frozen"),
         "Conv1D": f"{layer.units} filters of width {layer.width}, relu",
         "Dropout": f"{layer.rate}",
@@ -117,8 +126,8 @@ def _training(trained: Trained) -> str:
     rows = f"{len(parts.train):,} rows; {held}. Seed {recipe.seed}."
     if parts.soft is not None:
         rows += (
-            f" Besides them, {len(parts.soft):,} unlabelled texts with a teacher's probabilities "
-            "(`scripts/teach.py`)."
+            f" Besides them, {len(parts.soft):,} texts with teachers' probabilities, unlabelled "
+            "ones and excerpts (`scripts/teach.py`)."
         )
     return f"{rows} {how}\n\n{_RETRAIN.format(name=recipe.name)}"
 
@@ -141,12 +150,14 @@ def _regression(settings: Training) -> str:
 
 
 def _network_recipe(trained: Trained) -> str:
-    return _epochs(trained) + _vectors(trained) + _wide(trained.parts.recipe)
+    first, *others = (_epochs(learnt) + _vectors(learnt) for learnt in trained.learnt)
+    beside = "".join(f" The second network: {text}" for text in others)
+    return first + beside + _wide(trained.parts.recipe)
 
 
-def _epochs(trained: Trained) -> str:
-    settings = trained.parts.recipe.training
-    best = min(trained.curve, key=lambda e: e.loss)
+def _epochs(learnt: Learnt) -> str:
+    settings = learnt.recipe.training
+    best = min(learnt.curve, key=lambda e: e.loss)
     extras = {
         f"weight decay {settings.weight_decay:g}": settings.weight_decay,
         f"label smoothing {settings.label_smoothing:g}": settings.label_smoothing,
@@ -165,13 +176,13 @@ def _epochs(trained: Trained) -> str:
     )
 
 
-def _vectors(trained: Trained) -> str:
-    if trained.vectors_found is None:
+def _vectors(learnt: Learnt) -> str:
+    if learnt.vectors_found is None:
         return ""
-    kind = _VECTORS[trained.parts.recipe.layers[0].vectors or "glove"]
+    kind = _VECTORS[learnt.recipe.layers[0].vectors or "glove"]
     return (
-        f" {trained.vectors_found:.1%} of the vocabulary's words have their exact {kind} "
-        "vector (in the word's own spelling, else that of the most frequent word that "
+        f" {learnt.vectors_found:.1%} of the vocabulary's words began from {kind} "
+        "vectors (in the word's own spelling, else that of the most frequent word that "
         "lower-casing and deleting punctuation bring down to it); the others began from a "
         "normal distribution of the same mean and spread."
     )

@@ -20,7 +20,7 @@ class Data(_Table):
 
     set: Literal["imdb", "wine", "twitter"]
     template: str | None = None  # how the text is made of several columns; see scorer.composition
-    soft: bool = False  # unlabelled texts with a teacher's probabilities join the training part
+    soft: bool = False  # texts with teachers' probabilities join the training part
     split_by: str | None = None  # rows that share this column stay on one side; None: at random
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of the rows held out
 
@@ -68,7 +68,7 @@ class LayerSpec(_Table):
     width: int = 0  # Conv1D
     activation: Literal["relu", "sigmoid", "softmax", "linear"] | None = None
     return_sequences: bool = False
-    vectors: Literal["glove", "word2vec"] | None = None
+    vectors: Literal["glove", "word2vec", "teacher"] | None = None
     trainable: bool = True
     mask_zero: bool = True  # Embedding
 
@@ -99,6 +99,14 @@ class Training(_Table):
     inverse_l2: float = 1e-3  # lbfgs: scikit-learn's C
 
 
+class Beside(_Table):
+    """A second network. It is trained alone on the same rows, and its logits are added."""
+
+    vectorizer: Vectorizer
+    layers: tuple[LayerSpec, ...]
+    training: Training
+
+
 class Recipe(_Table):
     name: str
     version: str = "1.0.0"
@@ -112,8 +120,17 @@ class Recipe(_Table):
     protocols: tuple[Protocol, ...] = ()
     vectorizer: Vectorizer
     layers: tuple[LayerSpec, ...]
+    beside: Beside | None = None  # only with `wide`
     wide: Wide | None = None
     training: Training = Training()
+
+    @property
+    def networks(self) -> tuple[Recipe, ...]:
+        """A recipe for each network alone."""
+        alone = self.model_copy(update={"beside": None})
+        if self.beside is None:
+            return (alone,)
+        return alone, alone.model_copy(update=dict(self.beside))
 
     @property
     def convolution(self) -> int:

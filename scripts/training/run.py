@@ -13,7 +13,7 @@ from scripts.training.corpus import Corpus, describe, hold_out, read_corpus
 from scripts.training.datasets import DATASETS
 from scripts.training.export import save_model
 from scripts.training.learner import Log, Trained, train
-from scripts.training.plots import plot_curve
+from scripts.training.plots import plot_curves
 from scripts.training.recipe import Protocol, Recipe
 
 
@@ -41,7 +41,7 @@ def run_job(job: Job, log: Log) -> list[Figure]:
     for protocol in recipe.protocols:
         made += _run_protocol(job, recipe, protocol, corpus, log)
     trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log, soft)
-    plot_curve(trained.curve, recipe, job.runs / recipe.name / "shipped" / "curve.png")
+    plot_curves(trained.learnt, job.runs / recipe.name / "shipped" / "curve.png")
     made += _official(job, recipe, trained) + _validation(trained)
     for f in made:
         log(f"{f.metric} {f.value:.4f} ({f.low} to {f.high}) on {f.rows:,} rows: {f.data}")
@@ -83,7 +83,7 @@ def _run_protocol(
     changed = recipe.model_copy(update={"data": data})
     folder = job.runs / recipe.name / protocol.name
     trained = train(changed, corpus.take(kept), job.vectors, folder, log)
-    plot_curve(trained.curve, recipe, folder / "curve.png")
+    plot_curves(trained.learnt, folder / "curve.png")
     on = Measured(
         corpus.take(held), protocol.data, protocol.source, protocol.baseline, protocol.note
     )

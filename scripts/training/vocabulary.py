@@ -51,7 +51,6 @@ def keras_vectorizer(settings: Vectorizer) -> Any:
         max_tokens=settings.max_tokens,
         output_mode=settings.output_mode,
         output_sequence_length=settings.output_sequence_length,
-        name="text_vectorization",
     )
 
 
@@ -78,17 +77,17 @@ def random_table(rows: int, width: int, rng: np.random.Generator) -> Floats:
 
 
 def pretrained_table(
-    vocabulary: Vocabulary, path: Path, rng: np.random.Generator
+    vocabulary: Vocabulary, path: Path, width: int, rng: np.random.Generator
 ) -> tuple[Floats, float]:
     """An embedding begun from word vectors, and the share of the words that have one.
 
-    path is an .npz of `words` (n,) and `vectors` (n, width). The vocabulary is lower-case and
-    without punctuation: a word takes the vector of its own spelling, else that of the first (most
-    frequent) word that comes down to it. Words without a vector are drawn from a normal
-    distribution of the same mean and spread.
+    path is an .npz of `words` (n,) and `vectors`, whose first `width` columns are taken. The
+    vocabulary is lower-case and without punctuation: a word takes the vector of its own spelling,
+    else that of the first (most frequent) word that comes down to it. Words without a vector are
+    drawn from a normal distribution of the same mean and spread.
     """
     with np.load(path) as stored:
-        words, vectors = stored["words"].tolist(), stored["vectors"].astype(np.float32)
+        words, vectors = stored["words"].tolist(), stored["vectors"][:, :width].astype(np.float32)
     row_of: dict[str, int] = {}
     for row, word in enumerate(words):
         row_of.setdefault(word.lower().translate(_PUNCTUATION), row)

@@ -146,32 +146,31 @@ def _smooth_loss(task: str, logits: Floats, targets: Floats) -> tuple[float, Flo
 
 @dataclass(frozen=True)
 class Mix:
-    """logits = deep * network's + wide * bag's + bias."""
+    """logits = sum of weight * part's logits + bias, over the networks and then the bag."""
 
-    deep: float
-    wide: float
+    weights: tuple[float, ...]
     bias: Floats
 
-    def __call__(self, deep: Floats, wide: Floats) -> Floats:
-        mixed = np.float32(self.deep) * deep + np.float32(self.wide) * wide + self.bias
-        return mixed.astype(np.float32)
+    def __call__(self, *parts: Floats) -> Floats:
+        weighted = [np.float32(w) * part for w, part in zip(self.weights, parts, strict=True)]
+        mixed: Floats = (np.sum(weighted, axis=0) + self.bias).astype(np.float32)
+        return mixed
 
 
-def fit_mix(
-    task: str, deep: Floats, wide: Floats, targets: Floats, share: float | None = None
-) -> Mix:
+def fit_mix(task: str, parts: list[Floats], targets: Floats, share: float | None = None) -> Mix:
     """The mix of least mean loss on validation rows; so it calibrates the probabilities too.
 
-    With `share` the n-grams have that many times the network's weight.
+    With `share` the last part, the n-grams, has that many times the first one's weight.
     """
+    free = len(parts) if share is None else len(parts) - 1
 
     def mix(flat: AnyArray) -> Mix:
-        beside = flat[1] if share is None else share * flat[0]
-        return Mix(float(flat[0]), float(beside), flat[2:].astype(np.float32))
+        weights = flat[:free] if share is None else np.append(flat[:free], share * flat[0])
+        return Mix(tuple(weights.tolist()), flat[free:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
-        return loss_and_gradient(task, mix(flat)(deep, wide), targets)[0] / len(targets)
+        return loss_and_gradient(task, mix(flat)(*parts), targets)[0] / len(targets)
 
-    start = np.concatenate([[0.5, 0.5], np.zeros(deep.shape[1])])
+    start = np.concatenate([np.full(free, 1 / len(parts)), np.zeros(targets.shape[1])])
     options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}
     return mix(minimize(loss, start, method="Nelder-Mead", options=options).x)

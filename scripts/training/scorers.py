@@ -1,0 +1,108 @@
+"""What training leaves behind: outputs as the exported model gives them, and its arrays."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.vectorizer import TokenBatch
+from scripts.training.linear import bag_of_words
+from scripts.training.network import Network, Tokens, probabilities
+from scripts.training.recipe import Recipe
+from scripts.training.types import Floats, Ints
+from scripts.training.vocabulary import Vocabulary
+from scripts.training.wide import Grams, Linear, Mix
+
+
+class Scorer(Protocol):
+    def outputs(self, texts: pa.Array) -> Floats:
+        """float32 (rows, outputs), after the head's activation."""
+        ...
+
+    def arrays(self) -> list[Floats]:
+        """The weights in Keras' order."""
+        ...
+
+
+def dataset(recipe: Recipe, tokens: TokenBatch, targets: Floats) -> Tokens:
+    """Each row's ids; before a convolution with the padding it needs (see `conv.py`)."""
+    ids, offsets = tokens.ids.astype(np.int64), tokens.offsets
+    rows: list[Ints] = [ids[a:b] for a, b in itertools.pairwise(offsets)]
+    if recipe.convolution:
+        padding = np.zeros(recipe.convolution, np.int64)
+        limit = recipe.vectorizer.output_sequence_length
+        rows = [np.concatenate([row, padding])[:limit] for row in rows]
+    return Tokens(rows, targets, np.array([row.size for row in rows], np.int64))
+
+
+class NetworkScorer:
+    """A trained network behind its vocabulary."""
+
+    def __init__(self, recipe: Recipe, vocabulary: Vocabulary, network: Network) -> None:
+        self.recipe, self.vocabulary, self.network = recipe, vocabulary, network
+
+    def logits(self, texts: pa.Array) -> Floats:
+        tokens = self.vocabulary.tokenize(texts)
+        empty = np.zeros((len(texts), self.recipe.layers[-1].units), np.float32)
+        return self.network.logits(dataset(self.recipe, tokens, empty))
+
+    def outputs(self, texts: pa.Array) -> Floats:
+        return self.activated(self.logits(texts))
+
+    def activated(self, logits: Floats) -> Floats:
+        out = probabilities(self.recipe.task, logits)
+        if self.recipe.task == "regression":
+            out = out * np.float32(self.network.scale) + np.float32(self.network.shift)
+        return out
+
+    def arrays(self) -> list[Floats]:
+        """The last layer takes in the mean and the spread of a regression's targets."""
+        arrays = [array.copy() for array in self.network.weights.values()]
+        arrays[-2] *= np.float32(self.network.scale)
+        arrays[-1] = arrays[-1] * np.float32(self.network.scale) + np.float32(self.network.shift)
+        return arrays
+
+
+class MixedScorer:
+    """Networks and a linear model on n-grams, their logits mixed."""
+
+    def __init__(
+        self, networks: tuple[NetworkScorer, ...], grams: Grams, wide: Linear, mix: Mix
+    ) -> None:
+        self.networks, self.grams, self.wide, self.mix = networks, grams, wide, mix
+
+    def outputs(self, texts: pa.Array) -> Floats:
+        logits = [network.logits(texts) for network in self.networks]
+        logits.append(self.wide.logits(self.grams.bags(texts)))
+        return self.networks[0].activated(self.mix(*logits))
+
+    def arrays(self) -> list[Floats]:
+        """The networks', whose heads take in the mix, then the wide kernel. The first network's
+        bias takes in all others, so that theirs are left out."""
+        first = self.networks[0].network
+        scale, shift = np.float32(first.scale), np.float32(first.shift)
+        stored = [list(scorer.network.weights.values()) for scorer in self.networks]
+        bias = self.mix(*(own[-1] for own in stored), self.wide.bias) * scale + shift
+        kernels = [*(own[-2] for own in stored), self.wide.kernel]
+        scaled = [k * np.float32(w) * scale for k, w in zip(kernels, self.mix.weights, strict=True)]
+        arrays = [[*own[:-2], kernel] for own, kernel in zip(stored, scaled, strict=False)]
+        arrays[0].append(bias)
+        return [*itertools.chain(*arrays), scaled[-1]]
+
+
+class LinearScorer:
+    """Logistic regression on a bag of words."""
+
+    def __init__(self, vocabulary: Vocabulary, kernel: Floats, bias: Floats) -> None:
+        self.vocabulary, self.kernel, self.bias = vocabulary, kernel, bias
+
+    def outputs(self, texts: pa.Array) -> Floats:
+        bags = bag_of_words(self.vocabulary.tokenize(texts), self.vocabulary)
+        logits = bags @ self.kernel + self.bias
+        return probabilities("binary", logits.astype(np.float32))
+
+    def arrays(self) -> list[Floats]:
+        return [self.kernel, self.bias]
