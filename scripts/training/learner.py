@@ -86,6 +86,9 @@ def train(
     groups = corpus.columns[recipe.data.split_by] if recipe.data.split_by else None
     seed = (recipe.seed, 0)
     kept, held = hold_out(len(corpus), groups, recipe.data.validation, seed)
+    if recipe.data.met:
+        kept, met = (kept[rows] for rows in hold_out(kept.size, None, recipe.data.met, (*seed, 1)))
+        held = np.concatenate([held, met])
     part, validation = corpus.take(kept), corpus.take(held)
     labels = label_names(recipe.task, corpus.labels)
     log(f"{len(part)} rows to train on, {len(validation)} to validate on")
@@ -199,7 +202,7 @@ def _mixed(
     wide = fit_wide(first.task, grams.bags(train.texts), own, grams)
     logits = [network.logits(validation.texts) for network in networks]
     logits.append(wide.logits(grams.bags(validation.texts)))
-    mix = fit_mix(first.task, logits, held, grams.settings.share)
+    mix = fit_mix(first.task, logits, held)
     names = [*("network", "second network")[: len(networks)], "n-grams", "all"]
     for name, part in zip(names, [*logits, mix(*logits)], strict=True):
         loss, score = judge(first, part, held)

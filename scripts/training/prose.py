@@ -5,7 +5,7 @@ from __future__ import annotations
 from scorer.card import Figure
 from scripts.training.datasets import DATASETS
 from scripts.training.learner import Learnt, Trained
-from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
+from scripts.training.recipe import LayerSpec, Recipe, Source, Training
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -74,16 +74,7 @@ def _wide_line(trained: Trained) -> str:
     return (
         f"\n\nBeside it, a bag of {len(grams.grams):,} n-grams of up to {recipe.wide.ngrams} words "
         "(TextVectorization, multi-hot) and one Dense layer. All logits are added before the "
-        f"head's activation, {_proportion(recipe.wide)}."
-    )
-
-
-def _proportion(wide: Wide) -> str:
-    if wide.share is None:
-        return "in a proportion found on the validation rows"
-    return (
-        f"the n-grams' with {wide.share:g} times the network's weight; their common scale was "
-        "found on the validation rows"
+        "head's activation, in a proportion found on the validation rows."
     )
 
 
@@ -121,6 +112,8 @@ def _training(trained: Trained) -> str:
     recipe, parts = trained.parts.recipe, trained.parts
     split = f"split by {recipe.data.split_by}" if recipe.data.split_by else "drawn at random"
     held = f"{len(parts.validation):,} rows {split} were held out for validation"
+    if recipe.data.met:
+        held += f", {recipe.data.met:.2%} of the other rows among them"
     linear = recipe.training.optimizer == "lbfgs"
     how = _regression(recipe.training) if linear else _network_recipe(trained)
     rows = f"{len(parts.train):,} rows; {held}. Seed {recipe.seed}."
@@ -135,9 +128,10 @@ def _training(trained: Trained) -> str:
 def _wide(recipe: Recipe) -> str:
     if recipe.wide is None:
         return ""
+    rare = f" (idf / mean idf) ** {recipe.wide.rare:g}" if recipe.wide.rare else ""
     return (
         f" The bag of n-grams learnt from the same rows by L-BFGS, {recipe.wide.steps} steps, with "
-        f"an L2 penalty of {recipe.wide.l2:g} on weights divided by their n-gram's idf."
+        f"an L2 penalty of {recipe.wide.l2:g} on weights divided by their n-gram's idf{rare}."
     )
 
 

@@ -23,6 +23,9 @@ class Data(_Table):
     soft: bool = False  # texts with teachers' probabilities join the training part
     split_by: str | None = None  # rows that share this column stay on one side; None: at random
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of the rows held out
+    # Share of the other rows that is held out too, at random: they judge how the model knows what
+    # it has met in other words.
+    met: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Protocol(_Table):
@@ -79,8 +82,8 @@ class Wide(_Table):
     ngrams: int = 2  # up to that many words
     max_tokens: int = 100_000
     l2: float = 100.0  # on weights divided by the n-gram's idf, against the summed loss
+    rare: float = 0.0  # how much less rare n-grams pay: idf times (idf / mean idf) to this power
     steps: int = 60  # of L-BFGS
-    share: float | None = None  # n-grams' weight by the network's; None: found by validation
 
 
 class Training(_Table):

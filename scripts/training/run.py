@@ -101,8 +101,11 @@ def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
 
 
 def _validation(trained: Trained) -> list[Figure]:
-    by = trained.parts.recipe.data.split_by
+    split = trained.parts.recipe.data
+    by = split.split_by
     data = f"validation rows, split by {by}" if by else "validation rows, drawn at random"
+    if split.met:
+        data += ", with others drawn at random"
     note = "The validation rows had a say in the weights, so their figure flatters a little."
     return figures(trained, Measured(trained.parts.validation, data, note=note))[:1]
 

@@ -115,9 +115,11 @@ def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> L
     """By L-BFGS with an L2 penalty.
 
     targets (rows, outputs) are probabilities, or standardised values, whose error is squared. The
-    penalty falls on weights divided by the n-gram's idf: rare ones, which say more, pay less.
+    penalty falls on weights divided by the n-gram's idf: rare ones, which say more, pay less. With
+    the setting `rare` above zero they pay still less, so that they learn texts by heart.
     """
     idf = np.log(bags.shape[0] / np.concatenate([[bags.shape[0]], grams.texts]))
+    idf *= (idf / idf.mean()) ** grams.settings.rare
     scaled = (bags @ sp.diags(idf.astype(np.float32))).tocsr()
     transposed = scaled.T.tocsr()
     columns, outputs = bags.shape[1], targets.shape[1]
@@ -157,20 +159,16 @@ class Mix:
         return mixed
 
 
-def fit_mix(task: str, parts: list[Floats], targets: Floats, share: float | None = None) -> Mix:
-    """The mix of least mean loss on validation rows; so it calibrates the probabilities too.
-
-    With `share` the last part, the n-grams, has that many times the first one's weight.
-    """
-    free = len(parts) if share is None else len(parts) - 1
+def fit_mix(task: str, parts: list[Floats], targets: Floats) -> Mix:
+    """The mix of least mean loss on validation rows; so it calibrates the probabilities too."""
+    count = len(parts)
 
     def mix(flat: AnyArray) -> Mix:
-        weights = flat[:free] if share is None else np.append(flat[:free], share * flat[0])
-        return Mix(tuple(weights.tolist()), flat[free:].astype(np.float32))
+        return Mix(tuple(flat[:count].tolist()), flat[count:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
         return loss_and_gradient(task, mix(flat)(*parts), targets)[0] / len(targets)
 
-    start = np.concatenate([np.full(free, 1 / len(parts)), np.zeros(targets.shape[1])])
+    start = np.concatenate([np.full(count, 1 / count), np.zeros(targets.shape[1])])
     options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}
     return mix(minimize(loss, start, method="Nelder-Mead", options=options).x)
