@@ -418,3 +418,22 @@ def test_it_needs_neither_keras_nor_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["relu", "linear"])
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize("filters", [1, 16, 37])
+def test_a_convolution_pooled_in_one_go_is_the_same_to_the_bit(
+    filters: int, padding: str, kind: str
+) -> None:
+    """A layer between that does nothing keeps the two steps apart."""
+    rng = np.random.default_rng(filters)
+    words = embedding(rng, WORDS, 5, mask=False)
+    convolved = conv(rng, 5, filters, 3, padding=padding, activation=kind)
+    end = pool("GlobalMaxPooling1D"), dense(rng, filters, 2, "linear")
+    fixed = spec(WORDS, length=40)
+    joined = CpuEngine(bundle(fixed, words, convolved, *end))
+    apart = CpuEngine(bundle(fixed, words, convolved, activation("linear"), *end))
+    assert [len(x._plan.branches[0].steps) for x in (joined, apart)] == [2, 3]
+    rows = batch(random_rows(rng, (0, 1, 2, 3, 17, 39, 40), WORDS))
+    np.testing.assert_array_equal(joined.run(rows), apart.run(rows))

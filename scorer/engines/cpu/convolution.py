@@ -19,6 +19,7 @@ from scorer.engines.cpu.plan import (
     needs_sequence,
     refuse,
 )
+from scorer.engines.cpu.pooling import pool_maxima
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.sequences import Window
 from scorer.engines.cpu.simd import COLUMNS, ROWS, empty, pack_columns, padded, zeros
@@ -40,7 +41,7 @@ class Convolution:
     activation: int
 
     def run(self, tile: Tile) -> Tile:
-        stored = self._stored(tile.valid if self.folded else tile.stored)
+        stored = self.computed(tile.valid if self.folded else tile.stored)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
         out = empty(total + 1, len(self.bias))
@@ -61,7 +62,7 @@ class Convolution:
             kernels.activate(out, self.columns, self.activation)
         return replace(after, values=out)
 
-    def _stored(self, stored: np.ndarray) -> np.ndarray:
+    def computed(self, stored: np.ndarray) -> np.ndarray:
         """How many output positions are computed: from the first that sees padding alone, all are
         equal, unless windows at the right end reach past it."""
         window = self.window
@@ -72,6 +73,29 @@ class Convolution:
         first = -(-(padding + window.left) // window.stride)
         computed: np.ndarray = np.minimum(first + 1, window.positions)
         return computed
+
+
+@dataclass(frozen=True, eq=False)
+class PooledConvolution:
+    """A folded convolution and the greatest of each column over a row; no sequence is written.
+
+    inner's activation keeps the order (relu or none), so it comes last.
+    """
+
+    inner: Convolution
+
+    def run(self, tile: Tile) -> Tile:
+        inner = self.inner
+        rows = Rows(True, tile.ids, tile.starts, tile.stored, inner.computed(tile.valid))
+        terms = np.empty(inner.window.taps, dtype=np.int64)
+        values, out = empty(1, len(inner.bias)), empty(len(tile.starts), len(inner.bias))
+        sequences.convolve_tokens_max(
+            rows, inner.window, inner.weights, inner.bias, terms, values, out
+        )
+        if inner.activation:
+            kernels.activate(out, inner.columns, inner.activation)
+        each = np.ones(len(out), dtype=np.int64)
+        return replace(tile, starts=np.arange(len(out)), stored=each, values=out)
 
 
 @builds("Conv1D")
@@ -93,7 +117,17 @@ def _convolution(layer: Layer, signal: Signal) -> Built:
     activation = ACTIVATIONS[layer.config["activation"]]
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)
+    if folded and activation in (ACTIVATIONS["linear"], ACTIVATIONS["relu"]):
+        return steps, replace(out, pending=step)
     return [*steps, step], out
+
+
+@builds("GlobalMaxPooling1D", takes_pending=True)
+def _max_pooling(layer: Layer, signal: Signal) -> Built:
+    """Right after a convolution both are one step."""
+    if not isinstance(signal.pending, Convolution):
+        return pool_maxima(layer, signal)
+    return [PooledConvolution(signal.pending)], Signal("vector", width=signal.width)
 
 
 def _fold(embedding: np.ndarray, kernel: np.ndarray) -> np.ndarray:

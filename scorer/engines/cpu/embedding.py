@@ -22,7 +22,14 @@ from scorer.engines.cpu.plan import (
 from scorer.engines.cpu.simd import padded, zeros
 
 
-@builds("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
+@builds(
+    "Dropout",
+    "SpatialDropout1D",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+    takes_pending=True,
+)
 def _nothing(layer: Layer, signal: Signal) -> Built:
     """Layers that act in training alone."""
     return [], signal

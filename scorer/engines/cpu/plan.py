@@ -43,6 +43,7 @@ class Signal:
     length     the fixed number of positions, padding included; None if rows keep their own length
     embedding  float32 (ids, width): tokens that the next layer is to look up
     spec       the vectorizer, where kind is "bag"
+    pending    the step that makes the sequence; the next layer may take in its work
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Signal:
     length: int | None = None
     embedding: np.ndarray | None = None
     spec: VectorizerSpec | None = None
+    pending: Step | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +107,16 @@ class Plan:
 Built = tuple[Sequence[Step], Signal]
 Builder = Callable[[Layer, Signal], Built]
 _BUILDERS: dict[str, Builder] = {}
+_TAKE_PENDING: set[str] = set()  # layers whose builders look at `Signal.pending`
 
 
-def builds(*kinds: str) -> Callable[[Builder], Builder]:
-    """Register the builder of these Keras layers."""
+def builds(*kinds: str, takes_pending: bool = False) -> Callable[[Builder], Builder]:
+    """Register the builder of these Keras layers. One that does not take a pending step in never
+    sees it: the step is done before."""
 
     def register(builder: Builder) -> Builder:
         _BUILDERS.update(dict.fromkeys(kinds, builder))
+        _TAKE_PENDING.update(kinds if takes_pending else ())
         return builder
 
     return register
@@ -167,8 +172,12 @@ def _chain(layers: Sequence[Layer], signal: Signal) -> tuple[tuple[Step, ...], S
         builder = _BUILDERS.get(layer.kind)
         if builder is None:
             raise refuse(layer, "has no such layer")
+        if signal.pending is not None and layer.kind not in _TAKE_PENDING:
+            steps.append(signal.pending)
+            position_bytes = max(position_bytes, 4 * signal.width)
+            signal = replace(signal, pending=None)
         built, signal = builder(layer, signal)
         steps.extend(built)
-        if signal.kind == "sequence":
+        if signal.kind == "sequence" and signal.pending is None:
             position_bytes = max(position_bytes, 4 * signal.width)
     return tuple(steps), signal, position_bytes

@@ -38,9 +38,11 @@ class Pool:
         return replace(tile, starts=np.arange(rows), stored=each, values=out)
 
 
-@builds("GlobalMaxPooling1D")
-def _max(layer: Layer, signal: Signal) -> Built:
-    """Keras heeds no mask here: masked positions are read, where the length is fixed."""
+def pool_maxima(layer: Layer, signal: Signal) -> Built:
+    """GlobalMaxPooling1D of any sequence; `convolution` registers it and does its own in one go.
+
+    Keras heeds no mask here: masked positions are read, where the length is fixed.
+    """
     return _pooled(layer, replace(signal, masked=signal.length is None), sequences.pool_max)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
 from scorer.engines.cpu.kernels import multiply_blocks
-from scorer.engines.cpu.simd import LANES, add_lanes, max_lanes, sum_lanes
+from scorer.engines.cpu.simd import COLUMNS, LANES, add_lanes, max_lanes, prefetch_block, sum_lanes
 
 
 @kernel
@@ -54,6 +54,21 @@ def _tap(window: Window, position: int, tap: int) -> int:
     return at if 0 <= at < window.length else -1
 
 
+@part
+def _terms(
+    rows: Rows, window: Window, row: int, t: int, table: np.ndarray, wide: int, terms: np.ndarray
+) -> int:
+    """Write the addresses of what output position t sums up; how many there are."""
+    count = 0
+    for tap in range(window.taps):
+        at = _tap(window, t, tap)
+        if at >= 0:
+            place = source(rows, row, at) * table.shape[1] + tap * wide
+            terms[count] = table.ctypes.data + 4 * place
+            count += 1
+    return count
+
+
 @kernel
 def convolve_tokens(
     rows: Rows,
@@ -73,16 +88,50 @@ def convolve_tokens(
     wide = len(bias)
     for r in range(len(rows.steps)):
         for t in range(rows.steps[r]):
-            count = 0
-            for tap in range(window.taps):
-                at = _tap(window, t, tap)
-                if at >= 0:
-                    place = source(rows, r, at) * table.shape[1] + tap * wide
-                    terms[count] = table.ctypes.data + 4 * place
-                    count += 1
+            count = _terms(rows, window, r, t, table, wide, terms)
             target = out.ctypes.data + 4 * (out_starts[r] + t) * wide
             for i in range(0, 4 * wide, 4 * LANES):
                 sum_lanes(target + i, bias.ctypes.data + i, terms.ctypes.data, count, i)
+
+
+@part
+def _ask_for(rows: Rows, window: Window, row: int, t: int, table: np.ndarray, wide: int) -> None:
+    """Prefetch what output position t sums up: the table is larger than the caches."""
+    for tap in range(window.taps):
+        at = _tap(window, t, tap)
+        if at >= 0:
+            place = table.ctypes.data + 4 * (source(rows, row, at) * table.shape[1] + tap * wide)
+            for i in range(0, 4 * wide, 4 * COLUMNS):
+                prefetch_block(place + i)
+
+
+@kernel
+def convolve_tokens_max(
+    rows: Rows,
+    window: Window,
+    table: np.ndarray,
+    bias: np.ndarray,
+    terms: np.ndarray,
+    values: np.ndarray,
+    out: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """out[r] = greatest of each column over the positions that convolve_tokens would write.
+
+    values float32 (wide,): scratch; out float32 (rows, wide). The rest as in convolve_tokens.
+    """
+    wide = len(bias)
+    for r in range(len(rows.steps)):
+        target = out.ctypes.data + 4 * r * wide
+        for t in range(rows.steps[r]):
+            count = _terms(rows, window, r, t, table, wide, terms)
+            if t + 1 < rows.steps[r]:
+                _ask_for(rows, window, r, t + 1, table, wide)
+            here = values.ctypes.data if t else target
+            for i in range(0, 4 * wide, 4 * LANES):
+                sum_lanes(here + i, bias.ctypes.data + i, terms.ctypes.data, count, i)
+                if t:
+                    max_lanes(target + i, here + i)
 
 
 @kernel
