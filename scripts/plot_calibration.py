@@ -33,7 +33,7 @@ def main(report: Path, picture: Path) -> None:
         draw(axes, model)
     figure.savefig(picture, dpi=100)
     for model in models:
-        click.echo(f"{model['model']['name']}: calibration error {_error(model):.4f}")
+        click.echo(f"{model['model']}: calibration error {_error(model):.4f}")
 
 
 def draw(axes: Any, model: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def draw(axes: Any, model: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.errorbar(stated, observed, yerr=[low, high], fmt="o-", markersize=4, capsize=2)
     axes.set(
-        title=f"{model['model']['name']}: calibration error {_error(model):.4f}",
+        title=f"{model['model']}: calibration error {_error(model):.4f}",
         xlabel="probability stated",
         ylabel="share that came true",
     )
