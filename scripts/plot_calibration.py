@@ -1,7 +1,9 @@
 """Draws the calibration of a report's models: what they stated against what came true.
 
-evaluate -m imdb-flagship -m twitter-flagship labelled.parquet --report reports
-python scripts/plot_calibration.py reports/report.json calibration.png
+    evaluate -m imdb-flagship -m imdb-bilstm labelled.parquet -o report
+    python scripts/plot_calibration.py report/report.json calibration.png
+
+The picture has a panel for each model that gives probabilities.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from matplotlib.figure import Figure
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -33,33 +36,23 @@ def main(report: Path, picture: Path) -> None:
         draw(axes, model)
     figure.savefig(picture, dpi=100)
     for model in models:
-        click.echo(f"{model['model']}: calibration error {_error(model):.4f}")
+        click.echo(_title(model))
 
 
 def draw(axes: Any, model: dict[str, Any]) -> None:
     """One point for each of 15 bins of probability that has rows, with its 95% interval."""
     bins = model["calibration"]
-    stated = [b["stated"] for b in bins]
-    observed = [b["observed"]["value"] for b in bins]
-    low = [b["observed"]["value"] - (b["observed"]["low"] or b["observed"]["value"]) for b in bins]
-    high = [
-        (b["observed"]["high"] or b["observed"]["value"]) - b["observed"]["value"] for b in bins
-    ]
+    shares = [[b["observed"][key] for key in ("low", "value", "high")] for b in bins]
+    low, observed, high = np.array(shares, float).T
+    reach = np.nan_to_num([observed - low, high - observed])  # no interval: too few rows
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.errorbar(stated, observed, yerr=[low, high], fmt="o-", markersize=4, capsize=2)
-    axes.set(
-        title=f"{model['model']}: calibration error {_error(model):.4f}",
-        xlabel="probability stated",
-        ylabel="share that came true",
-    )
+    axes.errorbar([b["stated"] for b in bins], observed, yerr=reach, fmt="o-", ms=4, capsize=2)
+    axes.set(title=_title(model), xlabel="probability stated", ylabel="share that came true")
     axes.grid(alpha=0.3)
 
 
-def _error(model: dict[str, Any]) -> float:
-    """The expected calibration error: the bins' gaps, each as much as it has rows."""
-    bins = model["calibration"]
-    gaps = [b["rows"] * abs(b["stated"] - b["observed"]["value"]) for b in bins]
-    return float(sum(gaps) / sum(b["rows"] for b in bins))
+def _title(model: dict[str, Any]) -> str:
+    return f"{model['model']}: calibration error {model['figures']['ece']['value']:.4f}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from scorer.model import load_model
 from scorer.verify import available_engines, verify
 from scorer.zoo import find
+from scripts.training.corpus import read_corpus
+from scripts.training.learner import train
 from scripts.training.network import loss_and_gradient
 from scripts.training.recipe import Wide
 from scripts.training.run import run_job
@@ -66,14 +68,16 @@ def words(rows: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(list("abcdefgh"), 4)) for _ in range(rows)]
 
 
-def test_the_fit_is_scikit_learns() -> None:
-    """Logistic regression on columns times idf, with C = 1 / l2."""
+@pytest.mark.parametrize("rare", [0, 2])
+def test_the_fit_is_scikit_learns(rare: int) -> None:
+    """Logistic regression on columns times idf (idf / mean idf) ** rare, with C = 1 / l2."""
     texts = pa.array(words(300))
-    grams = learn_grams(Wide(ngrams=2, max_tokens=40, l2=2.0, steps=2000), texts)
+    grams = learn_grams(Wide(ngrams=2, max_tokens=40, l2=2.0, rare=rare, steps=2000), texts)
     bags = grams.bags(texts)
     labels = np.array(["a" in text for text in texts.to_pylist()])
     found = fit_wide("binary", bags, labels.astype(np.float32)[:, None], grams)
     idf = np.log(300 / np.concatenate([[300], grams.texts]))
+    idf *= (idf / idf.mean()) ** rare
     model = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(bags.toarray() * idf, labels)
     expected = model.decision_function(bags.toarray() * idf)
     np.testing.assert_allclose(found.logits(bags)[:, 0], expected, atol=5e-3)
@@ -146,3 +150,24 @@ def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
     assert all(c.passed for c in verify(find("tiny-film", [tmp_path / "zoo"]), available_engines()))
     figures = {f.data: f.value for f in model.card.scorer.figures}
     assert figures["validation rows, split by film"] > 0.8
+
+
+def test_a_second_network_is_refused_where_nothing_would_be_mixed() -> None:
+    layers = [{"kind": "Embedding", "units": 6}, {"kind": "LSTM", "units": 4}, SIGMOID]
+    beside = {"vectorizer": {"max_tokens": 30}, "layers": layers, "training": {}}
+    with pytest.raises(ValueError, match="needs `wide`"):
+        recipe(layers, beside=beside)
+
+
+def test_some_rows_of_met_groups_judge_the_model_too(data: Path, tmp_path: Path) -> None:
+    """Held out at random from the groups that are trained on; no row is lost or on both sides."""
+    layers = [{"kind": "Embedding", "units": 4}, {"kind": "LSTM", "units": 3}, SIGMOID]
+    settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "met": 0.2}
+    chosen = recipe(layers, data=settings, training={"batch_size": 8, "epochs": 1})
+    corpus = read_corpus(chosen.data, data)
+    parts = train(chosen, corpus, None, tmp_path, lambda line: None).parts
+    both = pa.concat_arrays([parts.train.texts, parts.validation.texts]).to_pylist()
+    assert sorted(both) == sorted(corpus.texts.to_pylist())
+    met = np.isin(parts.validation.columns["film"], parts.train.columns["film"])
+    assert (~met).sum() == 24
+    assert 0 < met.sum() <= 0.2 * 72

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit, prange
 
-from scripts.teacher.draws import drawn_from, next_random
+from scripts.teacher.draws import drawn_from, first_random, next_random
 from scripts.training.types import AnyArray
 
 _PARTS = 64  # of the texts, each with random numbers of its own
@@ -61,7 +61,7 @@ def _epoch(
 ) -> None:
     rate, sharpness, drawn = knobs
     for part in prange(_PARTS):
-        state = np.uint64(seed * 1000 + part) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        state = first_random(seed, part)
         for k in range(part, order.size, _PARTS):
             first, last = starts[order[k]], starts[order[k] + 1]
             for _ in range(last - first):

@@ -13,6 +13,12 @@ _DRAWS = 1 << 24
 
 
 @njit(nogil=True, error_model="numpy")
+def first_random(seed: Any, part: Any) -> Any:
+    """The state from which a part's random numbers go on; part is below 1,000."""
+    return np.uint64(seed * 1000 + part) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+
+
+@njit(nogil=True, error_model="numpy")
 def next_random(state: Any) -> Any:
     """The next state of a 64-bit xorshift (Marsaglia 2003)."""
     state ^= state << np.uint64(13)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +18,10 @@ from scripts.teacher.reader import Reader, ReaderSettings
 from scripts.teacher.regions import Regions, RegionSettings, learn_regions
 from scripts.teacher.words import Words, read_words
 from scripts.training.corpus import hold_out, read_corpus
-from scripts.training.learner import class_codes
+from scripts.training.learner import Log, class_codes
 from scripts.training.recipe import Data
 from scripts.training.types import AnyArray, Ints
 
-Log = Callable[[str], None]
 _EXCERPT = (30, 150)  # words, by white space
 _WORD_WIDTH = 100
 _WORD_SPREAD = 0.4  # the standard deviation of GloVe's vectors
@@ -58,11 +56,6 @@ class Reviews:
     held: Ints
     whole: int  # texts that are no excerpts
 
-    @property
-    def taught(self) -> Ints:
-        """Numbers of the texts that teachers label: unlabelled ones and excerpts."""
-        return np.arange(self.codes.size, len(self.texts))
-
 
 def read_reviews(data: Path, unlabelled: Path, seed: int) -> Reviews:
     """Both files' texts, and an excerpt of each text that is not held out."""
@@ -94,19 +87,20 @@ def teach(reviews: Reviews, out: Path, log: Log, settings: Settings = SETTINGS) 
     found["document vectors"] = _by_documents(reviews, counts, settings.documents, log)
     regions = learn_regions(words, reviews.whole, settings.regions, log)
     _write_words(out / "words.npz", words, regions)
+    labelled, whole = reviews.codes.size, reviews.whole
     targets = np.zeros(len(reviews.texts), np.float32)
-    targets[: reviews.codes.size] = reviews.codes
+    targets[:labelled] = reviews.codes
     first = Reader(words, regions, settings.first).fit(reviews.kept, targets, log)
-    found["first reader"] = first.logits(np.arange(reviews.whole))
-    targets[reviews.codes.size : reviews.whole] = weigh(reviews, found, log)[reviews.codes.size :]
-    both = np.concatenate([reviews.kept, np.arange(reviews.codes.size, reviews.whole)])
+    found["first reader"] = first.logits(np.arange(whole))
+    targets[labelled:whole] = weigh(reviews, found, log)[labelled:]
+    both = np.concatenate([reviews.kept, np.arange(labelled, whole)])
     second = Reader(words, regions, settings.second).fit(both, targets, log)
     opinions = second.logits(np.arange(len(reviews.texts)))
     alone = weigh(reviews, {"second reader": opinions}, log)
-    found["second reader"] = opinions[: reviews.whole]
+    found["second reader"] = opinions[:whole]
     together = weigh(reviews, found, log)
-    probability = np.concatenate([together, alone[reviews.whole :]])[reviews.taught]
-    table = pa.table({"text": reviews.texts[reviews.codes.size :], "probability": probability})
+    probability = np.concatenate([together[labelled:], alone[whole:]])
+    table = pa.table({"text": reviews.texts[labelled:], "probability": probability})
     pyarrow.parquet.write_table(table, out / "soft.parquet")
     log(f"{out / 'soft.parquet'}: {len(table):,} texts")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import scipy.sparse as sp
 
 from scripts.teacher.words import Words
-from scripts.training.types import AnyArray, Ints
+from scripts.training.ngrams import ngram_keys
+from scripts.training.types import AnyArray
 
 MOST = 3
-_ID_BITS = 20
 
 
 def count_grams(words: Words, fewest: int = 3) -> sp.csr_matrix:
@@ -20,7 +18,9 @@ def count_grams(words: Words, fewest: int = 3) -> sp.csr_matrix:
     N-grams that `fewest` texts do not have are left out.
     """
     text = words.text
-    found = [(key[whole], text[: key.size][whole]) for key, whole in _keys(words.ids, text)]
+    found = [
+        (key[whole], text[: key.size][whole]) for key, whole in ngram_keys(words.ids, text, MOST)
+    ]
     keys, texts = (np.concatenate(part) for part in zip(*found, strict=True))
     known, column = np.unique(keys, return_inverse=True)
     shape = (words.starts.size - 1, known.size)
@@ -39,7 +39,7 @@ def number_grams(words: Words, most: tuple[int, int, int]) -> tuple[AnyArray, li
     ids = np.where(words.ids > most[0], 0, words.ids)
     numbers = np.full((ids.size, MOST), -1, np.int32)
     sizes: list[int] = []
-    for n, (key, whole) in enumerate(_keys(ids, words.text)):
+    for n, (key, whole) in enumerate(ngram_keys(ids, words.text, MOST)):
         kept, counts = np.unique(key[whole], return_counts=True)
         kept = np.sort(kept[np.argsort(-counts, kind="stable")[: most[n]]])
         at = np.minimum(np.searchsorted(kept, key), kept.size - 1)
@@ -47,15 +47,3 @@ def number_grams(words: Words, most: tuple[int, int, int]) -> tuple[AnyArray, li
         numbers[: key.size, n][known] = (sum(sizes) + at)[known]
         sizes.append(kept.size)
     return numbers, sizes
-
-
-def _keys(ids: Ints, text: AnyArray) -> Iterator[tuple[AnyArray, AnyArray]]:
-    """For n = 1, 2, 3: the n words from each token on as one number, and whether they are all
-    known and of one text."""
-    flat = ids.astype(np.uint64)
-    key, known = np.zeros_like(flat), np.ones(flat.size, np.bool_)
-    for n in range(1, MOST + 1):
-        width = flat.size - n + 1
-        key = (key[:width] << np.uint64(_ID_BITS)) | flat[n - 1 :]
-        known = known[:width] & (flat[n - 1 :] > 0)
-        yield key, known & (text[:width] == text[n - 1 :])

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from scripts.teacher.grams import MOST
 from scripts.teacher.regions import REACH, Regions, embed, grams_around
 from scripts.teacher.words import Words
 from scripts.training.types import AnyArray, Floats, Ints
@@ -76,13 +77,20 @@ class Room(NamedTuple):
 @njit(nogil=True, error_model="numpy")
 def _room(width: Any, features: Any) -> Any:
     return Room(
-        np.zeros((2 * REACH + 1) * 3, np.int64),
+        np.zeros((2 * REACH + 1) * MOST, np.int64),
         np.zeros((_LONGEST, width), np.float32),
         np.zeros((_LONGEST, features), np.float32),
         np.ones(_LONGEST, np.bool_),
         np.zeros(features, np.float32),
         np.zeros(features, np.int64),
     )
+
+
+@njit(nogil=True, error_model="numpy")
+def _span(source: Any, text: Any) -> Any:
+    """Where the text begins, and where what is read of it ends."""
+    first = source.starts[text]
+    return first, min(source.starts[text + 1], first + _LONGEST)
 
 
 @njit(fastmath=True, nogil=True, error_model="numpy")
@@ -152,8 +160,7 @@ def _epoch(
         np.random.seed(seed * 100 + part)
         room = _room(arrays.regions.shape[1], features)
         for q in range(part, order.size, _PARTS):
-            first = source.starts[order[q]]
-            last = min(source.starts[order[q] + 1], first + _LONGEST)
+            first, last = _span(source, order[q])
             for i in range(last - first):
                 room.kept[i] = np.random.random() >= word_dropout
             _maxima(source, arrays, first, last, room)
@@ -175,8 +182,7 @@ def _read(texts: Any, source: Any, arrays: Any, logits: Any) -> None:
     for part in prange(_PARTS):
         room = _room(arrays.regions.shape[1], arrays.bias.size)
         for q in range(part, texts.size, _PARTS):
-            first = source.starts[texts[q]]
-            last = min(source.starts[texts[q] + 1], first + _LONGEST)
+            first, last = _span(source, texts[q])
             _maxima(source, arrays, first, last, room)
             logit = arrays.shift[0]
             for f in range(arrays.bias.size):
@@ -190,10 +196,8 @@ class Reader:
     def __init__(self, words: Words, regions: Regions, settings: ReaderSettings) -> None:
         self.settings = settings
         ids = np.where(words.ids > settings.words, 0, words.ids)
-        self._source = Source(
-            words.starts, ids, regions.grams, regions.rows, regions.bias, np.float32(1)
-        )
-        self._source = self._source._replace(scale=self._scale())
+        plain = Source(words.starts, ids, regions.grams, regions.rows, regions.bias, np.float32(1))
+        self._source = _scaled(plain)
         rng = np.random.default_rng(settings.seed)
         features, width = settings.features, regions.bias.size
 
@@ -229,14 +233,13 @@ class Reader:
         _read(texts, self._source, self._arrays, found)
         return found
 
-    def _scale(self) -> np.float32:
-        """One by the mean length of the vectors of a hundred texts' regions."""
-        source = self._source
-        room = _room(source.bias.size, 1)
-        lengths = []
-        for text in np.linspace(0, source.starts.size - 2, 100).astype(int):
-            first = source.starts[text]
-            last = min(source.starts[text + 1], first + _LONGEST)
-            _regions(source, first, last, room)
-            lengths.append(np.linalg.norm(room.u[: last - first], axis=1))
-        return np.float32(1 / np.concatenate(lengths).mean())
+
+def _scaled(source: Source) -> Source:
+    """With the scale that the vectors of a hundred texts' regions ask for."""
+    room = _room(source.bias.size, 1)
+    lengths = []
+    for text in np.linspace(0, source.starts.size - 2, 100).astype(int):
+        first, last = _span(source, text)
+        _regions(source, first, last, room)
+        lengths.append(np.linalg.norm(room.u[: last - first], axis=1))
+    return source._replace(scale=np.float32(1 / np.concatenate(lengths).mean()))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from scripts.teacher.draws import drawn_from, next_random
+from scripts.teacher.draws import drawn_from, first_random, next_random
 from scripts.teacher.grams import number_grams
 from scripts.teacher.words import Words
 from scripts.training.types import AnyArray, Floats
@@ -98,7 +98,7 @@ def _epoch(
     rows, bias, told = arrays
     rate, around, drawn, common = knobs
     for part in prange(_PARTS):
-        state = np.uint64(seed * 1000 + part) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        state = first_random(seed, part)
         found = np.zeros((2 * REACH + 1) * grams.shape[1], np.int64)
         u, back = np.zeros(bias.size, np.float32), np.zeros(bias.size, np.float32)
         for k in range(part, order.size, _PARTS):

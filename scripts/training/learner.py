@@ -42,7 +42,7 @@ class Parts:
 
     @property
     def texts(self) -> pa.Array:
-        """All that vocabularies are learnt from."""
+        """All that is learnt from: the training part, then what teachers labelled."""
         if self.soft is None:
             return self.train.texts
         return pa.concat_arrays([self.train.texts, self.soft.texts])
@@ -135,7 +135,7 @@ def _initial_table(
 class _Examples:
     """Training and validation texts with their targets, standardised for a regression."""
 
-    corpora: tuple[Corpus, Corpus]
+    texts: tuple[pa.Array, pa.Array]
     targets: tuple[Floats, Floats]
     shift: float = 0.0
     scale: float = 1.0
@@ -143,23 +143,24 @@ class _Examples:
 
 def _examples(parts: Parts) -> _Examples:
     task = parts.recipe.task
-    train, validation = parts.train, parts.validation
-    own, held = (_targets(task, c.labels, parts.labels) for c in (train, validation))
+    texts = parts.texts, parts.validation.texts
+    own, held = (_targets(task, c.labels, parts.labels) for c in (parts.train, parts.validation))
     if parts.soft is not None:
-        train, own = _with_soft(train, own, parts.soft)
+        own = np.concatenate([own, parts.soft.labels.astype(np.float32)[:, None]])
     if task != "regression":
-        return _Examples((train, validation), (own, held))
+        return _Examples(texts, (own, held))
     shift, scale = float(own.mean()), float(own.std())
     own, held = ((t - np.float32(shift)) / np.float32(scale) for t in (own, held))
-    return _Examples((train, validation), (own, held), shift, scale)
+    return _Examples(texts, (own, held), shift, scale)
 
 
 def _fit_networks(parts: Parts, vectors: Path | None, folder: Path, log: Log) -> Trained:
     """Each network alone, then the bag of n-grams, then the mix of all."""
     examples = _examples(parts)
+    texts = examples.texts[0]
     networks, learnt = [], []
     for number, recipe in enumerate(parts.recipe.networks):
-        vocabulary = learn_vocabulary(recipe.vectorizer, parts.texts)
+        vocabulary = learn_vocabulary(recipe.vectorizer, texts)
         rng = np.random.default_rng([recipe.seed, 1 + 10 * number])
         table, found = _initial_table(recipe, vocabulary, vectors, rng)
         layers = build_layers(recipe, table, rng)
@@ -170,7 +171,7 @@ def _fit_networks(parts: Parts, vectors: Path | None, folder: Path, log: Log) ->
         learnt.append(Learnt(recipe, vocabulary, curve, found))
     if parts.recipe.wide is None:
         return Trained(parts, networks[0], tuple(learnt))
-    grams = learn_grams(parts.recipe.wide, parts.texts)
+    grams = learn_grams(parts.recipe.wide, texts)
     mixed = _mixed(tuple(networks), grams, examples, log)
     return Trained(replace(parts, grams=grams), mixed, tuple(learnt))
 
@@ -178,19 +179,12 @@ def _fit_networks(parts: Parts, vectors: Path | None, folder: Path, log: Log) ->
 def _fit(scorer: NetworkScorer, examples: _Examples, folder: Path, log: Log) -> tuple[Epoch, ...]:
     recipe = scorer.recipe
     sets = []
-    for corpus, target in zip(examples.corpora, examples.targets, strict=True):
-        data = dataset(recipe, scorer.vocabulary.tokenize(corpus.texts), target)
+    for texts, target in zip(examples.texts, examples.targets, strict=True):
+        data = dataset(recipe, scorer.vocabulary.tokenize(texts), target)
         sets.append(data.take(np.flatnonzero(data.lengths > 0)))
     fit = Fit(scorer.network, recipe.training, recipe.seed, folder, len(sets[0].rows))
     fit.run(sets[0], sets[1], log)
     return tuple(fit.curve)
-
-
-def _with_soft(train: Corpus, targets: Floats, soft: Corpus) -> tuple[Corpus, Floats]:
-    """Training rows and targets with the teacher's behind them."""
-    texts = pa.concat_arrays([train.texts, soft.texts])
-    together = np.concatenate([targets, soft.labels.astype(np.float32)[:, None]])
-    return Corpus(texts, np.concatenate([train.labels, np.full(len(soft), "")]), {}), together
 
 
 def _mixed(
@@ -198,10 +192,10 @@ def _mixed(
 ) -> MixedScorer:
     """The networks with a linear model on n-grams beside them, mixed on the validation rows."""
     first = networks[0].network
-    (train, validation), (own, held) = examples.corpora, examples.targets
-    wide = fit_wide(first.task, grams.bags(train.texts), own, grams)
-    logits = [network.logits(validation.texts) for network in networks]
-    logits.append(wide.logits(grams.bags(validation.texts)))
+    (train, validation), (own, held) = examples.texts, examples.targets
+    wide = fit_wide(first.task, grams.bags(train), own, grams)
+    logits = [network.logits(validation) for network in networks]
+    logits.append(wide.logits(grams.bags(validation)))
     mix = fit_mix(first.task, logits, held)
     names = [*("network", "second network")[: len(networks)], "n-grams", "all"]
     for name, part in zip(names, [*logits, mix(*logits)], strict=True):

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -126,6 +126,13 @@ class Recipe(_Table):
     beside: Beside | None = None  # only with `wide`
     wide: Wide | None = None
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _mixed(self) -> Recipe:
+        """Only with a bag of n-grams are logits added."""
+        if self.beside is not None and self.wide is None:
+            raise ValueError("a network `beside` another needs `wide`")
+        return self
 
     @property
     def networks(self) -> tuple[Recipe, ...]:

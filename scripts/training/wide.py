@@ -17,12 +17,12 @@ from scipy.optimize import minimize
 from scorer.vectorizer import Vectorizer as Tokenizer
 from scorer.vectorizer import VectorizerSpec
 from scripts.training.network import loss_and_gradient
+from scripts.training.ngrams import ID_BITS, ngram_keys
 from scripts.training.recipe import Vectorizer, Wide
 from scripts.training.types import AnyArray, Floats, Ints
 from scripts.training.vocabulary import learn_vocabulary
 
 _BASE_WORDS = 100_000  # n-grams are made of the most frequent words
-_ID_BITS = 20
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,10 @@ def learn_grams(settings: Wide, texts: pa.Array) -> Grams:
 
 
 def _keys(ids: AnyArray, offsets: AnyArray, most: int) -> AnyArray:
-    """uint64: each text's different n-grams of known words; an id in each 20 bits, last lowest."""
+    """uint64: each text's different n-grams of known words, whose ids begin at 2."""
     text = np.repeat(np.arange(offsets.size - 1, dtype=np.int32), np.diff(offsets))
-    words = ids.astype(np.uint64)
-    found = []
-    key = np.zeros(words.size, np.uint64)
-    known = np.ones(words.size, np.bool_)
-    for n in range(1, most + 1):
-        width = words.size - n + 1
-        key = (key[:width] << np.uint64(_ID_BITS)) | words[n - 1 :]
-        known = known[:width] & (words[n - 1 :] > 1)
-        whole = known & (text[:width] == text[n - 1 :])
-        found.append(_once_a_text(key[whole], text[:width][whole]))
-    return np.concatenate(found)
+    found = ngram_keys(np.where(ids > 1, ids, 0), text, most)
+    return np.concatenate([_once_a_text(key[w], text[: key.size][w]) for key, w in found])
 
 
 def _once_a_text(keys: AnyArray, text: AnyArray) -> AnyArray:
@@ -88,13 +79,13 @@ def _once_a_text(keys: AnyArray, text: AnyArray) -> AnyArray:
 
 
 def _spelt(keys: AnyArray, words: Sequence[str]) -> list[str]:
-    mask = (1 << _ID_BITS) - 1
+    mask = (1 << ID_BITS) - 1
     spelt = []
     for key in keys.tolist():
         parts = []
         while key:
             parts.append(words[(key & mask) - 2])
-            key >>= _ID_BITS
+            key >>= ID_BITS
         spelt.append(" ".join(reversed(parts)))
     return spelt
 

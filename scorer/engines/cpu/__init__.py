@@ -27,7 +27,7 @@ from scorer.engines.cpu import (  # noqa: F401  (they register their layers)
     pooling,
     recurrent,
 )
-from scorer.engines.cpu.plan import BranchPlan, Plan, Tile, build_plan
+from scorer.engines.cpu.plan import BranchPlan, Plan, Tile, build_plan, one_each
 from scorer.engines.cpu.simd import ROWS, padded, zeros
 from scorer.vectorizer import TokenBatch
 
@@ -62,7 +62,7 @@ class CpuEngine:
         vectors = [_run_branch(branch, batch) for branch, batch in pairs]
         if self._plan.merge is None:
             return vectors[0]
-        tile = _one_each(_merged(self._plan.merge, vectors))
+        tile = one_each(_merged(self._plan.merge, vectors))
         for step in self._plan.head:
             tile = step.run(tile)
         return tile.values[:, : self._plan.outputs]
@@ -98,9 +98,3 @@ def _merged(kind: str, vectors: Sequence[np.ndarray]) -> np.ndarray:
     merged = zeros(len(joined), padded(joined.shape[1]))
     merged[:, : joined.shape[1]] = joined
     return merged
-
-
-def _one_each(vectors: np.ndarray) -> Tile:
-    """A tile of one vector a row."""
-    each = np.ones(len(vectors), dtype=np.int64)
-    return Tile(np.zeros(0, np.int32), np.arange(len(vectors)), each, each, vectors)

@@ -17,6 +17,7 @@ from scorer.engines.cpu.plan import (
     Tile,
     builds,
     needs_sequence,
+    one_each,
     refuse,
 )
 from scorer.engines.cpu.pooling import pool_maxima
@@ -87,15 +88,14 @@ class PooledConvolution:
     def run(self, tile: Tile) -> Tile:
         inner = self.inner
         rows = Rows(True, tile.ids, tile.starts, tile.stored, inner.computed(tile.valid))
-        terms = np.empty(inner.window.taps, dtype=np.int64)
+        terms = np.empty((2, inner.window.taps), dtype=np.int64)
         values, out = empty(1, len(inner.bias)), empty(len(tile.starts), len(inner.bias))
         sequences.convolve_tokens_max(
             rows, inner.window, inner.weights, inner.bias, terms, values, out
         )
         if inner.activation:
             kernels.activate(out, inner.columns, inner.activation)
-        each = np.ones(len(out), dtype=np.int64)
-        return replace(tile, starts=np.arange(len(out)), stored=each, values=out)
+        return one_each(out)
 
 
 @builds("Conv1D")

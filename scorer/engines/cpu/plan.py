@@ -140,6 +140,12 @@ def spread(tile: Tile, steps: np.ndarray, length: int | None) -> Tile:
     return replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
 
 
+def one_each(vectors: np.ndarray) -> Tile:
+    """A tile of one vector a row: float32 (rows, ld)."""
+    each = np.ones(len(vectors), dtype=np.int64)
+    return Tile(np.zeros(0, np.int32), np.arange(len(vectors)), each, each, vectors)
+
+
 def build_plan(bundle: Bundle) -> Plan:
     """Turn a bundle's layers into steps. Raises UnsupportedModel naming the layer and why."""
     branches = tuple(_branch_plan(branch) for branch in bundle.branches)

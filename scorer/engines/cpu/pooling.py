@@ -12,7 +12,7 @@ from scorer.bundle import Layer
 from scorer.engines.cpu import sequences
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import Built, Signal, Tile, builds
+from scorer.engines.cpu.plan import Built, Signal, Tile, builds, one_each
 from scorer.engines.cpu.simd import empty, padded
 
 
@@ -34,8 +34,7 @@ class Pool:
         out = empty(rows, padded(self.width))
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
         self.kernel(Rows(False, tile.ids, tile.starts, tile.stored, steps), tile.values, out)
-        each = np.ones(rows, dtype=np.int64)
-        return replace(tile, starts=np.arange(rows), stored=each, values=out)
+        return one_each(out)
 
 
 def pool_maxima(layer: Layer, signal: Signal) -> Built:

@@ -94,17 +94,6 @@ def convolve_tokens(
                 sum_lanes(target + i, bias.ctypes.data + i, terms.ctypes.data, count, i)
 
 
-@part
-def _ask_for(rows: Rows, window: Window, row: int, t: int, table: np.ndarray, wide: int) -> None:
-    """Prefetch what output position t sums up: the table is larger than the caches."""
-    for tap in range(window.taps):
-        at = _tap(window, t, tap)
-        if at >= 0:
-            place = table.ctypes.data + 4 * (source(rows, row, at) * table.shape[1] + tap * wide)
-            for i in range(0, 4 * wide, 4 * COLUMNS):
-                prefetch_block(place + i)
-
-
 @kernel
 def convolve_tokens_max(
     rows: Rows,
@@ -118,20 +107,29 @@ def convolve_tokens_max(
 ) -> None:
     """out[r] = greatest of each column over the positions that convolve_tokens would write.
 
-    values float32 (wide,): scratch; out float32 (rows, wide). The rest as in convolve_tokens.
+    The table is larger than the caches, so a position also asks for what the next one sums up.
+
+    terms int64 (2, taps): scratch for addresses, of this position and of the next; values float32
+    (1, wide): scratch; out float32 (rows, wide). The rest as in convolve_tokens.
     """
     wide = len(bias)
     for r in range(len(rows.steps)):
         target = out.ctypes.data + 4 * r * wide
+        count = _terms(rows, window, r, 0, table, wide, terms[0])
         for t in range(rows.steps[r]):
-            count = _terms(rows, window, r, t, table, wide, terms)
+            now, following = terms[t & 1], terms[(t + 1) & 1]
+            ahead = 0
             if t + 1 < rows.steps[r]:
-                _ask_for(rows, window, r, t + 1, table, wide)
+                ahead = _terms(rows, window, r, t + 1, table, wide, following)
+            for k in range(ahead):
+                for i in range(0, 4 * wide, 4 * COLUMNS):
+                    prefetch_block(following[k] + i)
             here = values.ctypes.data if t else target
             for i in range(0, 4 * wide, 4 * LANES):
-                sum_lanes(here + i, bias.ctypes.data + i, terms.ctypes.data, count, i)
+                sum_lanes(here + i, bias.ctypes.data + i, now.ctypes.data, count, i)
                 if t:
                     max_lanes(target + i, here + i)
+            count = ahead
 
 
 @kernel
