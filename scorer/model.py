@@ -21,6 +21,7 @@ from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
+from scorer.tables import SMALL_BYTES, WindowSize
 from scorer.tables.columns import check_words, choose_text_column, missing
 from scorer.vectorizer import TokenBatch, Vectorizer
 
@@ -84,6 +85,12 @@ class Model:
     def digest(self) -> str:
         """SHA-256 of model.keras."""
         return self.bundle.digest
+
+    def window_size(self, batch_size: int | None = None) -> WindowSize:
+        """How many rows to score at a time: `batch_size`, or as many as suit engine and texts."""
+        if batch_size is not None:
+            return WindowSize(batch_size, batch_size)
+        return WindowSize(self.engine.window_rows, self.engine.short_rows)
 
     def score(self, texts: pa.Array) -> Scores:
         """Score an Arrow array of strings; null and token-less texts are not scored.
@@ -197,6 +204,12 @@ class Model:
         self.columns_beside(name, texts.schema)
         return self.composed(_as_text(texts[column]), texts)
 
+    def _rows_at_once(self, texts: pa.Array, threads: int) -> int:
+        """A window's rows for texts of this length, and no more than keep every thread busy."""
+        size = self.window_size()
+        small = SMALL_BYTES * len(texts) // max(int(texts.nbytes), 1)
+        return max(size.rows, min(size.most, small, -(-len(texts) // threads)))
+
     def predict(
         self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1
     ) -> pa.Table | pd.DataFrame:
@@ -209,7 +222,7 @@ class Model:
         options = options or OutputOptions()
         array = self._texts_of(texts)
         names = self.column_names(options)
-        rows = self.engine.window_rows
+        rows = self._rows_at_once(array, threads)
         starts = range(0, max(len(array), 1), rows)
 
         def window(start: int) -> pa.RecordBatch:

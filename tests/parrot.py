@@ -27,7 +27,7 @@ class ParrotEngine:
 
     name = "parrot"
     precision = "float32"
-    window_rows = 1024
+    window_rows = short_rows = 1024
 
     def __init__(self, outputs: int = 1, seconds_per_row: float = 0.0) -> None:
         self.outputs = outputs

@@ -190,7 +190,7 @@ def test_models_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     class Contrary:
         name = "contrary"
         precision = "float32"
-        window_rows = 1024
+        window_rows = short_rows = 1024
 
         def __init__(self, inner: Any) -> None:
             self.run = lambda tokens: np.float32(1) - inner.run(tokens)

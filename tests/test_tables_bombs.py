@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import InputError
-from scorer.tables import Source, Window, local_source, open_reader
+from scorer.tables import Source, Window, WindowSize, local_source, open_reader
 from scorer.tables.pages import FileBytes, demand, pages
 
 MEGABYTE = 1 << 20
@@ -36,7 +36,7 @@ def written(table: pa.Table, encoding: str = "dictionary", **options: Any) -> by
 def windows(data: bytes, rows: int = 1024) -> list[Window]:
     reader, _ = open_reader(Source("in.parquet", lambda: io.BytesIO(data)))
     try:
-        return list(reader.windows("text", rows=rows))
+        return list(reader.windows("text", size=WindowSize(rows, rows)))
     finally:
         reader.close()
 

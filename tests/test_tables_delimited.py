@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import InputError
-from scorer.tables import ReadOptions, Source, Window, open_reader, open_writer
+from scorer.tables import ReadOptions, Source, Window, WindowSize, open_reader, open_writer
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -24,7 +24,7 @@ def source(content: bytes, name: str = "data.csv") -> Source:
 
 def windows(content: bytes, text: str = "text", rows: int = 3, **options: str) -> list[Window]:
     reader, _ = open_reader(source(content), ReadOptions(**options))
-    return list(reader.windows(text, rows=rows))
+    return list(reader.windows(text, size=WindowSize(rows, rows)))
 
 
 def texts(content: bytes, **options: str) -> list[str]:
@@ -36,7 +36,7 @@ def appended(content: bytes, label: str = "pos", name: str = "data.csv", **optio
     reader, found = open_reader(source(content, name), ReadOptions(**options))
     out = io.BytesIO()
     writer = open_writer(out, found.kind, reader, ADDED, {})
-    for window in reader.windows("text", rows=2):
+    for window in reader.windows("text", size=WindowSize(2, 2)):
         cells = [pa.array([label] * window.rows), pa.array([0.5] * window.rows, pa.float32())]
         writer.write(writer.encode(window, pa.RecordBatch.from_arrays(cells, schema=ADDED)))
     writer.close()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import InputError
-from scorer.tables import Source, local_source, open_reader, open_writer
+from scorer.tables import Source, WindowSize, local_source, open_reader, open_writer
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -23,7 +23,7 @@ def rewritten(path: Path, rows: int = 3, text: str = "text") -> pq.ParquetFile:
     reader, _ = open_reader(local_source(path))
     out = io.BytesIO()
     writer = open_writer(out, "parquet", reader, ADDED, {"scorer.model": "parrot"})
-    for window in reader.windows(text, rows=rows):
+    for window in reader.windows(text, size=WindowSize(rows, rows)):
         cells = [window.texts.cast(pa.string()), pa.nulls(window.rows, pa.float32())]
         writer.write(writer.encode(window, pa.RecordBatch.from_arrays(cells, schema=ADDED)))
     writer.close()

@@ -28,11 +28,13 @@ class Engine(Protocol):
 
     precision    "float32", or "mixed", whose outputs differ by more than rounding
     window_rows  how many rows a call is best given
+    short_rows   how many, where their texts are short
     """
 
     name: str
     precision: str
     window_rows: int
+    short_rows: int
 
     def run(self, *tokens: TokenBatch) -> np.ndarray:
         """float32 (rows, outputs) for those rows, in their order. Thread-safe.

@@ -34,6 +34,7 @@ _OLDEST = (3, 15, 1)  # earlier releases have known holes
 _FEW_ROWS = (32, 256)
 _MOST_ROWS = {"cpu": 256, "gpu": 4096}
 _WINDOW_ROWS = {"cpu": 1024, "gpu": 16384}  # many rows make few and full batches
+_SHORT_ROWS = {"cpu": 8192, "gpu": 16384}
 _BAG_CELLS = 1 << 24  # of a dense bag of words
 _NO_LIMIT = 1 << 62
 # What a layer may hold of a position for each of its outputs: four gates, a state and the copies
@@ -68,7 +69,7 @@ class KerasEngine:
         self.precision = precision
         devices = backends.choose_devices(self._keras, device)
         kind = devices[0].partition(":")[0]
-        self.window_rows = _WINDOW_ROWS[kind]
+        self.window_rows, self.short_rows = _WINDOW_ROWS[kind], _SHORT_ROWS[kind]
         self._most_rows = _MOST_ROWS[kind]
         self._specs = [branch.vectorizer for branch in bundle.branches]
         self._lock = Lock()

@@ -19,7 +19,7 @@ from scorer.tables.columns import choose_text_column
 class Reading:
     """How the tables are read; `threads` workers take `batch_size` rows at a time.
 
-    batch_size None: as many as suit the engines.
+    batch_size None: as many as suit the engines and the texts.
     """
 
     text_column: str | None = None
@@ -75,8 +75,8 @@ def _evaluate(
     def score(window: Window) -> tuple[Window, list[Scores]]:
         return window, [model.score_rows(window.texts, window.table) for model in models]
 
-    rows = reading.batch_size or max(model.engine.window_rows for model in models)
-    windows = reader.windows(text, list(others), rows)
+    sizes = (model.window_size(reading.batch_size) for model in models)
+    windows = reader.windows(text, list(others), max(sizes, key=lambda size: size.rows))
     for window, scores in ordered_map(score, windows, reading.threads):
         evaluator.add(window, scores)
         watch(window.rows + len(window.rejects))

@@ -29,6 +29,7 @@ from scorer.tables import (
     Source,
     TableFormat,
     Window,
+    WindowSize,
     Writer,
     format_of_name,
     open_reader,
@@ -50,7 +51,7 @@ class Settings:
 
     resume       go on from the journal of an interrupted run, and refuse if it was another one
     incremental  only what is new or changed; go on from a journal where it fits
-    batch_size   rows that one worker takes at a time; None: as many as suit the engine
+    batch_size   rows that one worker takes at a time; None: as many as suit engine and texts
     max_rejects  unreadable rows to set aside before the run stops; None: any number
     evaluation   by which columns to evaluate while scoring; None: write no report
     csv_safe     change cells of CSV that a spreadsheet would take for formulas
@@ -172,12 +173,8 @@ def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:
     return {
         **job.source.fingerprint(),
         **settings_identity(model, settings),
-        "batch_size": _window_rows(model, settings),
+        "batch_size": str(model.window_size(settings.batch_size)),
     }
-
-
-def _window_rows(model: Model, settings: Settings) -> int:
-    return settings.batch_size or model.engine.window_rows
 
 
 def _score(
@@ -199,7 +196,7 @@ def _score(
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
-        windows = table.windows(others, _window_rows(model, settings))
+        windows = table.windows(others, model.window_size(settings.batch_size))
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []
@@ -235,11 +232,11 @@ class _Table:
     writer: Writer
     rejects: RejectsFile
 
-    def windows(self, others: Sequence[str], rows: int) -> Iterator[Window]:
+    def windows(self, others: Sequence[str], size: WindowSize) -> Iterator[Window]:
         if self.text is None:
             return iter(())
         wanted = [column for column in dict.fromkeys(others) if column != self.text]
-        return self.reader.windows(self.text, wanted, rows)
+        return self.reader.windows(self.text, wanted, size)
 
 
 @contextmanager

@@ -33,9 +33,17 @@ from scorer.tables.source import (
     stdin_source,
     writable,
 )
-from scorer.tables.window import WINDOW_ROWS, Reject, Window
+from scorer.tables.window import (
+    SMALL_BYTES,
+    USUAL_SIZE,
+    WINDOW_ROWS,
+    Reject,
+    Window,
+    WindowSize,
+)
 
 __all__ = [
+    "SMALL_BYTES",
     "STDIN",
     "WINDOW_ROWS",
     "Compression",
@@ -46,6 +54,7 @@ __all__ = [
     "Source",
     "TableFormat",
     "Window",
+    "WindowSize",
     "Writer",
     "format_of_name",
     "local_source",
@@ -78,7 +87,7 @@ class Reader(Protocol):
     encoding: str
 
     def windows(
-        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
     ) -> Iterator[Window]: ...
 
     def close(self) -> None: ...

@@ -18,10 +18,11 @@ from scorer.errors import InputError
 from scorer.tables.formats import LABEL, Kind
 from scorer.tables.window import (
     RECORD_BYTES,
-    WINDOW_ROWS,
+    USUAL_SIZE,
     Record,
     Reject,
     Window,
+    WindowSize,
     cut_windows,
     skip_long_line,
 )
@@ -122,11 +123,11 @@ class DelimitedReader:
         return next(csv.reader(lines, delimiter=self.delimiter))
 
     def windows(
-        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
     ) -> Iterator[Window]:
         columns = [text, *others]
         places = [self._names.index(column) for column in columns]
-        return cut_windows(self._records(places), columns, rows)
+        return cut_windows(self._records(places), columns, size)
 
     def close(self) -> None:
         self._stream.close()

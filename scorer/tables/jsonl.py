@@ -13,10 +13,12 @@ import pyarrow as pa
 from scorer.errors import InputError
 from scorer.tables.window import (
     RECORD_BYTES,
+    USUAL_SIZE,
     WINDOW_ROWS,
     Record,
     Reject,
     Window,
+    WindowSize,
     cut_windows,
     skip_long_line,
 )
@@ -81,11 +83,11 @@ class JsonLinesReader:
         return pa.schema(types.items())
 
     def windows(
-        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
     ) -> Iterator[Window]:
         """Windows whose first column is `text`; other values are given as their JSON text."""
         items = (self._record(item, text, others) for item in self._all())
-        return cut_windows(items, [text, *others], rows)
+        return cut_windows(items, [text, *others], size)
 
     def _all(self) -> Iterator[_Object | Reject]:
         while self._first:

@@ -13,7 +13,14 @@ import pyarrow.parquet as pq
 
 from scorer.errors import InputError
 from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand
-from scorer.tables.window import RECORD_BYTES, WINDOW_BYTES, WINDOW_ROWS, Window, halved
+from scorer.tables.window import (
+    RECORD_BYTES,
+    USUAL_SIZE,
+    WINDOW_BYTES,
+    Window,
+    WindowSize,
+    halved,
+)
 
 # Read column chunks in pieces of this size instead of whole: a row group may be the whole file.
 READ_BUFFER_BYTES = 1 << 20
@@ -108,28 +115,32 @@ class ParquetReader:
             raise InputError(f"{self.name}: cannot be read as Parquet: {reason}") from error
 
     def windows(
-        self, text: str, others: Sequence[str] = (), rows: int = WINDOW_ROWS
+        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
     ) -> Iterator[Window]:
-        """All columns, at most `rows` rows and about 8 MiB at a time.
+        """All columns, a window at a time.
 
         The cuts depend on the file alone, so that a resumed run meets the same windows again.
         """
         place = self.schema.get_field_index(text)
-        for index, batch in enumerate(self._gathered(rows)):
+        for index, batch in enumerate(self._gathered(size)):
             with self._explained():
                 texts = as_text(batch.column(place))
             yield Window(index, texts, batch)
 
-    def _gathered(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _gathered(self, size: WindowSize) -> Iterator[pa.RecordBatch]:
         """What `_pieces` gives, put together to windows."""
         held: list[pa.RecordBatch] = []
-        held_rows = held_bytes = 0
-        for piece, size in self._pieces(rows):
-            if held and (held_rows + piece.num_rows > rows or held_bytes + size > WINDOW_BYTES):
+        rows = taken = 0
+        for piece, piece_bytes in self._pieces(size.rows):
+            over = rows + piece.num_rows > size.most or taken + piece_bytes > WINDOW_BYTES
+            if held and over:
                 yield self._joined(held)
-                held, held_rows, held_bytes = [], 0, 0
+                held, rows, taken = [], 0, 0
             held.append(piece)
-            held_rows, held_bytes = held_rows + piece.num_rows, held_bytes + size
+            rows, taken = rows + piece.num_rows, taken + piece_bytes
+            if size.enough(rows, taken):
+                yield self._joined(held)
+                held, rows, taken = [], 0, 0
         if held:
             yield self._joined(held)
 

@@ -11,8 +11,33 @@ import pyarrow.compute as pc
 
 WINDOW_ROWS = 1024
 WINDOW_BYTES = 8 << 20
+# A window of less is worth growing: so much keeps a worker busy for tens of milliseconds.
+SMALL_BYTES = 1 << 20
 # No row may be longer, whatever the format.
 RECORD_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """When a window has enough: `rows` rows, or, while these are small, up to `most` of them.
+
+    None has much more than 8 MiB, however few its rows.
+    """
+
+    rows: int = WINDOW_ROWS
+    most: int = WINDOW_ROWS
+
+    def __str__(self) -> str:
+        return f"{self.rows}" if self.rows == self.most else f"{self.rows} to {self.most}"
+
+    def enough(self, rows: int, size: int) -> bool:
+        """Whether a window of so many rows and bytes is to be closed."""
+        if size >= WINDOW_BYTES or rows >= self.most:
+            return True
+        return rows >= self.rows and size >= SMALL_BYTES
+
+
+USUAL_SIZE = WindowSize()
 
 
 @dataclass(frozen=True)
@@ -70,9 +95,8 @@ class _Pending:
             self.rejects.append(item)
         self.size += len(item.raw)
 
-    def full(self, rows: int) -> bool:
-        held = len(self.records) + len(self.rejects)
-        return held >= rows or self.size >= WINDOW_BYTES
+    def full(self, enough: WindowSize) -> bool:
+        return enough.enough(len(self.records) + len(self.rejects), self.size)
 
     def window(self, index: int, columns: Sequence[str]) -> Window:
         """The held records as a window; the first of `columns` is the text."""
@@ -90,16 +114,16 @@ class _Pending:
 
 
 def cut_windows(
-    items: Iterable[Record | Reject], columns: Sequence[str], rows: int = WINDOW_ROWS
+    items: Iterable[Record | Reject], columns: Sequence[str], size: WindowSize
 ) -> Iterator[Window]:
-    """Group what a text reader yields into windows of at most `rows` rows and about 8 MiB.
+    """Group what a text reader yields into windows.
 
     The cuts depend on the input alone, so that a resumed run meets the same windows again.
     """
     index, pending = 0, _Pending()
     for item in items:
         pending.add(item)
-        if pending.full(rows):
+        if pending.full(size):
             yield pending.window(index, columns)
             index, pending = index + 1, _Pending()
     if pending.size:

@@ -48,6 +48,7 @@ class CpuEngine:
     name = "cpu"
     precision = "float32"
     window_rows = 1024
+    short_rows = 8192
 
     def __init__(self, bundle: Bundle) -> None:
         """Prepare the weights and the kernels. Raises UnsupportedModel naming layer and setting."""
