@@ -6,18 +6,24 @@ import gzip
 import logging
 import pickle
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from tqdm import tqdm
 
+from scorer.cli.run_view import FileProgress
 from scorer.cli.score import main
 from scorer.distributed.worker import FileWork, file_work, opened, send, table_work
 from scorer.errors import ColumnError, InputError
+from scorer.jobs.each import LocalRunner, Outcome
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Job, score_table
+from scorer.jobs.score import Job, Settings, score_table
+from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions, load_model
 from tests import runners
 from tests.parrot import use_parrot
@@ -174,3 +180,25 @@ def test_what_workers_cannot_do_is_wrong_usage(
     done = run(*arguments, "--runner", "ray", text="text\ngood\n")
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_terminal_shows_how_many_files_are_done(
+    ahead: bool, model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers may be sent all files at once or one by one: the bar counts those sent."""
+    monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
+    for name in ("a.csv", "b.csv", "c.csv"):
+        Path(name).write_text("text\ngood\n")
+    jobs = plan(["a.csv", "b.csv", "c.csv"], "out/").jobs
+    inner = LocalRunner(model)
+
+    def runner(drawn: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        yield from inner(list(drawn) if ahead else drawn, settings)
+
+    ended = list(FileProgress(runner)(iter(jobs), runners.SETTINGS))
+    assert [job.source.name for job, _ in ended] == ["a.csv", "b.csv", "c.csv"]
+    assert all(isinstance(outcome, FileSummary) for _, outcome in ended)
+    bars = capsys.readouterr().err
+    assert "3/3" in bars
+    assert ("1/3" in bars) == ahead

@@ -1,16 +1,18 @@
-"""What people see of a run: a progress bar, and the closing summary."""
+"""What people see of a run: progress bars, and the closing summary."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.printable import printable
 
 if TYPE_CHECKING:
+    from scorer.jobs.each import Outcome, Runner
+    from scorer.jobs.score import Job, Settings
     from scorer.jobs.summary import FileSummary, RunSummary
     from scorer.model import Scores
     from scorer.tables import Reader, Window
@@ -20,10 +22,10 @@ SHOWN_FIGURES = ("accuracy", "macro_f1", "mae", "bias")
 
 
 class Progress:
-    """A progress bar of rows on stderr, if that is a terminal."""
+    """A progress bar of rows on stderr."""
 
     def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+        self._enabled = enabled
         self._bar: Any = None
 
     def begin(self, reader: Reader) -> Sequence[str]:
@@ -43,6 +45,28 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+@dataclass(frozen=True)
+class FileProgress:
+    """A runner with a progress bar of its files, for workers that are elsewhere."""
+
+    runner: Runner
+
+    def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        from tqdm import tqdm
+
+        bar: Any = tqdm(total=0, unit=" files", leave=False)
+
+        def sent() -> Iterator[Job]:
+            for job in jobs:
+                bar.total += 1
+                yield job
+
+        with bar:
+            for ended in self.runner(sent(), settings):
+                bar.update()
+                yield ended
 
 
 def render(summary: RunSummary) -> str:

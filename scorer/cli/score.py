@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from scorer.cli.common import (
     zoo_option,
 )
 from scorer.cli.log import log_to_stderr
-from scorer.cli.run_view import Progress, render, render_plan, write_json
+from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
 
@@ -118,8 +119,9 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
         precision=options["precision"],
     )
     human = options["log_format"] == "text" and not options["quiet"]
-    runner = _runner(options["runner"], model)
-    summary = run_jobs(model, made, settings, [Progress(enabled=human)], run_id, runner)
+    shown = human and sys.stderr.isatty()
+    runner = _runner(options["runner"], model, shown=shown)
+    summary = run_jobs(model, made, settings, [Progress(enabled=shown)], run_id, runner)
     if options["summary"]:
         write_json(options["summary"], summary.as_json())
     if options["as_json"]:
@@ -157,13 +159,14 @@ def _check_runner(options: dict[str, Any], made: Plan) -> None:
         raise UsageError(f"{runner} scores on CPUs: leave --device gpu out")
 
 
-def _runner(name: str, model: Model) -> Runner | None:
-    """What scores the files; None: this process. Raises RunnerError."""
+def _runner(name: str, model: Model, *, shown: bool) -> Runner | None:
+    """What scores the files, its progress `shown`; None: this process. Raises RunnerError."""
     if name == "local":
         return None
     from scorer.distributed import open_runner
 
-    return open_runner(name, model)
+    runner = open_runner(name, model)
+    return FileProgress(runner) if shown else runner
 
 
 def _settings(options: dict[str, Any]) -> Settings:
