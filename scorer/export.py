@@ -243,6 +243,10 @@ def _conv1d(graph: _Graph, layer: Layer) -> None:
     _activate(graph, config["activation"])
 
 
+def _unit_normalization(graph: _Graph, layer: Layer) -> None:
+    graph.value = graph.node("LpNormalization", graph.value, axis=-1, p=2)
+
+
 def _max_pool(graph: _Graph, layer: Layer) -> None:
     if graph.masked:
         raise UnsupportedModel(f"layer {layer.name}: max pooling over masked rows is not written")
@@ -269,6 +273,7 @@ _WRITERS: dict[str, Callable[[_Graph, Layer], None]] = {
     "LSTM": _lstm,
     "Bidirectional": _bidirectional,
     "Conv1D": _conv1d,
+    "UnitNormalization": _unit_normalization,
     "GlobalMaxPooling1D": _max_pool,
     "GlobalAveragePooling1D": _average_pool,
 }

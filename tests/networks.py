@@ -109,6 +109,10 @@ def conv(rng: np.random.Generator, width: int, filters: int, size: int, **settin
     return Layer("Conv1D", "conv", config, _weights(rng, (size, width, filters), (filters,)))
 
 
+def unit() -> Layer:
+    return Layer("UnitNormalization", "unit", {"axis": -1}, ())
+
+
 def pool(kind: str) -> Layer:
     """GlobalMaxPooling1D or GlobalAveragePooling1D."""
     return Layer(kind, "pool", {}, ())

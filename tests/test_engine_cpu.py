@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scorer.bundle import Branch, Bundle, Layer, LayerSpec
 from scorer.engines import load_engine
 from scorer.engines.cpu import CpuEngine, convolution, recurrent
+from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import TokenBatch
 from tests.networks import (
@@ -33,6 +34,7 @@ from tests.networks import (
     random_rows,
     reference_lstm,
     spec,
+    unit,
 )
 
 WORDS = 30
@@ -102,6 +104,29 @@ def bag(rng: np.random.Generator, units: int) -> Bundle:
     return bundle(vectorizer, *layers)
 
 
+def unit_bag(mode: str) -> Build:
+    def build(rng: np.random.Generator, units: int) -> Bundle:
+        vectorizer = spec(WORDS, mode=mode)
+        return bundle(
+            vectorizer, unit(), dense(rng, WORDS + 1, units, "tanh"), dense(rng, units, 1)
+        )
+
+    return build
+
+
+def unit_states(rng: np.random.Generator, units: int) -> Bundle:
+    return bundle(
+        spec(WORDS),
+        embedding(rng, WORDS, 5),
+        unit(),
+        bilstm(rng, 5, units, return_sequences=True),
+        unit(),
+        lstm(rng, 2 * units, units),
+        unit(),
+        dense(rng, units, 1),
+    )
+
+
 def max_of_rectified(rng: np.random.Generator, units: int) -> Bundle:
     return bundle(
         spec(WORDS),
@@ -151,8 +176,10 @@ NETWORKS: dict[str, Build] = {
         padded_lstm,
         cnn,
         bag,
+        unit_states,
     )
 }
+NETWORKS |= {f"unit bag, {mode}": unit_bag(mode) for mode in ("count", "multi_hot", "tf_idf")}
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -239,6 +266,21 @@ def test_lstm_against_double_precision(fold_bytes: int, width: int, units: int, 
         ends = [last(reference_lstm(both, x)), last(reference_lstm(backward, x[::-1]))]
         expected = np.concatenate(ends) @ head.weights[0] + head.weights[1]
         np.testing.assert_allclose(output, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["count", "multi_hot", "tf_idf"])
+@given(rows=st.lists(st.lists(st.integers(1, 9), max_size=40), max_size=9))
+@settings(max_examples=40, deadline=None)
+def test_a_bag_of_length_1_against_double_precision(mode: str, rows: list[list[int]]) -> None:
+    rng = np.random.default_rng(0)
+    vectorizer = spec(8, mode=mode)
+    head = dense(rng, 9, 3, "linear")
+    tokens = batch(rows)
+    outputs = CpuEngine(bundle(vectorizer, unit(), head)).run(tokens)
+    bags = bag_of_words(vectorizer, tokens).astype(np.float64)
+    lengths = np.linalg.norm(bags, axis=1, keepdims=True)
+    expected = bags / np.where(lengths > 0, lengths, 1) @ head.weights[0] + head.weights[1]
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-6)
 
 
 def dense_identity(units: int) -> Layer:

@@ -187,6 +187,26 @@ NETWORKS: dict[str, Network] = {
         "multi_hot", lambda k: [k.Dense(5, activation="relu"), k.Dense(3, activation="softmax")]
     ),
     "tf-idf": _bag("tf_idf", lambda k: [k.Dropout(0.5), k.Dense(1, activation="sigmoid")]),
+    "count, length 1": _bag("count", lambda k: [k.UnitNormalization(), k.Dense(1)]),
+    "multi-hot, length 1": _bag(
+        "multi_hot", lambda k: [k.Dropout(0.1), k.UnitNormalization(), k.Dense(3, use_bias=False)]
+    ),
+    "tf-idf, length 1": _bag("tf_idf", lambda k: [k.UnitNormalization(axis=-1), k.Dense(2)]),
+    "states of length 1": _masked(
+        lambda k: [k.UnitNormalization(), _both(k), k.UnitNormalization(), k.LSTM(4), k.Dense(1)]
+    ),
+    "vectors of length 1": _masked(
+        lambda k: [
+            k.LSTM(4),
+            k.UnitNormalization(),
+            k.Dense(5, activation="relu"),
+            k.UnitNormalization(),
+            k.Dense(1),
+        ]
+    ),
+    "max of rectified states of length 1": _masked(
+        lambda k: [_both(k), k.ReLU(), k.UnitNormalization(), k.GlobalMaxPooling1D(), k.Dense(1)]
+    ),
     "tf-idf, hidden": _bag("tf_idf", lambda k: [k.Dense(40, activation="tanh"), k.Dense(2)]),
 }
 
@@ -250,6 +270,7 @@ def _two_branches(merge: str, head: Layers) -> Callable[[Any], Any]:
 
 MERGED = {
     "concatenated": _two_branches("Concatenate", lambda k: [k.Dense(1, activation="sigmoid")]),
+    "added, length 1": _two_branches("Add", lambda k: [k.UnitNormalization(), k.Dense(3)]),
     "added": _two_branches("Add", lambda k: [k.Activation("softmax")]),
     "added, hidden": _two_branches("Add", lambda k: [k.ReLU(), k.Dropout(0.1), k.Dense(2)]),
 }

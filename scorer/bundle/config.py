@@ -122,6 +122,7 @@ LAYERS: dict[str, dict[str, Check]] = {
     },
     "GlobalMaxPooling1D": {},
     "GlobalAveragePooling1D": {},
+    "UnitNormalization": {"axis": _one_of(-1)},
     **{kind: {} for kind in TRAINING_ONLY},
     "Activation": {"activation": _ACTIVATION},
     "ReLU": {

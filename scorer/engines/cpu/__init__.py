@@ -1,7 +1,7 @@
 """The cpu engine: a bundle's network on one core a call, without Keras and without BLAS.
 
     plan.py      layers to steps; the registry that a new layer joins
-    embedding.py recurrent.py convolution.py pooling.py dense.py
+    embedding.py recurrent.py convolution.py pooling.py dense.py normalization.py
                  the steps, and what they must know of their Keras layers
     compiled.py kernels.py sequences.py
                  the compiled loops over a tile of rows
@@ -24,6 +24,7 @@ from scorer.engines.cpu import (  # noqa: F401  (they register their layers)
     convolution,
     dense,
     embedding,
+    normalization,
     pooling,
     recurrent,
 )

@@ -61,11 +61,13 @@ class DenseOnBag:
 
     weights    float32 (words, columns), what the mode multiplies counts with included
     distinct   a word counts once a row, however often it comes
+    scale      float32 (words,), what the mode multiplies counts with; None where x keeps its length
     """
 
     weights: np.ndarray
     bias: np.ndarray
     distinct: bool
+    scale: np.ndarray | None
     activation: int
 
     def run(self, tile: Tile) -> Tile:
@@ -73,8 +75,11 @@ class DenseOnBag:
         seen = np.full(words if self.distinct else 0, -1, dtype=np.int32)
         out = empty(len(tile.starts), padded(columns))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
-        total = np.empty(columns, dtype=np.float64)
-        sequences.sum_rows(rows, self.weights, self.bias, seen, total, out)
+        total, lengths = np.empty(columns), np.ones(len(out))
+        if self.scale is not None:
+            counts = np.zeros(words, dtype=np.int32)
+            sequences.bag_lengths(rows, self.scale, self.distinct, counts, lengths)
+        sequences.sum_rows(rows, self.weights, self.bias, lengths, seen, total, out)
         if self.activation:
             kernels.activate(out, columns, self.activation)
         return replace(tile, values=out)
@@ -88,7 +93,8 @@ def _dense(layer: Layer, signal: Signal) -> Built:
     activation = ACTIVATIONS[layer.config["activation"]]
     after = replace(signal, kind="vector", width=columns)
     if signal.spec is not None:
-        return [_on_bag(signal.spec, kernel, bias, activation)], replace(after, spec=None)
+        on_bag = _on_bag(signal.spec, kernel, bias, activation, unit=signal.unit)
+        return [on_bag], replace(after, spec=None, unit=False)
     steps: list[Step] = []
     if signal.kind != "vector":
         steps, signal = looked_up(layer, signal)
@@ -99,10 +105,15 @@ def _dense(layer: Layer, signal: Signal) -> Built:
 
 
 def _on_bag(
-    spec: VectorizerSpec, kernel: np.ndarray, bias: np.ndarray, activation: int
+    spec: VectorizerSpec, kernel: np.ndarray, bias: np.ndarray, activation: int, *, unit: bool
 ) -> DenseOnBag:
+    scale = np.ones(len(kernel), dtype=np.float32)
     if spec.output_mode == "tf_idf" and spec.idf_weights is not None:
-        kernel = kernel * spec.idf_weights[:, None]
+        scale = spec.idf_weights
     return DenseOnBag(
-        np.ascontiguousarray(kernel), bias, spec.output_mode == "multi_hot", activation
+        weights=np.ascontiguousarray(kernel * scale[:, None]),
+        bias=bias,
+        distinct=spec.output_mode == "multi_hot",
+        scale=scale if unit else None,
+        activation=activation,
     )

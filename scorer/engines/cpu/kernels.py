@@ -191,6 +191,19 @@ def _softmax(row: np.ndarray, columns: int) -> None:
 
 
 @kernel
+def normalize(values: np.ndarray, columns: int, _build: int = BUILD) -> None:
+    """Divide the first `columns` of each row, float32 (rows, ld), by their Euclidean length."""
+    for r in range(len(values)):
+        square = 0.0
+        for i in range(columns):
+            square += np.float64(values[r, i]) * values[r, i]
+        if square > 0:
+            length = np.sqrt(square)
+            for i in range(columns):
+                values[r, i] /= length
+
+
+@kernel
 def activate(values: np.ndarray, columns: int, kind: int, _build: int = BUILD) -> None:
     """Apply RELU, SIGMOID, TANH or SOFTMAX (over `columns`) to float32 (rows, ld) in place."""
     for r in range(len(values)):

@@ -43,6 +43,7 @@ class Signal:
     length     the fixed number of positions, padding included; None if rows keep their own length
     embedding  float32 (ids, width): tokens that the next layer is to look up
     spec       the vectorizer, where kind is "bag"
+    unit       the bag is brought to length 1
     pending    the step that makes the sequence; the next layer may take in its work
     """
 
@@ -52,6 +53,7 @@ class Signal:
     length: int | None = None
     embedding: np.ndarray | None = None
     spec: VectorizerSpec | None = None
+    unit: bool = False
     pending: Step | None = None
 
 

@@ -207,22 +207,52 @@ def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -
 
 
 @kernel
+def bag_lengths(
+    rows: Rows,
+    scale: np.ndarray,
+    distinct: bool,
+    counts: np.ndarray,
+    lengths: np.ndarray,
+    _build: int = BUILD,
+) -> None:
+    """lengths[r] = Euclidean length of the row's bag of words; 1 for a bag of zeros.
+
+    scale float32 (columns,): what a word counts once; distinct: however often it comes; counts
+    int32 (columns,), all 0 before and after: scratch; lengths float64 (rows,).
+    """
+    for r in range(len(rows.stored)):
+        first, square = rows.starts[r], 0.0
+        for place in range(first, first + rows.stored[r]):
+            column = rows.ids[place] - 1
+            before = counts[column]
+            counts[column] += 1
+            if not distinct or before == 0:  # (n + 1)^2 - n^2
+                square += (2 * before + 1) * np.float64(scale[column]) * scale[column]
+        for place in range(first, first + rows.stored[r]):
+            counts[rows.ids[place] - 1] = 0
+        lengths[r] = np.sqrt(square) if square > 0 else 1.0
+
+
+@kernel
 def sum_rows(
     rows: Rows,
     weights: np.ndarray,
     bias: np.ndarray,
+    lengths: np.ndarray,
     seen: np.ndarray,
     total: np.ndarray,
     out: np.ndarray,
     _build: int = BUILD,
 ) -> None:
-    """out[r] = bias + sum over the row's tokens of weights[id - 1]: a bag of words times a matrix.
+    """out[r] = bias + sum over the row's tokens of weights[id - 1], divided by lengths[r]: a bag
+    of words times a matrix.
 
-    weights float32 (columns, n); bias float32 (n,); seen int32 (columns,), all -1, counts a word
-    once a row, or (0,), counts it as often as it comes; total float64 (n,): scratch.
+    weights float32 (columns, n); bias float32 (n,); lengths float64 (rows,); seen int32
+    (columns,), all -1, counts a word once a row, or (0,), counts it as often as it comes; total
+    float64 (n,): scratch.
     """
     for r in range(len(rows.stored)):
-        total[:] = bias
+        total[:] = 0
         for position in range(rows.stored[r]):
             column = rows.ids[rows.starts[r] + position] - 1
             if seen.size:
@@ -232,4 +262,4 @@ def sum_rows(
             for i in range(len(total)):
                 total[i] += weights[column, i]
         for i in range(len(total)):
-            out[r, i] = total[i]
+            out[r, i] = bias[i] + total[i] / lengths[r]
