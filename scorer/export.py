@@ -243,6 +243,10 @@ def _conv1d(graph: _Graph, layer: Layer) -> None:
     _activate(graph, config["activation"])
 
 
+def _rescaling(graph: _Graph, layer: Layer) -> None:
+    """By 1: the graph's numbers are floats from the beginning."""
+
+
 def _unit_normalization(graph: _Graph, layer: Layer) -> None:
     graph.value = graph.node("LpNormalization", graph.value, axis=-1, p=2)
 
@@ -273,6 +277,7 @@ _WRITERS: dict[str, Callable[[_Graph, Layer], None]] = {
     "LSTM": _lstm,
     "Bidirectional": _bidirectional,
     "Conv1D": _conv1d,
+    "Rescaling": _rescaling,
     "UnitNormalization": _unit_normalization,
     "GlobalMaxPooling1D": _max_pool,
     "GlobalAveragePooling1D": _average_pool,

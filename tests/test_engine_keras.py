@@ -187,9 +187,9 @@ NETWORKS: dict[str, Network] = {
         "multi_hot", lambda k: [k.Dense(5, activation="relu"), k.Dense(3, activation="softmax")]
     ),
     "tf-idf": _bag("tf_idf", lambda k: [k.Dropout(0.5), k.Dense(1, activation="sigmoid")]),
-    "count, length 1": _bag("count", lambda k: [k.UnitNormalization(), k.Dense(1)]),
+    "count, length 1": _bag("count", lambda k: [k.Rescaling(1), k.UnitNormalization(), k.Dense(1)]),
     "multi-hot, length 1": _bag(
-        "multi_hot", lambda k: [k.Dropout(0.1), k.UnitNormalization(), k.Dense(3, use_bias=False)]
+        "multi_hot", lambda k: [k.Rescaling(1.0), k.UnitNormalization(), k.Dense(3, use_bias=False)]
     ),
     "tf-idf, length 1": _bag("tf_idf", lambda k: [k.UnitNormalization(axis=-1), k.Dense(2)]),
     "states of length 1": _masked(

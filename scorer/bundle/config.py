@@ -123,6 +123,8 @@ LAYERS: dict[str, dict[str, Check]] = {
     "GlobalMaxPooling1D": {},
     "GlobalAveragePooling1D": {},
     "UnitNormalization": {"axis": _one_of(-1)},
+    # Makes floats of a bag's whole numbers, which UnitNormalization takes none of.
+    "Rescaling": {"scale": _one_of(1, 1.0), "offset": _one_of(0, 0.0)},
     **{kind: {} for kind in TRAINING_ONLY},
     "Activation": {"activation": _ACTIVATION},
     "ReLU": {

@@ -89,7 +89,7 @@ def reference(trained: Trained) -> Reference:
     tokens = trained.learnt[0].vocabulary.tokenize(parts.train.texts)
     scored = tokens.n_tokens > 0
     lengths = tokens.n_tokens[scored]
-    outputs, held = trained.outputs(parts.validation.texts)
+    outputs, held = trained.judged.outputs(parts.validation.texts)
     problem = Problem(parts.recipe.task, parts.labels)
     return Reference(
         rows=int(scored.sum()),

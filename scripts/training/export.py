@@ -16,24 +16,24 @@ import numpy as np
 
 from scripts.training.learner import Trained
 from scripts.training.recipe import LayerSpec, Recipe
+from scripts.training.scorers import MixedScorer
 from scripts.training.types import Floats
 from scripts.training.vocabulary import Vocabulary, keras_vectorizer
-from scripts.training.wide import Grams
+from scripts.training.wide import Bag
 
-_WIDE = "wide"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
 def build_keras(
-    recipe: Recipe, vocabularies: Sequence[Vocabulary], grams: Grams | None = None
+    recipe: Recipe, vocabularies: Sequence[Vocabulary], bags: Sequence[Bag] = ()
 ) -> Any:
-    """An uncompiled model of the recipe's layers behind its TextVectorization; with `grams`, the
-    sum of its networks and of a bag of n-grams, before the head's activation."""
+    """An uncompiled model of the recipe's layers behind its TextVectorization; with `bags` of
+    n-grams, the sum of its networks and of those, before the head's activation."""
     import keras
 
     keras.utils.clear_session()  # else names count on from what the process built before
     inputs = keras.Input(shape=(), dtype="string", name="text")
-    if grams is None:
+    if not bags:
         layers = [_vectorizer(recipe, vocabularies[0]), *_layers(recipe, vocabularies[0])]
         return keras.Sequential([inputs, *layers], name=recipe.name)
     head = recipe.layers[-1]
@@ -44,17 +44,24 @@ def build_keras(
         for layer in [_vectorizer(network, vocabulary), *_layers(network, vocabulary)[:-1], end]:
             branch = layer(branch)
         branches.append(branch)
-    bag = keras.layers.TextVectorization(
-        max_tokens=grams.settings.max_tokens,
-        ngrams=grams.settings.ngrams,
-        output_mode="multi_hot",
-        name="n_grams",
-    )
-    bag.set_vocabulary(list(grams.grams))
-    branches.append(keras.layers.Dense(head.units, use_bias=False, name=_WIDE)(bag(inputs)))
+    for number, bag in enumerate(bags, start=1):
+        branches.append(_bag_logits(inputs, bag, head.units, "" if number == 1 else f"_{number}"))
     both = keras.layers.Add()(branches)
     outputs = keras.layers.Activation(head.activation or "linear")(both)
     return keras.Model(inputs, outputs, name=recipe.name)
+
+
+def _bag_logits(text: Any, bag: Bag, units: int, suffix: str) -> Any:
+    import keras
+
+    grams = bag.grams
+    vectorizer = keras_vectorizer(grams.settings.vectorizer, f"n_grams{suffix}")
+    vectorizer.set_vocabulary(list(grams.grams))
+    counts = vectorizer(text)
+    if grams.settings.unit:
+        counts = keras.layers.Rescaling(1.0, name=f"floats{suffix}")(counts)
+        counts = keras.layers.UnitNormalization(name=f"unit{suffix}")(counts)
+    return keras.layers.Dense(units, use_bias=False, name=f"wide{suffix}")(counts)
 
 
 def _vectorizer(recipe: Recipe, vocabulary: Vocabulary) -> Any:
@@ -100,7 +107,8 @@ def save_model(trained: Trained, path: Path) -> Any:
 
     parts = trained.parts
     vocabularies = [learnt.vocabulary for learnt in trained.learnt]
-    model = build_keras(parts.recipe, vocabularies, parts.grams)
+    bags = trained.scorer.bags if isinstance(trained.scorer, MixedScorer) else ()
+    model = build_keras(parts.recipe, vocabularies, bags)
     arrays = trained.scorer.arrays()
     for variable, array in zip(_layer_variables(model), arrays, strict=True):
         variable.assign(array)
@@ -112,7 +120,7 @@ def save_model(trained: Trained, path: Path) -> Any:
 
 
 def _layer_variables(model: Any) -> list[Any]:
-    """The variables branch after branch, those of the bag of n-grams last."""
+    """The variables branch after branch, those of the bags of n-grams last."""
     merge = next((x for x in model.layers if type(x).__name__ == "Add"), None)
     if merge is None:
         return [variable for layer in model.layers for variable in layer.trainable_variables]

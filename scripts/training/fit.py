@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -32,6 +32,11 @@ class Epoch:
     loss: float
     score: float
     seconds: float
+
+
+def best_epoch(curve: Sequence[Epoch]) -> int:
+    """That of the least validation loss."""
+    return min(curve, key=lambda e: e.loss).epoch
 
 
 def _adam_loop(
@@ -152,13 +157,20 @@ class Fit:
         self.curve: list[Epoch] = []
         self.best: Weights = {}
 
-    def run(self, train: Tokens, validation: Tokens, log: Callable[[str], None]) -> Weights:
-        """Trains to the end or to the early stop and leaves the network with the best weights."""
+    def run(
+        self,
+        train: Tokens,
+        validation: Tokens,
+        log: Callable[[str], None],
+        epochs: int | None = None,
+    ) -> Weights:
+        """Trains to the end or to the early stop and leaves the network with the best weights;
+        or, with `epochs`, for so many, and leaves it with the last ones."""
         self._resume(log)
-        while len(self.curve) < self.settings.epochs and not self._stopped():
+        while not self._done(epochs):
             done = self._epoch(train, validation)
             self.curve.append(done)
-            if done.loss <= min(e.loss for e in self.curve):
+            if epochs is not None or done.loss <= min(e.loss for e in self.curve):
                 self.best = {k: w.copy() for k, w in self.network.weights.items()}
             self._save()
             log(
@@ -184,11 +196,13 @@ class Fit:
         seconds = time.monotonic() - started
         return Epoch(number, total / len(train.rows), loss, score, seconds)
 
-    def _stopped(self) -> bool:
+    def _done(self, epochs: int | None) -> bool:
+        if epochs is not None:
+            return len(self.curve) >= epochs
         if not self.curve:
             return False
-        best = min(self.curve, key=lambda e: e.loss).epoch
-        return len(self.curve) - best >= self.settings.patience
+        waited = len(self.curve) - best_epoch(self.curve)
+        return len(self.curve) >= self.settings.epochs or waited >= self.settings.patience
 
     def _load_weights(self, weights: Weights) -> None:
         for name, array in self.network.weights.items():

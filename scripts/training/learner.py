@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
 from scripts.training.corpus import Corpus, hold_out
-from scripts.training.fit import Epoch, Fit, judge
+from scripts.training.fit import Epoch, Fit, best_epoch, judge
 from scripts.training.linear import bag_of_words, fit_logistic
 from scripts.training.network import Network, build_layers
 from scripts.training.recipe import Recipe
@@ -24,7 +24,7 @@ from scripts.training.vocabulary import (
     pretrained_table,
     random_table,
 )
-from scripts.training.wide import Grams, fit_mix, fit_wide, learn_grams
+from scripts.training.wide import Bag, Mix, fit_mix, learn_bag
 
 Log = Callable[[str], None]
 
@@ -38,7 +38,6 @@ class Parts:
     train: Corpus
     validation: Corpus
     soft: Corpus | None = None  # its labels are probabilities
-    grams: Grams | None = None
 
     @property
     def texts(self) -> pa.Array:
@@ -65,6 +64,12 @@ class Trained:
     parts: Parts
     scorer: Scorer
     learnt: tuple[Learnt, ...]
+    before: Trained | None = None  # what a model that was trained once more was before
+
+    @property
+    def judged(self) -> Trained:
+        """The model that has not met the validation rows."""
+        return self.before or self
 
     def outputs(self, texts: pa.Array) -> tuple[Floats, TokenBatch]:
         """The scores, and the tokens of the first network."""
@@ -95,7 +100,11 @@ def train(
     parts = Parts(recipe, labels, part, validation, soft)
     if recipe.training.optimizer == "lbfgs":
         return _fit_linear(parts, log)
-    return _fit_networks(parts, vectors, folder, log)
+    trained = _fit_networks(parts, vectors, folder, log)
+    if not recipe.data.refit:
+        return trained
+    log("once more, on all rows; those of validation are learnt too now")
+    return _fit_networks(replace(parts, train=corpus), vectors, folder / "whole", log, trained)
 
 
 def label_names(task: str, labels: AnyArray) -> tuple[str, ...]:
@@ -154,55 +163,75 @@ def _examples(parts: Parts) -> _Examples:
     return _Examples(texts, (own, held), shift, scale)
 
 
-def _fit_networks(parts: Parts, vectors: Path | None, folder: Path, log: Log) -> Trained:
-    """Each network alone, then the bag of n-grams, then the mix of all."""
+def _fit_networks(
+    parts: Parts, vectors: Path | None, folder: Path, log: Log, before: Trained | None = None
+) -> Trained:
+    """Each network alone, then each bag of n-grams, then the mix of all.
+
+    What was trained `before` on fewer rows says for how many epochs, and has the mix.
+    """
     examples = _examples(parts)
     texts = examples.texts[0]
-    networks, learnt = [], []
+    networks: list[NetworkScorer] = []
+    learnt = []
     for number, recipe in enumerate(parts.recipe.networks):
         vocabulary = learn_vocabulary(recipe.vectorizer, texts)
         rng = np.random.default_rng([recipe.seed, 1 + 10 * number])
         table, found = _initial_table(recipe, vocabulary, vectors, rng)
         layers = build_layers(recipe, table, rng)
         network = Network(recipe.task, layers, scale=examples.scale, shift=examples.shift)
-        scorer = NetworkScorer(recipe, vocabulary, network)
-        curve = _fit(scorer, examples, folder / "beside" if number else folder, log)
-        networks.append(scorer)
-        learnt.append(Learnt(recipe, vocabulary, curve, found))
-    if parts.recipe.wide is None:
-        return Trained(parts, networks[0], tuple(learnt))
-    grams = learn_grams(parts.recipe.wide, texts)
-    mixed = _mixed(tuple(networks), grams, examples, log)
-    return Trained(replace(parts, grams=grams), mixed, tuple(learnt))
+        networks.append(NetworkScorer(recipe, vocabulary, network))
+        earlier = before.learnt[number].curve if before else None
+        place = folder / "beside" if number else folder
+        curve = _fit(networks[-1], examples, place, log, earlier)
+        learnt.append(Learnt(recipe, vocabulary, earlier or curve, found))
+    scorer: Scorer = networks[0]
+    if parts.recipe.wide:
+        mix = before.scorer.mix if before and isinstance(before.scorer, MixedScorer) else None
+        scorer = _mixed(parts.recipe, tuple(networks), examples, log, mix)
+    return Trained(parts, scorer, tuple(learnt), before)
 
 
-def _fit(scorer: NetworkScorer, examples: _Examples, folder: Path, log: Log) -> tuple[Epoch, ...]:
+def _fit(
+    scorer: NetworkScorer,
+    examples: _Examples,
+    folder: Path,
+    log: Log,
+    earlier: tuple[Epoch, ...] | None,
+) -> tuple[Epoch, ...]:
+    """The learning curve. An `earlier` one says for how many epochs."""
     recipe = scorer.recipe
     sets = []
     for texts, target in zip(examples.texts, examples.targets, strict=True):
         data = dataset(recipe, scorer.vocabulary.tokenize(texts), target)
         sets.append(data.take(np.flatnonzero(data.lengths > 0)))
     fit = Fit(scorer.network, recipe.training, recipe.seed, folder, len(sets[0].rows))
-    fit.run(sets[0], sets[1], log)
+    fit.run(sets[0], sets[1], log, best_epoch(earlier) if earlier else None)
     return tuple(fit.curve)
 
 
 def _mixed(
-    networks: tuple[NetworkScorer, ...], grams: Grams, examples: _Examples, log: Log
+    recipe: Recipe,
+    networks: tuple[NetworkScorer, ...],
+    examples: _Examples,
+    log: Log,
+    mix: Mix | None,
 ) -> MixedScorer:
-    """The networks with a linear model on n-grams beside them, mixed on the validation rows."""
+    """The networks with linear models on n-grams beside them, mixed on the validation rows if not
+    by a mix that is given."""
     first = networks[0].network
     (train, validation), (own, held) = examples.texts, examples.targets
-    wide = fit_wide(first.task, grams.bags(train), own, grams)
-    logits = [network.logits(validation) for network in networks]
-    logits.append(wide.logits(grams.bags(validation)))
-    mix = fit_mix(first.task, logits, held)
-    names = [*("network", "second network")[: len(networks)], "n-grams", "all"]
+    bags = tuple(learn_bag(first.task, settings, train, own) for settings in recipe.wide)
+    parts: list[NetworkScorer | Bag] = [*networks, *bags]
+    logits = [part.logits(validation) for part in parts]
+    mix = mix or fit_mix(first.task, logits, held)
+    names = ["network", "second network"][: len(networks)]
+    names += [settings.title for settings in recipe.wide] + ["all"]
     for name, part in zip(names, [*logits, mix(*logits)], strict=True):
         loss, score = judge(first, part, held)
         log(f"{name}: validation loss {loss:.4f}, score {score:.4f}")
     log(f"mix: {', '.join(f'{weight:.3f}' for weight in mix.weights)}")
-    return MixedScorer(networks, grams, wide, mix)
+    return MixedScorer(networks, bags, mix)
 
 
 def _fit_linear(parts: Parts, log: Log) -> Trained:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from scorer.card import Figure
 from scripts.training.datasets import DATASETS
+from scripts.training.fit import best_epoch
 from scripts.training.learner import Learnt, Trained
-from scripts.training.recipe import LayerSpec, Recipe, Source, Training
+from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
+from scripts.training.scorers import MixedScorer
+from scripts.training.wide import Bag
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -68,13 +71,27 @@ def _chain(learnt: Learnt) -> str:
 
 
 def _wide_line(trained: Trained) -> str:
-    recipe, grams = trained.parts.recipe, trained.parts.grams
-    if recipe.wide is None or grams is None:
+    if not isinstance(trained.scorer, MixedScorer):
         return ""
+    bags = " and ".join(_bag_line(bag) for bag in trained.scorer.bags)
     return (
-        f"\n\nBeside it, a bag of {len(grams.grams):,} n-grams of up to {recipe.wide.ngrams} words "
-        "(TextVectorization, multi-hot) and one Dense layer. All logits are added before the "
-        "head's activation, in a proportion found on the validation rows."
+        f"\n\nBeside it, {bags}. All logits are added before the head's activation, in a "
+        "proportion found on the validation rows."
+    )
+
+
+def _bag_line(bag: Bag) -> str:
+    settings = bag.grams.settings
+    mode = settings.vectorizer.output_mode.replace("_", "-")
+    kept = (
+        ""
+        if settings.vectorizer.standardize == "lower_and_strip_punctuation"
+        else (", punctuation kept")
+    )
+    unit = ", brought to length 1" if settings.unit else ""
+    return (
+        f"a bag of {len(bag.grams.grams):,} {settings.title} "
+        f"(TextVectorization, {mode}{kept}{unit}) with one Dense layer"
     )
 
 
@@ -116,23 +133,30 @@ def _training(trained: Trained) -> str:
         held += f", {recipe.data.met:.2%} of the other rows among them"
     linear = recipe.training.optimizer == "lbfgs"
     how = _regression(recipe.training) if linear else _network_recipe(trained)
-    rows = f"{len(parts.train):,} rows; {held}. Seed {recipe.seed}."
+    rows = f"{len(trained.judged.parts.train):,} rows; {held}. Seed {recipe.seed}."
     if parts.soft is not None:
         rows += (
             f" Besides them, {len(parts.soft):,} texts with teachers' probabilities, unlabelled "
             "ones and excerpts (`scripts/teach.py`)."
         )
+    if recipe.data.refit:
+        how += (
+            f" In the end all was trained once more on all {len(parts.train):,} rows, for as many "
+            "epochs and with the same mix."
+        )
     return f"{rows} {how}\n\n{_RETRAIN.format(name=recipe.name)}"
 
 
 def _wide(recipe: Recipe) -> str:
-    if recipe.wide is None:
-        return ""
-    rare = f" (idf / mean idf) ** {recipe.wide.rare:g}" if recipe.wide.rare else ""
-    return (
-        f" The bag of n-grams learnt from the same rows by L-BFGS, {recipe.wide.steps} steps, with "
-        f"an L2 penalty of {recipe.wide.l2:g} on weights divided by their n-gram's idf{rare}."
+    return "".join(
+        f" The bag of {wide.title} learnt from the same rows by L-BFGS, {wide.steps} steps, with "
+        f"an L2 penalty of {wide.l2:g} on weights divided by their n-gram's idf{_rare(wide)}."
+        for wide in recipe.wide
     )
+
+
+def _rare(wide: Wide) -> str:
+    return f" (idf / mean idf) ** {wide.rare:g}" if wide.rare else ""
 
 
 def _regression(settings: Training) -> str:
@@ -151,7 +175,7 @@ def _network_recipe(trained: Trained) -> str:
 
 def _epochs(learnt: Learnt) -> str:
     settings = learnt.recipe.training
-    best = min(learnt.curve, key=lambda e: e.loss)
+    best = learnt.curve[best_epoch(learnt.curve) - 1]
     extras = {
         f"weight decay {settings.weight_decay:g}": settings.weight_decay,
         f"label smoothing {settings.label_smoothing:g}": settings.label_smoothing,

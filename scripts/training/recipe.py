@@ -26,6 +26,9 @@ class Data(_Table):
     # Share of the other rows that is held out too, at random: they judge how the model knows what
     # it has met in other words.
     met: float = Field(default=0.0, ge=0, lt=1)
+    # In the end the model is trained once more, on all rows, for as many epochs as were best and
+    # with the same mix.
+    refit: bool = False
 
 
 class Protocol(_Table):
@@ -55,7 +58,10 @@ class Vectorizer(_Table):
     """Settings of Keras' TextVectorization; the rest stay at their defaults."""
 
     max_tokens: int
-    output_mode: Literal["int", "count", "tf_idf"] = "int"
+    standardize: Literal["lower_and_strip_punctuation", "lower"] = "lower_and_strip_punctuation"
+    split: Literal["whitespace", "character"] = "whitespace"
+    ngrams: int = 1  # up to that many words or characters
+    output_mode: Literal["int", "multi_hot", "count", "tf_idf"] = "int"
     output_sequence_length: int | None = None
 
 
@@ -79,11 +85,16 @@ class LayerSpec(_Table):
 class Wide(_Table):
     """A linear model on n-grams, added to the network's logits before the head's activation."""
 
-    ngrams: int = 2  # up to that many words
-    max_tokens: int = 100_000
+    vectorizer: Vectorizer  # whose output is a bag
+    unit: bool = False  # a text's bag is brought to length 1
     l2: float = 100.0  # on weights divided by the n-gram's idf, against the summed loss
     rare: float = 0.0  # how much less rare n-grams pay: idf times (idf / mean idf) to this power
     steps: int = 60  # of L-BFGS
+
+    @property
+    def title(self) -> str:
+        unit = "characters" if self.vectorizer.split == "character" else "words"
+        return f"n-grams of up to {self.vectorizer.ngrams} {unit}"
 
 
 class Training(_Table):
@@ -124,14 +135,16 @@ class Recipe(_Table):
     vectorizer: Vectorizer
     layers: tuple[LayerSpec, ...]
     beside: Beside | None = None  # only with `wide`
-    wide: Wide | None = None
+    wide: tuple[Wide, ...] = ()
     training: Training = Training()
 
     @model_validator(mode="after")
-    def _mixed(self) -> Recipe:
-        """Only with a bag of n-grams are logits added."""
-        if self.beside is not None and self.wide is None:
+    def _possible(self) -> Recipe:
+        """Only with a bag of n-grams are logits added; a regression has no epochs to repeat."""
+        if self.beside is not None and not self.wide:
             raise ValueError("a network `beside` another needs `wide`")
+        if self.data.refit and self.training.optimizer == "lbfgs":
+            raise ValueError("`refit` is for networks")
         return self
 
     @property

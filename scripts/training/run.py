@@ -107,7 +107,9 @@ def _validation(trained: Trained) -> list[Figure]:
     if split.met:
         data += ", with others drawn at random"
     note = "The validation rows had a say in the weights, so their figure flatters a little."
-    return figures(trained, Measured(trained.parts.validation, data, note=note))[:1]
+    if split.refit:
+        note += " The shipped weights have learnt them too: it is of the model before that."
+    return figures(trained.judged, Measured(trained.parts.validation, data, note=note))[:1]
 
 
 def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[Figure]) -> Path:

@@ -14,7 +14,7 @@ from scripts.training.network import Network, Tokens, probabilities
 from scripts.training.recipe import Recipe
 from scripts.training.types import Floats, Ints
 from scripts.training.vocabulary import Vocabulary
-from scripts.training.wide import Grams, Linear, Mix
+from scripts.training.wide import Bag, Mix
 
 
 class Scorer(Protocol):
@@ -67,30 +67,31 @@ class NetworkScorer:
 
 
 class MixedScorer:
-    """Networks and a linear model on n-grams, their logits mixed."""
+    """Networks and linear models on n-grams, their logits mixed."""
 
     def __init__(
-        self, networks: tuple[NetworkScorer, ...], grams: Grams, wide: Linear, mix: Mix
+        self, networks: tuple[NetworkScorer, ...], bags: tuple[Bag, ...], mix: Mix
     ) -> None:
-        self.networks, self.grams, self.wide, self.mix = networks, grams, wide, mix
+        self.networks, self.bags, self.mix = networks, bags, mix
+        self._parts: tuple[NetworkScorer | Bag, ...] = (*networks, *bags)
 
     def outputs(self, texts: pa.Array) -> Floats:
-        logits = [network.logits(texts) for network in self.networks]
-        logits.append(self.wide.logits(self.grams.bags(texts)))
+        logits = [part.logits(texts) for part in self._parts]
         return self.networks[0].activated(self.mix(*logits))
 
     def arrays(self) -> list[Floats]:
-        """The networks', whose heads take in the mix, then the wide kernel. The first network's
+        """The networks', whose heads take in the mix, then the bags' kernels. The first network's
         bias takes in all others, so that theirs are left out."""
         first = self.networks[0].network
         scale, shift = np.float32(first.scale), np.float32(first.shift)
         stored = [list(scorer.network.weights.values()) for scorer in self.networks]
-        bias = self.mix(*(own[-1] for own in stored), self.wide.bias) * scale + shift
-        kernels = [*(own[-2] for own in stored), self.wide.kernel]
+        linear = [bag.linear for bag in self.bags]
+        biases = [*(own[-1] for own in stored), *(part.bias for part in linear)]
+        kernels = [*(own[-2] for own in stored), *(part.kernel for part in linear)]
         scaled = [k * np.float32(w) * scale for k, w in zip(kernels, self.mix.weights, strict=True)]
         arrays = [[*own[:-2], kernel] for own, kernel in zip(stored, scaled, strict=False)]
-        arrays[0].append(bias)
-        return [*itertools.chain(*arrays), scaled[-1]]
+        arrays[0].append(self.mix(*biases) * scale + shift)
+        return [*itertools.chain(*arrays), *scaled[len(stored) :]]
 
 
 class LinearScorer:

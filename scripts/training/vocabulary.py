@@ -34,8 +34,8 @@ class Vocabulary:
     def tokenize(self, texts: pa.Array) -> TokenBatch:
         """Token ids as Keras gives them (the library's vectorizer, tested against Keras')."""
         spec = VectorizerSpec(
-            standardize="lower_and_strip_punctuation",
-            split="whitespace",
+            standardize=self.settings.standardize,
+            split=self.settings.split,
             output_mode="int",
             output_sequence_length=self.settings.output_sequence_length,
             vocabulary=self.words,
@@ -43,14 +43,18 @@ class Vocabulary:
         return Tokenizer(spec)(texts)
 
 
-def keras_vectorizer(settings: Vectorizer) -> Any:
+def keras_vectorizer(settings: Vectorizer, name: str | None = None) -> Any:
     """A TextVectorization layer with a recipe's settings and no words yet."""
     import keras
 
     return keras.layers.TextVectorization(
         max_tokens=settings.max_tokens,
+        standardize=settings.standardize,
+        split=settings.split,
+        ngrams=settings.ngrams if settings.ngrams > 1 else None,
         output_mode=settings.output_mode,
         output_sequence_length=settings.output_sequence_length,
+        name=name,
     )
 
 

@@ -1,7 +1,7 @@
-"""The linear half of a wide and deep model: a bag of n-grams, added to the network's logits.
+"""The linear part of a wide and deep model: bags of n-grams, added to the network's logits.
 
-Cheng et al. 2016 ("Wide & Deep Learning"), except that each half is trained alone and two weights
-found on the validation rows put them together.
+Cheng et al. 2016 ("Wide & Deep Learning"), except that each part is trained alone and weights found
+on the validation rows put them together.
 """
 
 from __future__ import annotations
@@ -17,49 +17,59 @@ from scipy.optimize import minimize
 from scorer.vectorizer import Vectorizer as Tokenizer
 from scorer.vectorizer import VectorizerSpec
 from scripts.training.network import loss_and_gradient
-from scripts.training.ngrams import ID_BITS, ngram_keys
-from scripts.training.recipe import Vectorizer, Wide
+from scripts.training.ngrams import id_bits, ngram_keys
+from scripts.training.recipe import Wide
 from scripts.training.types import AnyArray, Floats, Ints
 from scripts.training.vocabulary import learn_vocabulary
 
-_BASE_WORDS = 100_000  # n-grams are made of the most frequent words
+_BASE = 100_000  # n-grams are made of that many of the most frequent words or characters
 
 
 @dataclass(frozen=True)
 class Grams:
-    """The n-grams that the wide half knows, most texts first, and in how many texts each is."""
+    """The n-grams that a bag knows, most texts first, and in how many texts each is."""
 
     settings: Wide
     grams: tuple[str, ...]
     texts: Ints
 
     def bags(self, texts: pa.Array) -> sp.csr_matrix:
-        """(rows, columns) of ones where a text has an n-gram; column 0 is any unknown one."""
+        """(rows, columns): how often, or whether, a text has an n-gram; column 0 is any unknown
+        one. With the setting `unit` each row is brought to length 1."""
+        settings = self.settings.vectorizer
         spec = VectorizerSpec(
-            standardize="lower_and_strip_punctuation",
-            split="whitespace",
-            output_mode="multi_hot",
+            standardize=settings.standardize,
+            split=settings.split,
+            output_mode=settings.output_mode,
             output_sequence_length=None,
             vocabulary=self.grams,
-            ngrams=tuple(range(1, self.settings.ngrams + 1)),
+            ngrams=tuple(range(1, settings.ngrams + 1)),
         )
         tokens = Tokenizer(spec)(texts)
         ones = np.ones(tokens.ids.size, np.float32)
         shape = (tokens.offsets.size - 1, len(self.grams) + 1)
         bags = sp.csr_matrix((ones, tokens.ids - 1, tokens.offsets), shape=shape)
         bags.sum_duplicates()
-        bags.data[:] = 1
-        return bags
+        if settings.output_mode == "multi_hot":
+            bags.data[:] = 1
+        if self.settings.unit:
+            squares = np.asarray(bags.multiply(bags).sum(axis=1)).ravel()
+            bags = sp.diags(1 / np.sqrt(np.maximum(squares, 1)).astype(np.float32)) @ bags
+        return bags.tocsr()
 
 
 def learn_grams(settings: Wide, texts: pa.Array) -> Grams:
-    """The n-grams that most texts have, made of the most frequent words."""
-    base = learn_vocabulary(Vectorizer(max_tokens=_BASE_WORDS), texts)
+    """The n-grams that most texts have, made of the most frequent words or characters."""
+    wanted = settings.vectorizer
+    most_base = min(_BASE, 1 << id_bits(wanted.ngrams))
+    single = {"ngrams": 1, "output_mode": "int", "max_tokens": most_base}
+    base = learn_vocabulary(wanted.model_copy(update=single), texts)
     tokens = base.tokenize(texts)
-    keys = _keys(tokens.ids, tokens.offsets, settings.ngrams)
+    keys = _keys(tokens.ids, tokens.offsets, wanted.ngrams)
     found, texts_of = np.unique(keys, return_counts=True)
-    most = np.argsort(-texts_of, kind="stable")[: settings.max_tokens - 1]
-    return Grams(settings, tuple(_spelt(found[most], base.words)), texts_of[most])
+    most = np.argsort(-texts_of, kind="stable")[: wanted.max_tokens - 1]
+    grams = _spelt(found[most], base.words, id_bits(wanted.ngrams))
+    return Grams(settings, tuple(grams), texts_of[most])
 
 
 def _keys(ids: AnyArray, offsets: AnyArray, most: int) -> AnyArray:
@@ -78,14 +88,14 @@ def _once_a_text(keys: AnyArray, text: AnyArray) -> AnyArray:
     return keys[first]
 
 
-def _spelt(keys: AnyArray, words: Sequence[str]) -> list[str]:
-    mask = (1 << ID_BITS) - 1
+def _spelt(keys: AnyArray, words: Sequence[str], bits: int) -> list[str]:
+    mask = (1 << bits) - 1
     spelt = []
     for key in keys.tolist():
         parts = []
         while key:
             parts.append(words[(key & mask) - 2])
-            key >>= ID_BITS
+            key >>= bits
         spelt.append(" ".join(reversed(parts)))
     return spelt
 
@@ -138,8 +148,24 @@ def _smooth_loss(task: str, logits: Floats, targets: Floats) -> tuple[float, Flo
 
 
 @dataclass(frozen=True)
+class Bag:
+    """A linear model with the n-grams that it reads."""
+
+    grams: Grams
+    linear: Linear
+
+    def logits(self, texts: pa.Array) -> Floats:
+        return self.linear.logits(self.grams.bags(texts))
+
+
+def learn_bag(task: str, settings: Wide, texts: pa.Array, targets: Floats) -> Bag:
+    grams = learn_grams(settings, texts)
+    return Bag(grams, fit_wide(task, grams.bags(texts), targets, grams))
+
+
+@dataclass(frozen=True)
 class Mix:
-    """logits = sum of weight * part's logits + bias, over the networks and then the bag."""
+    """logits = sum of weight * part's logits + bias, over the networks and then the bags."""
 
     weights: tuple[float, ...]
     bias: Floats

@@ -28,10 +28,11 @@ from scorer.engines.cpu.simd import padded, zeros
     "GaussianDropout",
     "GaussianNoise",
     "ActivityRegularization",
+    "Rescaling",
     takes_pending=True,
 )
 def _nothing(layer: Layer, signal: Signal) -> Built:
-    """Layers that act in training alone."""
+    """Layers that act in training alone, and Rescaling, which a bundle has by 1 only."""
     return [], signal
 
 
