@@ -20,6 +20,7 @@ class DataSet:
     limits: tuple[str, ...]
     golden: tuple[str, ...]
     test: str = ""  # its official test part, in words
+    limits_alone: tuple[str, ...] = ()  # of models that read the text alone
 
 
 # No score, unknown words alone, longer than any limit, beyond ASCII.
@@ -105,10 +106,12 @@ DATASETS = {
         limits=(
             "One publication's tasters and their scale: nearly all scores lie between 82 and 96, "
             "and estimates are drawn towards the middle.",
-            "It reads the note, not the wine: praise in the same words scores alike at any price.",
             "The data's licence forbids commercial use, and so does this bundle's.",
         ),
         golden=(*_WINES, *_AWKWARD),
+        limits_alone=(
+            "It reads the note, not the wine: praise in the same words scores alike at any price.",
+        ),
     ),
     "twitter": DataSet(
         title="Twitter Entity Sentiment Analysis",
@@ -130,8 +133,7 @@ DATASETS = {
         ),
         use="Negative, neutral or positive tone of English posts about brands and games.",
         limits=(
-            "About 32 brands and games of around 2020, and the entity asked about is not told to "
-            "the network: a post that praises one and blames another has one label.",
+            "About 32 brands and games of around 2020; it knows little of others.",
             "On posts that it has not met in another wording it is far weaker than the random "
             "split says; expect the figure by id.",
             "The data's labels contradict each other on some texts.",
@@ -140,6 +142,10 @@ DATASETS = {
         test=(
             "the published validation file without Irrelevant, whose tweets are all in the "
             "training file in other wordings and half of them word for word"
+        ),
+        limits_alone=(
+            "The entity asked about is not told to the network: a post that praises one and "
+            "blames another has one label.",
         ),
     ),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scorer.card import Figure
-from scripts.training.datasets import DATASETS
+from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.fit import best_epoch
 from scripts.training.learner import Learnt, Trained
 from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
@@ -42,9 +42,14 @@ def card_body(trained: Trained, made: list[Figure], *, own_data: bool) -> str:
         f"## Data\n\n{about}",
         f"## Training\n\n{_training(trained)}",
         f"## Figures\n\n{_figures(recipe, made, own_data=own_data)}",
-        "## Limits\n\n" + "\n".join(f"* {line}" for line in (*recipe.limits, *data.limits)),
+        f"## Limits\n\n{_limits(recipe, data)}",
     ]
     return "\n" + "\n\n".join(sections) + "\n"
+
+
+def _limits(recipe: Recipe, data: DataSet) -> str:
+    alone = data.limits_alone if recipe.data.template is None else ()
+    return "\n".join(f"* {line}" for line in (*recipe.limits, *data.limits, *alone))
 
 
 def _composed(recipe: Recipe) -> str:
