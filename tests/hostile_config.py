@@ -200,6 +200,21 @@ add(
 )
 add("unknown-layer", "'Attention' is not among the layers", placed(layer("Attention", "a")))
 add("unknown-setting", "the setting 'surprise'", changed(4, surprise=1))
+add(  # a row's length would be that of a column: of its neighbours' values
+    "unit-of-columns",
+    "axis=0 is not supported",
+    placed(layer("UnitNormalization", "unit", axis=0)),
+)
+add(
+    "rescaling",
+    "scale=2.0 is not supported",
+    placed(layer("Rescaling", "rescaling", scale=2.0, offset=0.0)),
+)
+add(
+    "rescaling-by-a-list",
+    "offset=.0.0, 1.0. is not supported",
+    placed(layer("Rescaling", "rescaling", scale=1.0, offset=[0.0, 1.0])),
+)
 add("unsupported-setting", "stateful=True is not supported", changed(3, stateful=True))
 add("huge-units", "units=1000000000", changed(4, units=10**9))
 add("units-a-float", "units=1.0", changed(4, units=1.0))
