@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,20 @@ def test_a_split_never_cuts_a_group(groups: list[int], share: float, seed: int) 
     assert held.size <= share * films.size
     again = hold_out(films.size, films, share, [seed])
     np.testing.assert_array_equal(held, again[1])
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=2, max_size=80),
+    st.sampled_from([1, 2, 3, 5]),
+    st.integers(0, 5),
+)
+@settings(max_examples=60)
+def test_the_parts_of_a_split_hold_every_row_once(groups: list[int], parts: int, seed: int) -> None:
+    films = np.array(groups)
+    held = [hold_out(films.size, films, 1 / parts, [seed], part)[1] for part in range(parts)]
+    assert sorted(np.concatenate(held)) == list(range(films.size))
+    assert all(not set(films[a]) & set(films[b]) for a, b in itertools.combinations(held, 2))
+    np.testing.assert_array_equal(held[0], hold_out(films.size, films, 1 / parts, [seed])[1])
 
 
 def test_another_seed_gives_another_split() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,29 +41,38 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """A corpus to be measured on and what its figures stand beside."""
+    """What figures are measured on, in words, and what they stand beside."""
 
-    corpus: Corpus
     data: str
     source: float | None = None
     baseline: float | None = None
     note: str = ""
 
 
-def figures(trained: Trained, on: Measured) -> list[Figure]:
-    """The figures of a task's kind with 95% bootstrap intervals; the first is the headline."""
+def sampled(trained: Trained, corpus: Corpus) -> Sample:
+    """What the model says of the rows that have words, and the truth."""
     recipe, labels = trained.parts.recipe, trained.parts.labels
-    outputs, tokens = trained.outputs(on.corpus.texts)
+    outputs, tokens = trained.outputs(corpus.texts)
     scored = tokens.n_tokens > 0
-    truth = on.corpus.labels[scored]
+    truth = corpus.labels[scored]
     if recipe.task == "regression":
         target: AnyArray = truth.astype(np.float64)
     else:
         target = class_codes(truth, labels).astype(np.int16)
-    sample = Sample(Problem(recipe.task, labels), target, outputs[scored])
+    return Sample(Problem(recipe.task, labels), target, outputs[scored])
+
+
+def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
+    """The figures of a task's kind with 95% bootstrap intervals, of all samples as one; the first
+    is the headline."""
+    sample = Sample(
+        samples[0].problem,
+        np.concatenate([each.target for each in samples]),
+        np.concatenate([each.output for each in samples]),
+    )
     found = measure(sample, Resampler(len(sample)))
     made = []
-    for n, metric in enumerate(_SHOWN[recipe.task]):
+    for n, metric in enumerate(_SHOWN[sample.problem.task]):
         low, high = found.interval(metric) or (None, None)
         beside = {"source": on.source, "baseline": on.baseline} if n == 0 else {}
         made.append(

@@ -90,19 +90,21 @@ def _published(kind: str, table: pa.Table) -> tuple[pa.Table, tuple[str, str]]:
 
 
 def hold_out(
-    rows: int, groups: AnyArray | None, share: float, seed: Sequence[int]
+    rows: int, groups: AnyArray | None, share: float, seed: Sequence[int], part: int = 0
 ) -> tuple[Ints, Ints]:
     """Row numbers (kept, held out), each ascending; a group is never on both sides.
 
     Groups are drawn in random order until the next one would take the held-out part over
-    `share` of the rows. The same arguments give the same split on any machine.
+    `share` of the rows; those that follow are its next `part`, and so on. The same arguments give
+    the same split on any machine.
     """
     if groups is None:
         groups = np.arange(rows)
     names, which = np.unique(groups, return_inverse=True)
     order = np.random.default_rng(seed).permutation(names.size)
     sizes = np.bincount(which, minlength=names.size)
-    drawn = order[np.cumsum(sizes[order]) <= share * rows]
+    ends = np.cumsum(sizes[order])
+    drawn = order[(ends > part * share * rows) & (ends <= (part + 1) * share * rows)]
     held = np.isin(which, drawn)
     return np.flatnonzero(~held), np.flatnonzero(held)
 

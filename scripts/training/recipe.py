@@ -38,6 +38,7 @@ class Protocol(_Table):
     data: str  # what the figure is measured on, in words
     split_by: str | None = None
     test: float = Field(gt=0, lt=1)  # share of the rows held out
+    parts: int = 1  # so many such shares are held out in turn, each by a training of its own
     sample: int | None = None  # train on that many of the other rows only
     source: float | None = None  # the source's figure under this protocol
     baseline: float | None = None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.card import Figure, render_card
+from scorer.evaluation.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
-from scripts.training.cards import Measured, figures, write_card
+from scripts.training.cards import Measured, figures, sampled, write_card
 from scripts.training.corpus import Corpus, describe, hold_out, read_corpus
 from scripts.training.datasets import DATASETS
 from scripts.training.export import save_model
@@ -72,22 +73,31 @@ def _adapted(job: Job) -> Recipe:
 def _run_protocol(
     job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, log: Log
 ) -> list[Figure]:
-    """Trains the recipe without a test part and measures it there."""
-    log(f"protocol {protocol.name}")
+    """Trains the recipe without a test part and measures it there; likewise for further parts."""
+    on = Measured(protocol.data, protocol.source, protocol.baseline, protocol.note)
+    samples = []
+    for part in range(protocol.parts):
+        log(f"protocol {protocol.name}, part {part + 1} of {protocol.parts}")
+        samples.append(_test_part(job, recipe, protocol, corpus, part, log))
+        first = figures(samples[-1:], on)[0]
+        log(f"{first.metric} {first.value:.4f} on {first.rows:,} rows")
+    return figures(samples, on)
+
+
+def _test_part(
+    job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, part: int, log: Log
+) -> Sample:
     groups = corpus.columns[protocol.split_by] if protocol.split_by else None
-    kept, held = hold_out(len(corpus), groups, protocol.test, (recipe.seed, 2))
+    kept, held = hold_out(len(corpus), groups, protocol.test, (recipe.seed, 2), part)
     if protocol.sample is not None:
         chosen, _ = hold_out(kept.size, None, 1 - protocol.sample / kept.size, (recipe.seed, 3))
         kept = kept[chosen]
     data = recipe.data.model_copy(update={"split_by": protocol.split_by})
     changed = recipe.model_copy(update={"data": data})
-    folder = job.runs / recipe.name / protocol.name
+    folder = job.runs / recipe.name / protocol.name / str(part + 1)
     trained = train(changed, corpus.take(kept), job.vectors, folder, log)
     plot_curves(trained.learnt, folder / "curve.png")
-    on = Measured(
-        corpus.take(held), protocol.data, protocol.source, protocol.baseline, protocol.note
-    )
-    return figures(trained, on)
+    return sampled(trained, corpus.take(held))
 
 
 def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
@@ -97,7 +107,7 @@ def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
     own = job.columns is not None
     data = "the user's test rows" if own else DATASETS[recipe.data.set].test
     source, baseline = (None, None) if own else (recipe.source.figure, recipe.source.baseline)
-    return figures(trained, Measured(corpus, data, source, baseline))
+    return figures([sampled(trained, corpus)], Measured(data, source, baseline))
 
 
 def _validation(trained: Trained) -> list[Figure]:
@@ -109,7 +119,8 @@ def _validation(trained: Trained) -> list[Figure]:
     note = "The validation rows had a say in the weights, so their figure flatters a little."
     if split.refit:
         note += " The shipped weights have learnt them too: it is of the model before that."
-    return figures(trained.judged, Measured(trained.parts.validation, data, note=note))[:1]
+    sample = sampled(trained.judged, trained.parts.validation)
+    return figures([sample], Measured(data, note=note))[:1]
 
 
 def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[Figure]) -> Path:
