@@ -128,3 +128,12 @@ def test_no_zoo_at_all_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert zoo.list_models([tmp_path]) == []
     with pytest.raises(ModelNotFound, match="every zoo is empty"):
         zoo.find("anything", [tmp_path])
+
+
+def test_the_shipped_zoo_stays_small() -> None:
+    """Every clone and every wheel carries it: 100 MB in all, 16 MB a bundle (10^6 bytes each)."""
+    shipped = zoo.shipped_zoo()
+    sizes = {path: path.stat().st_size for path in shipped.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 100_000_000
+    for folder in {path.parent for path in sizes if path.name == zoo.MODEL_FILE}:
+        assert sum(size for path, size in sizes.items() if path.parent == folder) < 16_000_000
