@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scorer.bundle.config import LAYERS, TRAINING_ONLY
+from scorer.bundle.graph import MERGES
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -13,3 +16,9 @@ def test_the_zoo_pages_are_fresh() -> None:
     command = [sys.executable, "scripts/zoo_docs.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"run `python scripts/zoo_docs.py`: {done.stdout}{done.stderr}"
+
+
+def test_the_readme_names_every_layer_that_a_bundle_may_have() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = {*LAYERS, *MERGES, "Bidirectional"} - TRAINING_ONLY
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in readme] == []
