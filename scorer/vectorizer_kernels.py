@@ -143,18 +143,13 @@ def build_paths(
 
 
 @njit(nogil=True)
-def _ngram(units: np.ndarray, first: int, size: int, paths: np.ndarray) -> np.uint64:
-    """The unit of the n-gram of `size` tokens from the row's token `first` on."""
-    unit = units[first]
-    for k in range(first + 1, first + size):
-        right = units[k] >> _HALF
-        if not unit >> _HALF or not right:
-            return _ONE
-        slot = _path_slot(paths, (unit & _UPPER) | right)
-        if not paths[slot, 0]:
-            return _ONE
-        unit = paths[slot, 1]
-    return np.uint64(unit)
+def _longer(unit: np.uint64, token: np.uint64, paths: np.ndarray) -> np.uint64:
+    """The unit of an n-gram and one more token."""
+    right = token >> _HALF
+    if not unit >> _HALF or not right:
+        return _ONE
+    slot = _path_slot(paths, (unit & _UPPER) | right)
+    return np.uint64(paths[slot, 1]) if paths[slot, 0] else _ONE
 
 
 @njit(nogil=True)
@@ -162,18 +157,31 @@ def _append(
     ids: np.ndarray,
     total: int,
     units: np.ndarray,
+    ngrams: np.ndarray,
     tokens: int,
     limit: int,
     sizes: np.ndarray,
     paths: np.ndarray,
 ) -> tuple[np.ndarray, int]:
-    """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids."""
-    left = limit
+    """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids.
+
+    units, ngrams uint64 (at least tokens,): the tokens' units, and scratch for those of the n-grams
+    that begin at each token. They grow from one size to the next, where that is not smaller.
+    """
+    ngrams[:tokens] = units[:tokens]
+    left, width = limit, 1
     for size in sizes:
         count = max(min(tokens - size + 1, left), 0)
+        if size < width:
+            ngrams[:tokens] = units[:tokens]
+            width = 1
+        for grown in range(width, size):
+            for first in range(min(tokens - grown, limit)):
+                ngrams[first] = _longer(ngrams[first], units[first + grown], paths)
+        width = size
         ids = _with_room(ids, total + count)
         for first in range(count):
-            ids[total + first] = np.int32(_ngram(units, first, size, paths) & _LOWER)
+            ids[total + first] = np.int32(ngrams[first] & _LOWER)
         total += count
         left -= count
     return ids, total
@@ -218,13 +226,13 @@ def tokenize(
     n_tokens = np.zeros(rows, np.int32)
     n_oov = np.zeros(rows, np.int32)
     ids = np.empty(64 + (offsets[rows] - offsets[0]) // 5, np.int32)
-    units = np.empty(64, np.uint64)
+    units, ngrams = np.empty(64, np.uint64), np.empty(64, np.uint64)
     # A token longer than every entry overwrites the last word; its length keeps it from matching.
     key = np.zeros(longest + 1, np.uint64)
     total = 0
     for row in range(rows):
         i, end = offsets[row], offsets[row + 1]
-        units = _with_room(units, end - i)
+        units, ngrams = _with_room(units, end - i), _with_room(ngrams, end - i)
         tokens = oov = 0
         while True:
             length = 0
@@ -251,7 +259,7 @@ def tokenize(
             oov += unit & _LOWER == _ONE
             units[tokens] = unit
             tokens += 1
-        ids, total = _append(ids, total, units, tokens, limit, sizes, paths)
+        ids, total = _append(ids, total, units, ngrams, tokens, limit, sizes, paths)
         row_ends[row + 1] = total
         n_tokens[row] = tokens
         n_oov[row] = oov
