@@ -52,7 +52,7 @@ def draw(axes: Any, model: dict[str, Any]) -> None:
 
 
 def _title(model: dict[str, Any]) -> str:
-    return f"{model['model']}: calibration error {model['figures']['ece']['value']:.4f}"
+    return f"{model['model']}\ncalibration error {model['figures']['ece']['value']:.4f}"
 
 
 if __name__ == "__main__":

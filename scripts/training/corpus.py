@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from scorer.composition import parse_template
-from scripts.training.recipe import Data
+from scripts.training.recipe import Data, Protocol
 from scripts.training.types import AnyArray, Ints
 
 
@@ -107,6 +107,16 @@ def hold_out(
     drawn = order[(ends > part * share * rows) & (ends <= (part + 1) * share * rows)]
     held = np.isin(which, drawn)
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def protocol_rows(corpus: Corpus, protocol: Protocol, seed: int, part: int) -> tuple[Ints, Ints]:
+    """Row numbers (to train on, to test on) of one part of a protocol."""
+    groups = corpus.columns[protocol.split_by] if protocol.split_by else None
+    kept, held = hold_out(len(corpus), groups, protocol.test, (seed, 2), part)
+    if protocol.sample is not None:
+        chosen, _ = hold_out(kept.size, None, 1 - protocol.sample / kept.size, (seed, 3))
+        kept = kept[chosen]
+    return kept, held
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:

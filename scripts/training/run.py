@@ -10,7 +10,7 @@ from scorer.card import Figure, render_card
 from scorer.evaluation.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Measured, figures, sampled, write_card
-from scripts.training.corpus import Corpus, describe, hold_out, read_corpus
+from scripts.training.corpus import Corpus, describe, protocol_rows, read_corpus
 from scripts.training.datasets import DATASETS
 from scripts.training.export import save_model
 from scripts.training.learner import Log, Trained, train
@@ -87,11 +87,7 @@ def _run_protocol(
 def _test_part(
     job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, part: int, log: Log
 ) -> Sample:
-    groups = corpus.columns[protocol.split_by] if protocol.split_by else None
-    kept, held = hold_out(len(corpus), groups, protocol.test, (recipe.seed, 2), part)
-    if protocol.sample is not None:
-        chosen, _ = hold_out(kept.size, None, 1 - protocol.sample / kept.size, (recipe.seed, 3))
-        kept = kept[chosen]
+    kept, held = protocol_rows(corpus, protocol, recipe.seed, part)
     data = recipe.data.model_copy(update={"split_by": protocol.split_by})
     changed = recipe.model_copy(update={"data": data})
     folder = job.runs / recipe.name / protocol.name / str(part + 1)
