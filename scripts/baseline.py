@@ -49,12 +49,10 @@ def main(recipe: str, data: Path, test: Path | None) -> None:
 def _judged(recipe: Recipe, train: Corpus, test: Corpus) -> AnyArray:
     """For each test row whether the answer is right, or by how much it is off."""
     labels = train.labels if recipe.task == "regression" else train.labels.astype(str)
-    answers = (
-        _linear(recipe.task).fit(train.texts.to_pylist(), labels).predict(test.texts.to_pylist())
-    )
-    if recipe.task == "regression":
-        return np.abs(answers - test.labels)
-    return answers == test.labels.astype(str)
+    model = _linear(recipe.task).fit(train.texts.to_pylist(), labels)
+    answers: AnyArray = model.predict(test.texts.to_pylist())
+    right: AnyArray = answers == test.labels.astype(str)
+    return np.abs(answers - test.labels) if recipe.task == "regression" else right
 
 
 def _linear(task: str) -> Any:

@@ -36,7 +36,7 @@ def main(report: Path, picture: Path) -> None:
         draw(axes, model)
     figure.savefig(picture, dpi=100)
     for model in models:
-        click.echo(_title(model))
+        click.echo(": ".join(_title(model)))
 
 
 def draw(axes: Any, model: dict[str, Any]) -> None:
@@ -47,12 +47,14 @@ def draw(axes: Any, model: dict[str, Any]) -> None:
     reach = np.nan_to_num([observed - low, high - observed])  # no interval: too few rows
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.errorbar([b["stated"] for b in bins], observed, yerr=reach, fmt="o-", ms=4, capsize=2)
-    axes.set(title=_title(model), xlabel="probability stated", ylabel="share that came true")
+    axes.set(
+        title="\n".join(_title(model)), xlabel="probability stated", ylabel="share that came true"
+    )
     axes.grid(alpha=0.3)
 
 
-def _title(model: dict[str, Any]) -> str:
-    return f"{model['model']}\ncalibration error {model['figures']['ece']['value']:.4f}"
+def _title(model: dict[str, Any]) -> tuple[str, str]:
+    return model["model"], f"calibration error {model['figures']['ece']['value']:.4f}"
 
 
 if __name__ == "__main__":
