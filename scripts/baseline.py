@@ -51,10 +51,12 @@ def _judged(recipe: Recipe, train: Corpus, test: Corpus) -> AnyArray:
     labels = train.labels if recipe.task == "regression" else train.labels.astype(str)
     model = _linear(recipe.task).fit(train.texts.to_pylist(), labels)
     answers: AnyArray = model.predict(test.texts.to_pylist())
+    judged: AnyArray
     if recipe.task == "regression":
-        return np.abs(answers - test.labels)
-    right: AnyArray = answers == test.labels.astype(str)
-    return right
+        judged = np.abs(answers - test.labels)
+    else:
+        judged = answers == test.labels.astype(str)
+    return judged
 
 
 def _linear(task: str) -> Any:
