@@ -107,7 +107,7 @@ def test_the_cache_of_every_kernel_depends_on_the_whole_package() -> None:
         if isinstance(value, Dispatcher)
     ]
     cached = [kernel for kernel in found if not isinstance(kernel._cache, NullCache)]
-    assert len(cached) == 10
+    assert len(cached) == 12
     for kernel in cached:
         assert kernel.py_func.__defaults__ == (BUILD,)
 
