@@ -147,21 +147,24 @@ def test_a_model_that_says_nothing_of_an_empty_text_is_added(tmp_path: Path) -> 
 
 @pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
 @pytest.mark.parametrize("merge", ["Concatenate", "Add"])
-def test_a_model_of_two_branches_is_added_and_used(merge: str, tmp_path: Path) -> None:
+def test_a_model_of_branches_is_added_and_used(merge: str, tmp_path: Path) -> None:
     """From plain Keras to scores: golden rows on both engines, whatever a row's neighbours."""
     import keras
 
     layers, text = keras.layers, keras.Input((), dtype="string")
-    deep, wide = (
+    deep, wide, letters = (
         layers.TextVectorization(),
         layers.TextVectorization(ngrams=2, output_mode="multi_hot"),
+        layers.TextVectorization(split="character", ngrams=2, output_mode="count"),
     )
     deep.set_vocabulary(list(tiny.WORDS))
     wide.set_vocabulary([*tiny.WORDS, "very good", "the film", "slow slow", "so so"])
+    letters.set_vocabulary([*"aeiou", "t h", "e  ", "  a"])
     x = layers.Embedding(len(tiny.WORDS) + 2, 5, mask_zero=True)(deep(text))
     x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(layers.Dropout(0.3)(x))
     x = layers.Dense(1)(layers.GlobalMaxPooling1D()(layers.Activation("relu")(x)))
-    out = getattr(layers, merge)()([x, layers.Dense(1)(wide(text))])
+    y = layers.Dense(1)(layers.UnitNormalization()(layers.Rescaling(1)(letters(text))))
+    out = getattr(layers, merge)()([x, layers.Dense(1)(wide(text)), y])
     if merge == "Concatenate":
         out = layers.Dense(1)(out)
     model = keras.Model(text, layers.Activation("sigmoid")(out))
@@ -176,9 +179,11 @@ def test_a_model_of_two_branches_is_added_and_used(merge: str, tmp_path: Path) -
     checks = {check["name"] for check in verified[0]["checks"]}
     assert {f"{e} engine, batch invariance" for e in ("cpu", "keras")} <= checks
     shown = json.loads(run("show", "both", "--json").stdout)
-    assert [branch["vectorizer"]["ngrams"] for branch in shown["branches"]] == [[1], [1, 2]]
+    assert [branch["vectorizer"]["ngrams"] for branch in shown["branches"]] == [[1], [1, 2], [1, 2]]
     assert shown["head"][0]["kind"] == merge
-    assert "n-grams of 1 and 2 words" in run("show", "both").stdout
+    told = run("show", "both").stdout
+    assert "n-grams of 1 and 2 words" in told
+    assert "8 n-grams of 1 and 2 characters" in told
 
     loaded = load_model("both")
     scores = loaded.score(pa.array([*tiny.TEXTS, "", None]))
