@@ -21,7 +21,7 @@ from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError, UsageError
-from scorer.tables import SMALL_BYTES, WindowSize
+from scorer.tables import WindowSize
 from scorer.tables.columns import check_words, choose_text_column, missing
 from scorer.vectorizer import TokenBatch, Vectorizer
 
@@ -207,8 +207,8 @@ class Model:
     def _rows_at_once(self, texts: pa.Array, threads: int) -> int:
         """A window's rows for texts of this length, and no more than keep every thread busy."""
         size = self.window_size()
-        small = SMALL_BYTES * len(texts) // max(int(texts.nbytes), 1)
-        return max(size.rows, min(size.most, small, -(-len(texts) // threads)))
+        share = -(-len(texts) // threads)
+        return max(size.rows, min(size.rows_of(len(texts), int(texts.nbytes)), share))
 
     def predict(
         self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1

@@ -79,6 +79,11 @@ class VectorizerSpec:
             return self.max_tokens
         return len(self.vocabulary) + 1
 
+    @property
+    def token_kind(self) -> str:
+        """What its tokens are, for people."""
+        return "characters" if self.split == "character" else "words"
+
     def ids_of(self, n_tokens: np.ndarray) -> np.ndarray:
         """How many ids texts of so many tokens have before the cut to output_sequence_length."""
         counts: np.ndarray = sum(

@@ -33,6 +33,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 _ONE = np.uint64(1)
 _LOWER = np.uint64(0xFFFFFFFF)
+_NONE_YET = 1 << 30  # a size beyond that of any n-gram
 _UPPER = ~_LOWER
 
 
@@ -168,8 +169,7 @@ def _append(
     units, ngrams uint64 (at least tokens,): the tokens' units, and scratch for those of the n-grams
     that begin at each token. They grow from one size to the next, where that is not smaller.
     """
-    ngrams[:tokens] = units[:tokens]
-    left, width = limit, 1
+    left, width = limit, _NONE_YET
     for size in sizes:
         count = max(min(tokens - size + 1, left), 0)
         if size < width:

@@ -116,7 +116,7 @@ def network(bundle: Bundle) -> str:
 
 def branch_text(branch: Branch) -> str:
     spec = branch.vectorizer
-    words = f"{len(spec.vocabulary):,} {'characters' if spec.split == 'character' else 'words'}"
+    words = f"{len(spec.vocabulary):,} {spec.token_kind}"
     if spec.ngrams != (1,):
         words += f" and n-grams (of {', '.join(map(str, spec.ngrams))})"
     reading = words if spec.output_mode == "int" else f"{words} as {spec.output_mode}"

@@ -24,22 +24,19 @@ SHOWN_FIGURES = ("accuracy", "macro_f1", "mae", "bias")
 class Progress:
     """A progress bar of rows on stderr."""
 
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled
+    def __init__(self) -> None:
         self._bar: Any = None
 
     def begin(self, reader: Reader) -> Sequence[str]:
-        if self._enabled:
-            from tqdm import tqdm
+        from tqdm import tqdm
 
-            self._bar = tqdm(
-                total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
-            )
+        self._bar = tqdm(
+            total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
+        )
         return ()
 
     def __call__(self, window: Window, scores: Scores) -> None:
-        if self._bar is not None:
-            self._bar.update(window.rows + len(window.rejects))
+        self._bar.update(window.rows + len(window.rejects))
 
     def end(self) -> None:
         if self._bar is not None:

@@ -121,7 +121,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     human = options["log_format"] == "text" and not options["quiet"]
     shown = human and sys.stderr.isatty()
     runner = _runner(options["runner"], model, shown=shown)
-    summary = run_jobs(model, made, settings, [Progress(enabled=shown)], run_id, runner)
+    summary = run_jobs(model, made, settings, [Progress()] if shown else [], run_id, runner)
     if options["summary"]:
         write_json(options["summary"], summary.as_json())
     if options["as_json"]:

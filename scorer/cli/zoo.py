@@ -176,7 +176,7 @@ def _template_lines(card: Card) -> list[str]:
 def _branch_lines(branch: Branch) -> list[str]:
     spec = branch.vectorizer
     limit = spec.output_sequence_length
-    tokens = "characters" if spec.split == "character" else "words"
+    tokens = spec.token_kind
     entries = tokens if spec.ngrams == (1,) else f"n-grams of {_listing(spec.ngrams)} {tokens}"
     cut = f"first {limit} tokens" if limit else "texts of any length"
     head = f"{len(spec.vocabulary):,} {entries}; {spec.standardize or 'as written'}; {cut}"

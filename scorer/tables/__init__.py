@@ -34,7 +34,6 @@ from scorer.tables.source import (
     writable,
 )
 from scorer.tables.window import (
-    SMALL_BYTES,
     USUAL_SIZE,
     WINDOW_ROWS,
     Reject,
@@ -43,7 +42,6 @@ from scorer.tables.window import (
 )
 
 __all__ = [
-    "SMALL_BYTES",
     "STDIN",
     "WINDOW_ROWS",
     "Compression",

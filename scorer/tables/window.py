@@ -36,6 +36,10 @@ class WindowSize:
             return True
         return rows >= self.rows and size >= SMALL_BYTES
 
+    def rows_of(self, rows: int, size: int) -> int:
+        """How many rows a window has, where a table's `rows` of `size` bytes are alike."""
+        return max(self.rows, min(self.most, SMALL_BYTES * rows // max(size, 1)))
+
 
 USUAL_SIZE = WindowSize()
 
@@ -95,8 +99,8 @@ class _Pending:
             self.rejects.append(item)
         self.size += len(item.raw)
 
-    def full(self, enough: WindowSize) -> bool:
-        return enough.enough(len(self.records) + len(self.rejects), self.size)
+    def full(self, wanted: WindowSize) -> bool:
+        return wanted.enough(len(self.records) + len(self.rejects), self.size)
 
     def window(self, index: int, columns: Sequence[str]) -> Window:
         """The held records as a window; the first of `columns` is the text."""

@@ -88,11 +88,7 @@ def _wide_line(trained: Trained) -> str:
 def _bag_line(bag: Bag) -> str:
     settings = bag.grams.settings
     mode = settings.vectorizer.output_mode.replace("_", "-")
-    kept = (
-        ""
-        if settings.vectorizer.standardize == "lower_and_strip_punctuation"
-        else (", punctuation kept")
-    )
+    kept = ", punctuation kept" if settings.vectorizer.standardize == "lower" else ""
     unit = ", brought to length 1" if settings.unit else ""
     return (
         f"a bag of {len(bag.grams.grams):,} {settings.title} "

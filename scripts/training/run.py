@@ -79,8 +79,9 @@ def _run_protocol(
     for part in range(protocol.parts):
         log(f"protocol {protocol.name}, part {part + 1} of {protocol.parts}")
         samples.append(_test_part(job, recipe, protocol, corpus, part, log))
-        first = figures(samples[-1:], on)[0]
-        log(f"{first.metric} {first.value:.4f} on {first.rows:,} rows")
+        if protocol.parts > 1:
+            first = figures(samples[-1:], on)[0]
+            log(f"{first.metric} {first.value:.4f} on {first.rows:,} rows")
     return figures(samples, on)
 
 

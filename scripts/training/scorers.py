@@ -73,10 +73,10 @@ class MixedScorer:
         self, networks: tuple[NetworkScorer, ...], bags: tuple[Bag, ...], mix: Mix
     ) -> None:
         self.networks, self.bags, self.mix = networks, bags, mix
-        self._parts: tuple[NetworkScorer | Bag, ...] = (*networks, *bags)
 
     def outputs(self, texts: pa.Array) -> Floats:
-        logits = [part.logits(texts) for part in self._parts]
+        parts: list[NetworkScorer | Bag] = [*self.networks, *self.bags]
+        logits = [part.logits(texts) for part in parts]
         return self.networks[0].activated(self.mix(*logits))
 
     def arrays(self) -> list[Floats]:

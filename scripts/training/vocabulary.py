@@ -33,14 +33,20 @@ class Vocabulary:
 
     def tokenize(self, texts: pa.Array) -> TokenBatch:
         """Token ids as Keras gives them (the library's vectorizer, tested against Keras')."""
-        spec = VectorizerSpec(
-            standardize=self.settings.standardize,
-            split=self.settings.split,
-            output_mode="int",
-            output_sequence_length=self.settings.output_sequence_length,
-            vocabulary=self.words,
-        )
-        return Tokenizer(spec)(texts)
+        return tokenize(self.settings, self.words, texts)
+
+
+def tokenize(settings: Vectorizer, words: tuple[str, ...], texts: pa.Array) -> TokenBatch:
+    """Each text's ids of these words or n-grams, whatever is then counted of them."""
+    spec = VectorizerSpec(
+        standardize=settings.standardize,
+        split=settings.split,
+        output_mode="int",
+        output_sequence_length=settings.output_sequence_length,
+        vocabulary=words,
+        ngrams=tuple(range(1, settings.ngrams + 1)),
+    )
+    return Tokenizer(spec)(texts)
 
 
 def keras_vectorizer(settings: Vectorizer, name: str | None = None) -> Any:

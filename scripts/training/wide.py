@@ -14,13 +14,11 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from scorer.vectorizer import Vectorizer as Tokenizer
-from scorer.vectorizer import VectorizerSpec
 from scripts.training.network import loss_and_gradient
 from scripts.training.ngrams import id_bits, ngram_keys
 from scripts.training.recipe import Wide
 from scripts.training.types import AnyArray, Floats, Ints
-from scripts.training.vocabulary import learn_vocabulary
+from scripts.training.vocabulary import learn_vocabulary, tokenize
 
 _BASE = 100_000  # n-grams are made of that many of the most frequent words or characters
 
@@ -37,15 +35,7 @@ class Grams:
         """(rows, columns): how often, or whether, a text has an n-gram; column 0 is any unknown
         one. With the setting `unit` each row is brought to length 1."""
         settings = self.settings.vectorizer
-        spec = VectorizerSpec(
-            standardize=settings.standardize,
-            split=settings.split,
-            output_mode=settings.output_mode,
-            output_sequence_length=None,
-            vocabulary=self.grams,
-            ngrams=tuple(range(1, settings.ngrams + 1)),
-        )
-        tokens = Tokenizer(spec)(texts)
+        tokens = tokenize(settings, self.grams, texts)
         ones = np.ones(tokens.ids.size, np.float32)
         shape = (tokens.offsets.size - 1, len(self.grams) + 1)
         bags = sp.csr_matrix((ones, tokens.ids - 1, tokens.offsets), shape=shape)
