@@ -172,7 +172,7 @@ def _write(setting: Setting, model: Model) -> None:
     names = ("prediction", "probability")
     with (setting.scratch / "written").open("wb") as stream:
         schema = pa.schema([(names[0], pa.string()), (names[1], pa.float32())])
-        writer = open_writer(stream, found.kind, reader, schema, {"model": model.ref})
+        writer = open_writer(stream, found.format, reader, schema, {"model": model.ref})
         for window in reader.windows(setting.column):
             values = pa.array(np.zeros(window.rows, np.float32))
             label = pa.array(["positive"] * window.rows, pa.string())

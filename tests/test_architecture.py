@@ -104,6 +104,7 @@ def test_modules_stay_short() -> None:
 
 
 HEAVY = ("keras", "tensorflow", "numba", "pandas", "sklearn", "matplotlib", "scipy")
+HEAVY += ("pyarrow.parquet", "pyarrow.dataset", "pyarrow.orc", "pyarrow.ipc")
 LIGHT_COMMANDS = [
     ("score", ["--help"]),
     ("zoo", ["--help"]),

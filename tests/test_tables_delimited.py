@@ -35,7 +35,7 @@ def appended(content: bytes, label: str = "pos", name: str = "data.csv", **optio
     """The file as the writer makes it, every row given the same two cells."""
     reader, found = open_reader(source(content, name), ReadOptions(**options))
     out = io.BytesIO()
-    writer = open_writer(out, found.kind, reader, ADDED, {})
+    writer = open_writer(out, found.format, reader, ADDED, {})
     for window in reader.windows("text", size=WindowSize(2, 2)):
         cells = [pa.array([label] * window.rows), pa.array([0.5] * window.rows, pa.float32())]
         writer.write(writer.encode(window, pa.RecordBatch.from_arrays(cells, schema=ADDED)))

@@ -48,7 +48,7 @@ def guarded(data: bytes, folder: Path) -> bytes:
     path.write_bytes(data)
     reader, found = open_reader(local_source(path))
     stream = io.BytesIO()
-    writer = open_writer(stream, found.kind, reader, ADDED.schema, {}, csv_safe=True)
+    writer = open_writer(stream, found.format, reader, ADDED.schema, {}, csv_safe=True)
     for window in reader.windows(reader.schema.names[0]):
         added = pa.record_batch({"prediction": pa.array(["good"] * window.rows)})
         writer.write(writer.encode(window, added))

@@ -14,6 +14,7 @@ import pytest
 
 from scorer.errors import InputError
 from scorer.tables import Source, WindowSize, local_source, open_reader, open_writer
+from scorer.tables.formats import PARQUET
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -22,7 +23,7 @@ def rewritten(path: Path, rows: int = 3, text: str = "text") -> pq.ParquetFile:
     """`path` through reader and writer, its texts repeated as the prediction."""
     reader, _ = open_reader(local_source(path))
     out = io.BytesIO()
-    writer = open_writer(out, "parquet", reader, ADDED, {"scorer.model": "parrot"})
+    writer = open_writer(out, PARQUET, reader, ADDED, {"scorer.model": "parrot"})
     for window in reader.windows(text, size=WindowSize(rows, rows)):
         cells = [window.texts.cast(pa.string()), pa.nulls(window.rows, pa.float32())]
         writer.write(writer.encode(window, pa.RecordBatch.from_arrays(cells, schema=ADDED)))
@@ -144,7 +145,7 @@ def test_parquet_from_a_pipe() -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"text": ["a", "b"]}), buffer)
     reader, found = open_reader(Source("stdin", lambda: io.BytesIO(buffer.getvalue())))
-    assert found.kind == "parquet"
+    assert found.format is PARQUET
     assert [t for w in reader.windows("text") for t in w.texts.to_pylist()] == ["a", "b"]
     reader.close()
 

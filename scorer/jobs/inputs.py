@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from scorer.errors import InputError, UsageError
 from scorer.tables import STDIN, Source, format_of_name, local_source, stdin_source
-from scorer.tables.formats import split_suffixes
+from scorer.tables.formats import format_names, split_suffixes
 from scorer.tables.remote import has_wildcards, is_url, matching, remote_file, split_query
 
 REJECTS_SUFFIX = ".rejects.jsonl"
-REPORT_SUFFIX = ".report"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def find_inputs(names: Sequence[str], skip: Path | None = None) -> Inputs:
                 found.append(file)
     if not found:
         where = ", ".join(names)
-        raise InputError(f"{where}: holds no CSV, TSV, JSON Lines or Parquet file")
+        raise InputError(f"{where}: holds no {format_names('or')} file")
     return Inputs(tuple(found), tuple(ignored), folders[0] if alone and folders else None)
 
 

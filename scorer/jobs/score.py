@@ -225,10 +225,14 @@ def _score(
 
 @dataclass(frozen=True)
 class _Table:
-    """An open input with the writer of its output; `text` is None where it has no columns."""
+    """An open input with the writer of its output and the names of the columns that it adds.
+
+    `text` is None where the input has no columns.
+    """
 
     reader: Reader
     text: str | None
+    added: frozenset[str]
     writer: Writer
     rejects: RejectsFile
 
@@ -236,7 +240,7 @@ class _Table:
         if self.text is None:
             return iter(())
         wanted = [column for column in dict.fromkeys(others) if column != self.text]
-        return self.reader.windows(self.text, wanted, size)
+        return self.reader.windows(self.text, wanted, size, self.added)
 
 
 @contextmanager
@@ -251,9 +255,9 @@ def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
         rejects = stack.enter_context(_rejects(job, reader, settings))
         added = _added_schema(model, settings.output)
         safe = settings.csv_safe
-        writer = open_writer(stream, wanted.kind, reader, added, _metadata(model), csv_safe=safe)
+        writer = open_writer(stream, wanted.format, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
-        yield _Table(reader, text, writer, rejects)
+        yield _Table(reader, text, frozenset(added.names), writer, rejects)
 
 
 @contextmanager
@@ -287,7 +291,7 @@ def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableForma
     """The stream to write the table to, and its format: what the output's name says."""
     if job.stream is not None:
         with explained(job.output_name), writable(job.stream, None) as stream:
-            yield stream, TableFormat(found.kind)
+            yield stream, TableFormat(found.format)
             job.stream.flush()
         return
     wanted = format_of_name(job.target.name) or found

@@ -32,6 +32,8 @@ class ToParquet(ParquetWriter):
 class ToCsv:
     """Parquet, or CSV with another delimiter: null is an empty cell, a number its shortest form."""
 
+    encoding = "utf-8"
+
     def __init__(
         self, name: str, stream: BinaryIO, schema: pa.Schema, added: pa.Schema, delimiter: str
     ) -> None:
@@ -43,7 +45,7 @@ class ToCsv:
                 )
         self.columns: Sequence[str] = schema.names
         self._stream = stream
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         stream.write(self._line([*schema.names, *added.names]).encode())
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
@@ -53,8 +55,8 @@ class ToCsv:
         return "".join([self._line(row) for row in zip(*cells, strict=True)]).encode()
 
     def _line(self, cells: Iterable[str | None]) -> str:
-        quoted = (quote(cell or "", self._delimiter) for cell in cells)
-        return self._delimiter.join(quoted) + "\n"
+        quoted = (quote(cell or "", self.delimiter) for cell in cells)
+        return self.delimiter.join(quoted) + "\n"
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.formats import LABEL, Kind
+from scorer.tables.formats.base import Format, Output
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -86,12 +86,12 @@ class DelimitedReader:
     """Reads CSV or TSV in windows; `header` is the first record's bytes as they came."""
 
     def __init__(
-        self, name: str, stream: BinaryIO, kind: Kind, delimiter: str, encoding: str
+        self, name: str, stream: BinaryIO, format: Format, delimiter: str, encoding: str
     ) -> None:
         csv.field_size_limit(MAX_RECORD_BYTES)
         self.name = name
         self.rows: int | None = None
-        self.kind = kind
+        self.format = format
         self.delimiter = delimiter
         self.encoding = encoding
         self._stream = stream
@@ -109,7 +109,7 @@ class DelimitedReader:
         if self._lines.broken or any("\0" in field for field in fields):
             hint = " (UTF-16? say --encoding utf-16)" if raw.startswith(UTF16_BOMS) else ""
             raise InputError(
-                f"{self.name}: not a {LABEL[self.kind]} file in {self.encoding}: "
+                f"{self.name}: not a {self.format.label} file in {self.encoding}: "
                 f"its first line cannot be read as column names{hint}"
             )
         if len(fields) > MAX_COLUMNS:
@@ -123,11 +123,19 @@ class DelimitedReader:
         return next(csv.reader(lines, delimiter=self.delimiter))
 
     def windows(
-        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
+        self,
+        text: str,
+        others: Sequence[str] = (),
+        size: WindowSize = USUAL_SIZE,
+        reserved: frozenset[str] = frozenset(),
     ) -> Iterator[Window]:
+        """The rows in windows. `reserved` names are the caller's to look for in `schema`."""
         columns = [text, *others]
         places = [self._names.index(column) for column in columns]
         return cut_windows(self._records(places), columns, size)
+
+    def same_format(self, output: Output) -> DelimitedWriter:
+        return DelimitedWriter(output.stream, self, output.added)
 
     def close(self) -> None:
         self._stream.close()
@@ -171,16 +179,16 @@ class DelimitedReader:
 
 
 class DelimitedWriter:
-    """Appends cells at the right of each record's own bytes."""
+    """Appends cells at the right of each record's own bytes, in its delimiter and encoding."""
 
     columns: Sequence[str] = ()
 
     def __init__(self, stream: BinaryIO, reader: DelimitedReader, added: pa.Schema) -> None:
         self._stream = stream
-        self._delimiter = reader.delimiter
-        self._encoding = reader.encoding
+        self.delimiter = reader.delimiter
+        self.encoding = reader.encoding
         if reader.header:
-            names = [quote(name, self._delimiter) for name in added.names]
+            names = [quote(name, self.delimiter) for name in added.names]
             stream.write(self._append(reader.header, names))
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
@@ -200,13 +208,13 @@ class DelimitedWriter:
 
     def _append(self, raw: bytes, cells: Sequence[str]) -> bytes:
         body = raw.rstrip(b"\r\n")
-        tail = self._delimiter + self._delimiter.join(cells)
-        return body + tail.encode(self._encoding) + raw[len(body) :]
+        tail = self.delimiter + self.delimiter.join(cells)
+        return body + tail.encode(self.encoding) + raw[len(body) :]
 
     def _cells(self, column: pa.Array) -> list[str]:
         cells = column.cast(pa.string()).to_pylist()
         if pa.types.is_string(column.type):
-            return ["" if cell is None else quote(cell, self._delimiter) for cell in cells]
+            return ["" if cell is None else quote(cell, self.delimiter) for cell in cells]
         return ["" if cell is None else cell for cell in cells]
 
 

@@ -34,15 +34,13 @@ def safe_cell(cell: str) -> str:
 class FormulaGuard:
     """A writer of CSV around the one that `make` gives for a stream, its header guarded too."""
 
-    def __init__(
-        self, make: Callable[[BinaryIO], Any], stream: BinaryIO, delimiter: str, encoding: str
-    ) -> None:
+    def __init__(self, make: Callable[[BinaryIO], Any], stream: BinaryIO) -> None:
         csv.field_size_limit(_NO_LIMIT)  # the readers have their own
         self._stream = stream
-        self._delimiter = delimiter
-        self._encoding = encoding
         header = io.BytesIO()
         self._inner = make(header)
+        self._delimiter: str = self._inner.delimiter
+        self._encoding: str = self._inner.encoding
         self.columns = self._inner.columns
         stream.write(self._guarded(header.getvalue()))
 

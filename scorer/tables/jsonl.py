@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from scorer.errors import InputError
+from scorer.tables.formats.base import Format, Output
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -40,18 +41,13 @@ class _Object:
 
 
 class JsonLinesReader:
-    """Reads JSON Lines in windows; `schema` has the keys of the first objects.
+    """Reads JSON Lines in windows; `schema` has the keys of the first objects."""
 
-    An object with a `reserved` key is rejected.
-    """
-
-    kind = "jsonl"
-
-    def __init__(self, name: str, stream: BinaryIO, encoding: str) -> None:
+    def __init__(self, name: str, stream: BinaryIO, format: Format, encoding: str) -> None:
         self.name = name
         self.rows: int | None = None
         self.encoding = encoding
-        self.reserved: frozenset[str] = frozenset()
+        self.format = format
         self._stream = stream
         self._items = self._parse()
         self._first = self._take(SCHEMA_ROWS, SCHEMA_BYTES)
@@ -83,16 +79,26 @@ class JsonLinesReader:
         return pa.schema(types.items())
 
     def windows(
-        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
+        self,
+        text: str,
+        others: Sequence[str] = (),
+        size: WindowSize = USUAL_SIZE,
+        reserved: frozenset[str] = frozenset(),
     ) -> Iterator[Window]:
-        """Windows whose first column is `text`; other values are given as their JSON text."""
-        items = (self._record(item, text, others) for item in self._all())
+        """Windows whose first column is `text`; other values are given as their JSON text.
+
+        An object with a `reserved` key is rejected.
+        """
+        items = (self._record(item, text, others, reserved) for item in self._all())
         return cut_windows(items, [text, *others], size)
 
     def _all(self) -> Iterator[_Object | Reject]:
         while self._first:
             yield self._first.popleft()  # held no longer than needed
         yield from self._items
+
+    def same_format(self, output: Output) -> JsonLinesWriter:
+        return JsonLinesWriter(output.stream, self.encoding, output.added)
 
     def close(self) -> None:
         self._stream.close()
@@ -128,10 +134,12 @@ class JsonLinesReader:
             return f"not a JSON object but {_name_of(value)}", {}
         return "", value
 
-    def _record(self, item: _Object | Reject, text: str, others: Sequence[str]) -> Record | Reject:
+    def _record(
+        self, item: _Object | Reject, text: str, others: Sequence[str], reserved: frozenset[str]
+    ) -> Record | Reject:
         if isinstance(item, Reject):
             return item
-        taken = self.reserved & item.value.keys()
+        taken = reserved & item.value.keys()
         if taken:
             return Reject(item.row, f"already has a key {min(taken)!r}", item.raw, item.line)
         value = item.value.get(text)

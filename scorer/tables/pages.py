@@ -26,8 +26,7 @@ MAX_DEPTH = 8
 # More than any value of a fixed width, its place in the row included.
 WIDTH = 16
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
-# Encodings by which many long values take few bytes.
-DICTIONARY_CODES = (2, 8)
+# An encoding by which many long values take few bytes.
 DELTA_BYTE_ARRAY = 7
 # Old writers left a dictionary's header out of their sums; Arrow reads that much further.
 SLACK = 100

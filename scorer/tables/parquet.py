@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import InputError
+from scorer.tables.formats.base import Format, Output
 from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand
 from scorer.tables.window import (
     RECORD_BYTES,
@@ -83,8 +84,9 @@ class ParquetReader:
 
     encoding = "utf-8"
 
-    def __init__(self, name: str, stream: BinaryIO | str) -> None:
+    def __init__(self, name: str, stream: BinaryIO | str, format: Format) -> None:
         self.name = name
+        self.format = format
         with ExitStack() as opened, self._explained():
             file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
             opened.callback(file.close)
@@ -115,9 +117,13 @@ class ParquetReader:
             raise InputError(f"{self.name}: cannot be read as Parquet: {reason}") from error
 
     def windows(
-        self, text: str, others: Sequence[str] = (), size: WindowSize = USUAL_SIZE
+        self,
+        text: str,
+        others: Sequence[str] = (),
+        size: WindowSize = USUAL_SIZE,
+        reserved: frozenset[str] = frozenset(),
     ) -> Iterator[Window]:
-        """All columns, a window at a time.
+        """All columns, a window at a time; `reserved` names are the caller's to look for.
 
         The cuts depend on the file alone, so that a resumed run meets the same windows again.
         """
@@ -203,6 +209,11 @@ class ParquetReader:
                 raise
         found = metadata.row_group(group)
         return [found.column(i) for i in range(min(found.num_columns, metadata.num_columns))]
+
+    def same_format(self, output: Output) -> ParquetWriter:
+        return ParquetWriter(
+            output.stream, self.schema, output.added, output.metadata, self.codecs()
+        )
 
     def close(self) -> None:
         self._file.close(force=True)

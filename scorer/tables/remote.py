@@ -36,9 +36,6 @@ class RemoteFile:
         base, query = split_query(self.url)
         return RemoteFile(base.removesuffix(self.path) + path + query, self.files, path)
 
-    def below(self, relative: str) -> RemoteFile:
-        return self.child(f"{self.path.rstrip('/')}/{relative}")
-
     @property
     def info(self) -> Any:
         """What the file system says of it; `type.name` is File, Directory or NotFound."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.formats import Compression, compression_of
+from scorer.tables.compression import Compression, KeepOpen, compression_of
 
 BUFFER_BYTES = 1 << 18
 STDIN = "-"
@@ -101,18 +100,14 @@ class _Checked(io.RawIOBase):
 
 
 def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None]:
-    """The source's bytes with gzip or zstd undone (told by the first bytes), and which it was."""
+    """The source's bytes, decompressed, and the compression that the first of them told."""
     raw: io.BufferedReader[Any] = io.BufferedReader(
         _Checked(source.name, source.open()), BUFFER_BYTES
     )
     compression = compression_of(raw.peek(4)[:4])
     if compression is None:
         return raw, None
-    inner: Any
-    if compression == "gzip":
-        inner = gzip.GzipFile(fileobj=raw, mode="rb")
-    else:
-        inner = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
+    inner = compression.decompress(cast(BinaryIO, raw))
     return io.BufferedReader(_Checked(source.name, inner, raw), BUFFER_BYTES), compression
 
 
@@ -143,28 +138,11 @@ class _Recoded:
         self._text.close()
 
 
-class _KeepOpen(io.RawIOBase):
-    """Passes writes on; closing it leaves the stream below open, for its owner to sync."""
-
-    def __init__(self, inner: BinaryIO) -> None:
-        self._inner = inner
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return self._inner.write(data)
-
-
 def writable(stream: BinaryIO, compression: Compression | None) -> BinaryIO:
     """`stream` with compression applied; the same bytes in give the same bytes out.
 
     Closing it ends the compressed data and leaves `stream` open.
     """
-    if compression == "gzip":
-        zipped = gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=6, mtime=0)
-        return cast(BinaryIO, zipped)
-    kept = _KeepOpen(stream)
-    if compression == "zstd":
-        return cast(BinaryIO, pa.CompressedOutputStream(pa.PythonFile(kept, "w"), compression))
-    return cast(BinaryIO, kept)
+    if compression is None or compression.compress is None:
+        return cast(BinaryIO, KeepOpen(stream))
+    return compression.compress(stream)
