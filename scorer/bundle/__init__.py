@@ -7,6 +7,8 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     archive.py   the zip: expected members, capped sizes, no tricks
     graph.py     config.json: one chain of layers, or branches that are merged once
     config.py    config.json: allowed layers and settings only
+    hdf5.py hdf5_messages.py
+                 HDF5 in plain Python: what Keras writes, and nothing outside the file
     weights.py   model.weights.h5: hard links, stored bytes, expected shapes, finite values
 """
 

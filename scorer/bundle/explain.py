@@ -8,7 +8,8 @@ from pathlib import Path
 
 from scorer.bundle.archive import member_faults, open_archive, read_archive, read_member
 from scorer.bundle.dangers import load_json, tree_faults
-from scorer.bundle.weights import link_faults, opened
+from scorer.bundle.hdf5 import opened
+from scorer.bundle.weights import WEIGHTS
 from scorer.errors import BundleError
 
 MOST_FAULTS = 20
@@ -39,6 +40,6 @@ def _faults(path: Path) -> Iterator[str]:
 def _content_faults(name: str, data: bytes) -> Iterator[str]:
     if name == "config.json":
         yield from tree_faults(load_json(data))
-    elif name == "model.weights.h5":
-        with opened(data) as file:
-            yield from link_faults(file)
+    elif name == WEIGHTS:
+        with opened(data, WEIGHTS) as file:
+            yield from (f"{WEIGHTS}: {fault}" for fault in file.faults())

@@ -7,31 +7,17 @@ far larger than what it stores. Both are refused before any array is made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import h5py
 import numpy as np
 
 from scorer.bundle.config import RECURRENT, BranchSpec, LayerSpec, ModelSpec
+from scorer.bundle.hdf5 import Array, File, opened
 from scorer.errors import BundleError
 
+WEIGHTS = "model.weights.h5"
 Weights = tuple[np.ndarray, ...]
 Shape = tuple[int, ...]
-
-MAX_OBJECTS = 10_000
-#: what h5py raises on a file that is damaged or lies
-_UNREADABLE = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    OverflowError,
-    NotImplementedError,
-)
 
 
 @dataclass(frozen=True)
@@ -44,10 +30,10 @@ class BranchWeights:
 
 def read_weights(raw: bytes, model: ModelSpec) -> tuple[list[BranchWeights], list[Weights]]:
     """The weights of each branch, and of the head's layers."""
-    with opened(raw) as file:
-        for fault in link_faults(file):
-            raise BundleError(fault)
-        stored = _Stored(file, len(raw))
+    with opened(raw, WEIGHTS) as file:
+        for fault in file.faults():
+            raise BundleError(f"{WEIGHTS}: {fault}")
+        stored = _Stored(file)
         branches, widths = [], []
         for branch in model.branches:
             weights, width = _chain_weights(stored, branch.layers, model.stored, None)
@@ -87,72 +73,6 @@ def _merged_width(merge: LayerSpec, widths: list[int | None]) -> int | None:
     return known[0] if merge.kind == "Add" else sum(known)
 
 
-@contextmanager
-def opened(raw: bytes) -> Iterator[h5py.File]:
-    """The HDF5 file in memory, read-only. What h5py raises inside becomes a BundleError."""
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fapl_core(1 << 16, False)  # nothing is ever written back
-    try:
-        access.set_file_image(raw)
-        with h5py.File(h5py.h5f.open(b"model.weights.h5", h5py.h5f.ACC_RDONLY, access)) as file:
-            yield file
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise BundleError(f"model.weights.h5: not readable ({reason})") from error
-
-
-def link_faults(file: h5py.File) -> Iterator[str]:
-    """Every link hard, every object stored once and whole in the file: no way out, no cycles."""
-    seen = 0
-    stack: list[tuple[h5py.Group, str]] = [(file, "")]
-    visited = {h5py.h5o.get_info(file.id).addr}
-    while stack:
-        group, where = stack.pop()
-        seen += len(group)
-        if seen > MAX_OBJECTS:
-            yield f"model.weights.h5: more than {MAX_OBJECTS} objects"
-            return
-        for name in group:
-            path = f"{where}/{name}"
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                yield f"model.weights.h5: {path[:120]}: {_leads_to(link)}"
-                continue
-            child = group[name]
-            address = h5py.h5o.get_info(child.id).addr
-            if address in visited:
-                yield f"model.weights.h5: {path[:120]}: stored under two names"
-            elif isinstance(child, h5py.Group):
-                stack.append((child, path))
-            elif isinstance(child, h5py.Dataset):
-                yield from _layout_faults(child, path)
-            visited.add(address)
-
-
-def _leads_to(link: Any) -> str:
-    if link is None:
-        return "a name that cannot be looked up"
-    if isinstance(link, h5py.ExternalLink):
-        return f"a link into another file ({str(link.filename)[:120]!r})"
-    return f"a soft link ({str(link.path)[:120]!r})"
-
-
-def _layout_faults(data: h5py.Dataset, path: str) -> Iterator[str]:
-    """Weights lie in one piece in the file: not in other files, not chunked, not filtered."""
-    layout = data.id.get_create_plist()
-    fault = None
-    if layout.get_layout() == h5py.h5d.VIRTUAL:
-        files = sorted({s.file_name for s in data.virtual_sources()})[:3]
-        fault = f"a virtual data set, read from other files ({', '.join(files)[:120]!r})"
-    elif layout.get_external_count():
-        name = layout.get_external(0)[0].decode("utf-8", "replace")
-        fault = f"stored in another file ({name[:120]!r}), which Keras would read"
-    elif layout.get_layout() == h5py.h5d.CHUNKED or layout.get_nfilters():
-        fault = "stored in chunks or through filters, as Keras never does"
-    if fault:
-        yield f"model.weights.h5: {path[:120]}: {fault}"
-
-
 class _Stored:
     """The arrays of an open file whose links were checked.
 
@@ -160,37 +80,36 @@ class _Stored:
     claim bytes that are not there cost nothing.
     """
 
-    def __init__(self, file: h5py.File, size: int) -> None:
+    def __init__(self, file: File) -> None:
         self._file = file
-        self._left = size
+        self._left = len(file.raw)
 
     def __contains__(self, path: str) -> bool:
-        return path in self._file
+        return self._file[path] is not None
 
     def rows(self, path: str) -> int | None:
         """The first dimension of the array at `path`, if there is one."""
-        data = self._file.get(path)
-        return int(data.shape[0]) if isinstance(data, h5py.Dataset) and data.shape else None
+        data = self._file[path]
+        return data.shape[0] if isinstance(data, Array) and data.shape else None
 
     def array(self, path: str, shape: Shape | None) -> np.ndarray:
         """The array at `path`, finite float32, of `shape` where one is given."""
-        data: Any = self._file.get(path)
-        if not isinstance(data, h5py.Dataset):
-            raise BundleError(f"model.weights.h5: {path} is missing")
-        if data.dtype != np.dtype("<f4"):
-            kind = str(data.dtype)[:60]
-            raise BundleError(f"model.weights.h5: {path}: {kind} values, expected float32")
+        data = self._file[path]
+        if not isinstance(data, Array):
+            raise BundleError(f"{WEIGHTS}: {path} is missing")
+        if data.kind.dtype != np.dtype("<f4"):
+            raise BundleError(f"{WEIGHTS}: {path}: {data.kind.name} values, expected float32")
         if shape is not None and data.shape != shape:
             raise BundleError(
-                f"model.weights.h5: {path}: shape {data.shape}, the configuration says {shape}"
+                f"{WEIGHTS}: {path}: shape {data.shape}, the configuration says {shape}"
             )
         needed = 4 * math.prod(data.shape or (0,))
-        if data.id.get_storage_size() != needed or needed > self._left:
-            raise BundleError(f"model.weights.h5: {path}: fewer bytes stored than its shape needs")
+        if data.size != needed or needed > self._left:
+            raise BundleError(f"{WEIGHTS}: {path}: fewer bytes stored than its shape needs")
         self._left -= needed
-        array: np.ndarray = np.ascontiguousarray(data[()])
+        array = self._file.values(data)
         if not np.isfinite(array).all():
-            raise BundleError(f"model.weights.h5: {path}: holds NaN or infinite values")
+            raise BundleError(f"{WEIGHTS}: {path}: holds NaN or infinite values")
         return array
 
 
