@@ -99,12 +99,12 @@ class Model:
         """
         tokens = self.vectorize(texts)
         outputs = self.engine.run(*tokens)
-        first, spec = tokens[0], self.bundle.vectorizer
+        first = tokens[0]
         return Scores(
             outputs=outputs,
             n_tokens=first.n_tokens,
             n_oov=first.n_oov,
-            truncated=spec.ids_of(first.n_tokens) > np.diff(first.offsets),
+            truncated=_truncated(first),
             scored=first.n_tokens > 0,
         )
 
@@ -235,6 +235,13 @@ class Model:
             frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
             return frame
         return table
+
+
+def _truncated(tokens: TokenBatch) -> np.ndarray:
+    """bool (rows,), whether the network does not see all of the text."""
+    if tokens.truncated is None:
+        return np.zeros(len(tokens.n_tokens), np.bool_)
+    return tokens.truncated
 
 
 def class_probabilities(outputs: np.ndarray) -> np.ndarray:

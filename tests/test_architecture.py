@@ -25,7 +25,7 @@ LAYERS = (
     "tables",
     "engines",
     "bundle",
-    "vectorizer vectorizer_kernels",
+    "vectorizer",
     "zoo",
     "card",
     "composition",

@@ -233,7 +233,7 @@ def test_invalid_utf8_stays_inside_its_row() -> None:
 
 def test_words_of_equal_hash_are_told_apart() -> None:
     """Two words of 16 bytes can be made to collide: the second half undoes what the first did."""
-    from scorer import vectorizer_kernels as kernels
+    from scorer.vectorizer import kernels
 
     def halves_to(first: int) -> np.ndarray:
         state = kernels._mix(np.uint64(0), np.uint64(first))
@@ -262,7 +262,7 @@ def token_ids(
     words: np.ndarray, offsets: list[int], slots: np.ndarray, entries: np.ndarray
 ) -> list[int]:
     """Ids of rows that are one token each, of `words` as bytes."""
-    from scorer import vectorizer_kernels as kernels
+    from scorer.vectorizer import kernels
 
     keep = np.arange(256, dtype=np.uint16) | np.uint16(kernels.KEEP)
     nothing = np.zeros(0, np.int64)
@@ -274,7 +274,7 @@ def token_ids(
 
 def test_a_word_does_not_match_a_longer_one_of_equal_hash() -> None:
     """Its second half may still lie in the scratch from the token before: the length tells."""
-    from scorer import vectorizer_kernels as kernels
+    from scorer.vectorizer import kernels
 
     def mix(state: int, word: int) -> int:
         product = (state ^ word) * int(kernels._MULTIPLIER) % 2**64

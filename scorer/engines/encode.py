@@ -17,15 +17,21 @@ def padded_ids(tokens: TokenBatch, length: int | None = None) -> np.ndarray:
 
 
 def bag_of_words(spec: VectorizerSpec, tokens: TokenBatch) -> np.ndarray:
-    """float32 (rows, columns): column 0 for unknown words, column i + 1 for word i.
+    """float32 (rows, columns): what each text holds of every column, as `spec.output_mode` says.
 
-    count: how often; multi_hot: whether; tf_idf: how often times the column's IDF weight.
+    Of a token that occurs c times in a text of n tokens: count: c; multi_hot: 1; freq: c / n;
+    tf_idf: c times the column's IDF weight; log_tf_idf: 1 + ln(c) times it.
     """
     rows = np.repeat(np.arange(len(tokens.n_tokens)), np.diff(tokens.offsets))
     bag = np.zeros((len(tokens.n_tokens), spec.columns), dtype=np.float32)
     np.add.at(bag, (rows, tokens.ids - 1), np.float32(1))
     if spec.output_mode == "multi_hot":
         return np.minimum(bag, np.float32(1))
-    if spec.output_mode == "tf_idf" and spec.idf_weights is not None:
+    if spec.output_mode == "freq":
+        bag /= np.maximum(np.diff(tokens.offsets), 1).astype(np.float32)[:, None]
+    if spec.output_mode == "log_tf_idf":
+        np.log(bag, out=bag, where=bag > 0)
+        bag[rows, tokens.ids - 1] += np.float32(1)
+    if spec.idf_weights is not None:
         bag *= spec.idf_weights
     return bag

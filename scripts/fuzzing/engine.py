@@ -20,7 +20,7 @@ from scripts.fuzzing.targets import TARGETS
 MAX_ROUNDS = 50  # a round ends with a crash or with the last case
 # Numba compiles these from their byte code, which instrumentation would change.
 NOT_INSTRUMENTED = [
-    "scorer.vectorizer_kernels",
+    "scorer.vectorizer.kernels",
     *(f"scorer.engines.cpu.{path.stem}" for path in (ROOT / "scorer/engines/cpu").glob("*.py")),
 ]
 

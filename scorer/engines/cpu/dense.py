@@ -10,7 +10,7 @@ from scorer.bundle import Layer
 from scorer.engines.cpu import kernels, sequences
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds
+from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds, refuse
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.simd import empty, pack_columns, padded
 from scorer.vectorizer import VectorizerSpec
@@ -93,6 +93,8 @@ def _dense(layer: Layer, signal: Signal) -> Built:
     activation = ACTIVATIONS[layer.config["activation"]]
     after = replace(signal, kind="vector", width=columns)
     if signal.spec is not None:
+        if signal.spec.output_mode in ("freq", "log_tf_idf"):
+            raise refuse(layer, f"has no bag of words of the mode {signal.spec.output_mode!r}")
         on_bag = _on_bag(signal.spec, kernel, bias, activation, unit=signal.unit)
         return [on_bag], replace(after, spec=None, unit=False)
     steps: list[Step] = []
