@@ -12,6 +12,7 @@
     +-- EngineError                      an engine or device cannot be used here
     +-- RunnerError                      Ray or Spark cannot be used here, or lost a file's workers
     +-- OutputError                      the output cannot be written
+    |   +-- OutputClosed        exit 141 who read standard output or a pipe has gone: said to no one
     +-- RowsLost                         the row balance does not hold: a bug, never ignored
     +-- RejectedRow                      --strict met a row that cannot be read
     +-- GateFailed              exit 4   a quality gate of `evaluate` failed
@@ -69,6 +70,10 @@ class RunnerError(ScorerError):
 
 class OutputError(ScorerError):
     pass
+
+
+class OutputClosed(OutputError):
+    exit_code = 141  # what a shell says of a program that SIGPIPE ended
 
 
 class RowsLost(ScorerError):

@@ -28,7 +28,7 @@ from pydantic import (
 
 from scorer.card import Card, Name, Version, read_card
 from scorer.errors import BundleError, CardError, ModelNotFound
-from scorer.files import read_regular
+from scorer.files import read_regular, write_whole
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "README.md"
@@ -179,9 +179,8 @@ def index_folder(folder: Path) -> IndexedModel:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with write_whole(path) as file:
+        file.write(text.encode())
 
 
 def check_file(path: Path, promised: IndexedFile) -> None:

@@ -105,7 +105,9 @@ def test_a_signal_ends_the_run_cleanly_within_seconds(folder: Path, number: sign
 def test_two_runs_at_once(folder: Path) -> None:
     first = start(SLOW, "in.csv")
     wait_for(folder / ".in.scored.csv.journal", first)
+    first.send_signal(signal.SIGSTOP)  # else it may be done before the second has started
     code, errors = ended(start(0, "in.csv", "--force"))
+    first.send_signal(signal.SIGCONT)
     assert code == 5
     assert errors == "Error: in.scored.csv: another run is writing it: wait for it to end\n"
     assert ended(first)[0] == 0
@@ -118,7 +120,9 @@ def test_two_crons_that_overlap(folder: Path) -> None:
     arguments = ["inbox", "-o", "scored", "--incremental"]
     first = start(SLOW, *arguments)
     wait_for(folder / "scored/.in.csv.journal", first)
+    first.send_signal(signal.SIGSTOP)
     code, errors = ended(start(0, *arguments))
+    first.send_signal(signal.SIGCONT)
     assert code == 5
     assert errors.startswith("Error: scored: another incremental run is at it")
     assert ended(first)[0] == 0
@@ -200,7 +204,7 @@ def test_json_log_lines(folder: Path) -> None:
     code, errors = ended(process)
     assert code == 3
     lines = [json.loads(line) for line in errors.splitlines()]
-    assert [line["event"] for line in lines] == ["run started", "file done", "run done"]
+    assert [line["event"] for line in lines] == ["run_started", "file_done", "run_done"]
     assert len({line["run_id"] for line in lines}) == 1
     assert lines[1]["rejected"] == 1
     summary = json.loads(Path("run.json").read_text())
@@ -210,10 +214,27 @@ def test_json_log_lines(folder: Path) -> None:
     code, errors = ended(start(0, "in.csv", "--log-format", "json"))
     assert code == 2
     line = json.loads(errors)
-    assert (line["level"], line["event"]) == (
-        "error",
-        "in.scored.csv: is there already: --force replaces it",
-    )
+    assert (line["level"], line["event"]) == ("error", "error")
+    assert line["message"] == "in.scored.csv: is there already: --force replaces it"
+
+
+def test_json_log_lines_stay_short_and_their_events_are_names(folder: Path) -> None:
+    (folder / "inbox").mkdir()
+    for i in range(30):
+        (folder / "inbox" / f"{i}.csv").write_text("text\ngood film\n")
+    (folder / "inbox" / "broken.csv").write_text("some,columns\n1,2\n")
+    (folder / "inbox" / "notes.txt").write_text("nothing")
+    code, errors = ended(start(0, "inbox", "-o", "out", "--log-format", "json"))
+    assert code == 1
+    lines = [json.loads(line) for line in errors.splitlines()]
+    events = ["run_started", "warning", "file_done", "file_failed", "run_done"]
+    assert sorted({line["event"] for line in lines}) == sorted(events)
+    failed = next(line for line in lines if line["event"] == "file_failed")
+    assert (failed["input"], failed["exit_code"]) == ("inbox/broken.csv", 2)
+    assert failed["message"].startswith("inbox/broken.csv: no column 'text'")
+    done = lines[-1]
+    assert (done["files"], done["failures"], done["rows"]["read"]) == (30, 1, 30)
+    assert len(errors.splitlines()[-1]) < 500
 
 
 def test_no_progress_bar_without_a_terminal(folder: Path) -> None:

@@ -131,7 +131,11 @@ def test_the_good_files_are_published_and_the_bad_one_is_tried_again() -> None:
     again = run()
     assert (again.skipped, len(again.failures), again.exit_code) == (2, 1, 1)
     write("inbox/bad.csv", "good")
-    assert reasons(run()) == {"bad.csv": "interrupted before"}
+    rehearsal = run(settings=replace(SETTINGS, dry_run=True))
+    assert [(job.input, job.reason[:30]) for job in rehearsal.planned] == [
+        ("inbox/bad.csv", "failed before: inbox/bad.csv: ")
+    ]
+    assert reasons(run())["bad.csv"].startswith("failed before: inbox/bad.csv: ")
     assert run().skipped == 3
 
 

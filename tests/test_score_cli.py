@@ -339,15 +339,27 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, tiny_zoo: Pa
     assert failed.stderr.decode() == "Error: stdout: cannot be written: No space left on device\n"
 
 
-def test_a_reader_that_goes_away_is_one_line(tmp_path: Path, tiny_zoo: Path) -> None:
+@pytest.mark.parametrize("arguments", [["-o", "-"], ["-o", "/dev/stdout"], ["--json"]])
+def test_a_reader_that_goes_away_hears_nothing(
+    arguments: list[str], tmp_path: Path, tiny_zoo: Path
+) -> None:
+    """As `score ... | head` ends every program: with SIGPIPE's code, and without a word."""
     path = tmp_path / "in.csv"
     path.write_text("text\n" + "good film\n" * 20000)
     reading, writing = os.pipe()
     os.close(reading)
-    failed = run(str(path), "-o", "-", zoo=tiny_zoo, stdout=writing)
+    ended = run(str(path), "-q", *arguments, zoo=tiny_zoo, stdout=writing)
     os.close(writing)
+    assert (ended.returncode, ended.stderr.decode()) == (141, "")
+
+
+def test_a_summary_that_a_full_disk_refuses_is_one_line(tmp_path: Path, tiny_zoo: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("text\ngood film\n")
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        failed = run(str(path), "-q", "--json", zoo=tiny_zoo, stdout=full)
     assert failed.returncode == 1
-    assert failed.stderr.decode() == "Error: stdout: cannot be written: Broken pipe\n"
+    assert failed.stderr.decode() == "Error: stdout: cannot be written: No space left on device\n"
 
 
 def test_an_interrupted_run_leaves_nothing(

@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from scorer.errors import ScorerError
+from scorer.errors import OutputClosed, ScorerError
+from scorer.files import output_errors
 from scorer.printable import printable
 
 
@@ -36,6 +37,8 @@ class ExpectedErrors(click.Command):
         try:
             with stoppable():
                 return super().invoke(ctx)
+        except OutputClosed as closed:  # as of any program in a pipe, nothing is said
+            message, code = "", closed.exit_code
         except ScorerError as error:
             message, code = str(error), error.exit_code
         except MemoryError:
@@ -43,8 +46,10 @@ class ExpectedErrors(click.Command):
         except (KeyboardInterrupt, Stopped) as stop:
             number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
             message, code = f"stopped by {signal.Signals(number).name}", 128 + number
-        say_error(message)
-        drop_stdout()
+        finally:
+            drop_stdout()
+        if message:
+            say_error(message)
         ctx.exit(code)
 
 
@@ -66,6 +71,12 @@ def stoppable() -> Iterator[None]:
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
+
+
+def echo(text: str) -> None:
+    """Print a result on stdout. Raises OutputError, and OutputClosed where no one reads on."""
+    with output_errors("stdout"):
+        click.echo(text)
 
 
 def say_error(message: str) -> None:

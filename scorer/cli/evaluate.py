@@ -14,6 +14,7 @@ from scorer.cli.common import (
     batch_size_option,
     delimiter_option,
     device_option,
+    echo,
     encoding_option,
     engine_option,
     label_column_option,
@@ -83,11 +84,15 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     requirement does not hold (the report is written all the same).
     """
     from scorer.evaluation.gates import parse_requirement, raise_if_failed
+    from scorer.files import refuse_inputs
     from scorer.jobs.inputs import find_inputs
 
     requirements = [parse_requirement(text) for text in options["requirements"]]
     sources = [found.source for found in find_inputs(inputs).found]
     folder = None if options["no_report"] else _folder(inputs, options)
+    if folder is not None:
+        reports = [folder / name for name in REPORT_FILES]
+        refuse_inputs(reports, [source.path for source in sources if source.path is not None])
     skip_unused_imports()
     models = _models(options)
     report = _evaluate(models, sources, options, requirements)
@@ -196,7 +201,7 @@ def _say(report: Report, folder: Path | None, options: dict[str, Any]) -> None:
         if folder is not None:
             click.echo(f"-> {folder / 'report.html'}", err=True)
     if options["as_json"]:
-        click.echo(report.to_json(), nl=False)
+        echo(report.to_json().removesuffix("\n"))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from scorer.printable import printable
 
-#: attribute of a log record that holds an event's fields
-FIELDS = "fields"
+#: attributes of a log record: an event's stable name, and its fields; see scorer.jobs.events
+EVENT, FIELDS = "event", "fields"
 
 
 class TextFormatter(logging.Formatter):
@@ -22,7 +22,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, run_id, event, then the event's own fields."""
+    """time, level, run_id, event, from warnings on the message, then the event's own fields.
+
+    What no event was named for is the event `warning` or `error`.
+    """
 
     def __init__(self, run_id: str) -> None:
         super().__init__()
@@ -30,13 +33,12 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {
-            "time": time,
-            "level": record.levelname.lower(),
-            "run_id": self._run_id,
-            "event": record.getMessage(),
-            **getattr(record, FIELDS, {}),
-        }
+        level = record.levelname.lower()
+        line = {"time": time, "level": level, "run_id": self._run_id}
+        line |= {"event": getattr(record, EVENT, level)}
+        if record.levelno >= logging.WARNING:
+            line |= {"message": record.getMessage()}
+        line |= getattr(record, FIELDS, {})
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scorer.files import write_whole
 from scorer.printable import printable
 
 if TYPE_CHECKING:
@@ -96,11 +97,8 @@ def render_plan(summary: RunSummary) -> str:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON to a file, which is there whole or not at all."""
-    from scorer.jobs.publish import local_target, staged
-
-    target = local_target(path)
-    with staged(target.part, target.output) as file:
+    """Write JSON to a file, which is there whole or not at all, or to a device or pipe."""
+    with write_whole(path) as file:
         file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 

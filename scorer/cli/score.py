@@ -15,6 +15,7 @@ from scorer.cli.common import (
     batch_size_option,
     delimiter_option,
     device_option,
+    echo,
     encoding_option,
     engine_option,
     label_column_option,
@@ -125,9 +126,9 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     if options["summary"]:
         write_json(options["summary"], summary.as_json())
     if options["as_json"]:
-        click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+        echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
     elif settings.dry_run:
-        click.echo(render_plan(summary))
+        echo(render_plan(summary))
     if human and (len(made.jobs) > 1 or not summary.failures):
         click.echo(render(summary), err=True)
     raise SystemExit(summary.exit_code)
@@ -135,11 +136,15 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
 
 def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
     """Refuse before the model is loaded what cannot be done."""
+    from scorer.jobs.plan import check_summary
+    from scorer.jobs.publish import Stream
     from scorer.jobs.score import check_writable
 
     streaming = any(job.stream for job in made.jobs)
-    if options["as_json"] and streaming:
+    if options["as_json"] and any(job.stream == Stream() for job in made.jobs):
         raise UsageError("--json and the rows cannot both go to stdout: use --summary FILE")
+    if options["summary"]:
+        check_summary(options["summary"], made)
     if options["runner"] != "local":
         _check_runner(options, made)
     if streaming and (settings.resume or settings.incremental):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer import zoo
-from scorer.cli.common import ExpectedErrorsGroup, zoo_option
+from scorer.cli.common import ExpectedErrorsGroup, echo, zoo_option
 from scorer.errors import BundleError, OutputExists, UsageError
 from scorer.printable import printable, printable_lines
 
@@ -47,9 +47,9 @@ def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> N
     """
     rows = [_listed(entry) for entry in zoo.list_models(zoos, all_versions=all_versions)]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
     elif rows:
-        click.echo(_table(rows))
+        echo(_table(rows))
     else:
         searched = ", ".join(str(path) for path in zoo.search_path(zoos))
         click.echo(printable(f"No models. Searched: {searched}"), err=True)
@@ -71,9 +71,9 @@ def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
     entry = zoo.find(model, zoos)
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     if as_json:
-        click.echo(json.dumps(_shown(entry, bundle), indent=1))
+        echo(json.dumps(_shown(entry, bundle), indent=1))
     else:
-        click.echo(_show_text(entry, bundle))
+        echo(_show_text(entry, bundle))
 
 
 def _listed(entry: zoo.Entry) -> dict[str, Any]:
@@ -251,9 +251,9 @@ def verify_command(
         checks = list(verify(entry, engines or available_engines(), deep=deep))
         results.append((entry, checks))
         if not as_json:
-            click.echo(_verdict(entry, checks))
+            echo(_verdict(entry, checks))
     if as_json:
-        click.echo(json.dumps([_verdict_json(*result) for result in results], indent=1))
+        echo(json.dumps([_verdict_json(*result) for result in results], indent=1))
     if not all(check.passed for _, checks in results for check in checks):
         raise SystemExit(1)
 
@@ -315,7 +315,7 @@ def add_command(
     except BundleError as error:
         _tell_faults(archive, error)
         raise
-    click.echo(printable(f"Added {card.ref}: {entry.model_path}"))
+    echo(printable(f"Added {card.ref}: {entry.model_path}"))
 
 
 def _tell_faults(archive: Path, error: BundleError) -> None:
@@ -364,9 +364,9 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
     entry = zoo.find(model, zoos)
     if entry.zoo == zoo.shipped_zoo() and not yes:
         folder = printable(str(entry.model_path.parent))
-        click.echo(f"Would remove {folder} (shipped; give --yes to do it)")
+        echo(f"Would remove {folder} (shipped; give --yes to do it)")
         return
-    click.echo(printable(f"Removed {remove(entry)}"))
+    echo(printable(f"Removed {remove(entry)}"))
 
 
 @main.command("export")
@@ -390,4 +390,4 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
     entry = zoo.find(model, zoos)
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     gap = write_onnx(entry.card, bundle, output)
-    click.echo(f"Wrote {output}: at most {gap:.1e} from the card's golden rows")
+    echo(f"Wrote {output}: at most {gap:.1e} from the card's golden rows")

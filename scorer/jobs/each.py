@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol, TypeAlias
 
-from scorer.errors import ScorerError
+from scorer.errors import OutputClosed, ScorerError
+from scorer.jobs.events import tell
 from scorer.jobs.score import Job, Settings, Watcher, score_table
 from scorer.jobs.summary import Failure, FileSummary
 from scorer.model import Model
-
-log = logging.getLogger(__name__)
 
 #: what came of a job: its summary, or why nothing was published
 Outcome: TypeAlias = FileSummary | ScorerError
@@ -60,18 +59,16 @@ def do_each(
     for job, outcome in outcomes:
         name = job.source.name
         if isinstance(outcome, ScorerError):
-            log.error("%s", outcome, extra={"fields": {"input": name}})
+            # A reader that has gone wants to hear no more, as of any program that writes to it.
+            level = logging.INFO if isinstance(outcome, OutputClosed) else logging.ERROR
+            code = outcome.exit_code
+            tell("file_failed", str(outcome), level=level, input=name, exit_code=code)
             done[job.output_name] = Failure(name, str(outcome), outcome.exit_code)
         else:
             file = replace(outcome, reason=reasons[job.output_name])
-            say("file done", **asdict(file))
+            tell("file_done", **asdict(file))
             done[job.output_name] = file
     ordered = [done[name] for name in reasons]
     files = [found for found in ordered if isinstance(found, FileSummary)]
     failures = [found for found in ordered if isinstance(found, Failure)]
     return files, failures
-
-
-def say(event: str, **fields: object) -> None:
-    """Log an event for machines."""
-    log.info("%s", event, extra={"fields": fields})

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from scorer.errors import ScorerError, UsageError
+from scorer.files import output_errors
 from scorer.jobs.each import Outcome, Runner, do_each
 from scorer.jobs.ledger import FILE, Ledger, open_ledger
 from scorer.jobs.plan import Plan
-from scorer.jobs.publish import explained, locked
+from scorer.jobs.publish import locked
 from scorer.jobs.score import Job, Settings, check_writable, settings_identity
 from scorer.jobs.summary import Planned, RunSummary
 from scorer.model import Model
@@ -52,7 +53,7 @@ def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
         with open_ledger(path if path.exists() else None, run_id) as ledger:
             yield ledger
         return
-    with explained(folder):
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     busy = f"{folder}: another incremental run is at it"
     with locked(folder / LOCK, busy), open_ledger(folder / FILE, run_id) as ledger:
@@ -73,7 +74,7 @@ class _Update:
         return settings_identity(self.model, self.settings)
 
     def key(self, job: Job) -> str:
-        return job.target.work.relative_to(self.folder).as_posix()
+        return Path(job.target.name).relative_to(self.folder).as_posix()
 
     def reason(self, job: Job) -> str:
         there = job.target.output.exists()
@@ -84,7 +85,9 @@ class _Update:
         refused: list[tuple[Job, ScorerError]] = []
         begun = self._begin(jobs, refused)
         for job, outcome in runner(begun, replace(self.settings, force=True)):
-            if not isinstance(outcome, ScorerError):
+            if isinstance(outcome, ScorerError):
+                self.ledger.fail(self.key(job), str(outcome))
+            else:
                 self.ledger.finish(self.key(job), job.source, asdict(outcome))
                 job.forget()
             yield job, outcome

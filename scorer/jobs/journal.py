@@ -29,8 +29,8 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from scorer.errors import UsageError
+from scorer.files import output_errors, write_whole
 from scorer.jobs.identity import difference
-from scorer.jobs.publish import explained
 from scorer.jobs.summary import FileSummary
 from scorer.model import Scores
 from scorer.tables import Window
@@ -86,7 +86,7 @@ class Journal:
         """Record a window; those that came out of the journal are there already."""
         if window.index < self._recorded:
             return
-        with explained(self.path):
+        with output_errors(self.path):
             self._file.write(_record(window, scores))
         self.windows += 1
 
@@ -107,14 +107,14 @@ def journal(
         except UsageError:
             if resume != "if it fits":
                 raise
-    with explained(path):
+    with output_errors(path):
         file = path.open("r+b" if end else "wb", buffering=0)
     with file:
         if end:
             file.truncate(end)
             file.seek(end)
         else:
-            with explained(path):
+            with output_errors(path):
                 file.write(_header({"identity": dict(identity)}))
         opened = Journal(path, name, file, recorded)
         try:
@@ -144,10 +144,8 @@ def _check(path: Path, name: str, identity: Mapping[str, Any]) -> tuple[int, int
 
 def mark_done(path: Path, identity: Mapping[str, Any], done: Mapping[str, Any]) -> None:
     """Replace a journal, at once, by a note that its output is published."""
-    part = path.with_name(f"{path.name}.part")
-    with explained(path):
-        part.write_bytes(_header({"identity": dict(identity), "done": dict(done)}))
-        part.replace(path)
+    with write_whole(path, path.with_name(f"{path.name}.part")) as file:
+        file.write(_header({"identity": dict(identity), "done": dict(done)}))
 
 
 def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -44,13 +44,14 @@ create table outputs (
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows of one output."""
+    """What the ledger knows of one output. `failure`: why the run that was to make it did not."""
 
     input: str
     fingerprint: dict[str, Any]
     sha256: str | None
     identity: dict[str, Any]
     state: str
+    failure: str = ""
 
 
 class Ledger:
@@ -63,12 +64,14 @@ class Ledger:
     def entry(self, output: str) -> Entry | None:
         """What is known of the output at this path below the folder."""
         row = self._db.execute(
-            "select input, fingerprint, sha256, identity, state from outputs where output = ?",
+            "select input, fingerprint, sha256, identity, state, summary from outputs "
+            "where output = ?",
             (output,),
         ).fetchone()
         if row is None:
             return None
-        return Entry(row[0], _mapping(row[1]), row[2], _mapping(row[3]), row[4])
+        failure = _mapping(row[5]).get("error", "") if row[4] == "pending" and row[5] else ""
+        return Entry(row[0], _mapping(row[1]), row[2], _mapping(row[3]), row[4], str(failure))
 
     def reason(self, output: str, source: Source, identity: Mapping[str, Any], there: bool) -> str:
         """Why `output` is to be made (again); empty if it is not. `there`: the file exists."""
@@ -76,7 +79,7 @@ class Ledger:
         if entry is None:
             return "new"
         if entry.state == "pending":
-            return "interrupted before"
+            return f"failed before: {entry.failure}" if entry.failure else "interrupted before"
         changed = self._input_change(output, entry, source)
         if changed:
             return changed
@@ -115,6 +118,14 @@ class Ledger:
                 "update outputs set state = 'done', sha256 = ?, summary = ?, changed_at = ? "
                 "where output = ?",
                 (sha256, json.dumps(dict(summary)), _now(), output),
+            )
+
+    def fail(self, output: str, why: str) -> None:
+        """Note why `output`, which was begun, was not made."""
+        with self._db:
+            self._db.execute(
+                "update outputs set summary = ?, changed_at = ? where output = ?",
+                (json.dumps({"error": why}), _now(), output),
             )
 
     def gone(self, outputs: Iterable[str]) -> list[str]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import OutputError, UsageError
+from scorer.files import own_descriptor, refuse_inputs, regular_target, takes_stream
 from scorer.jobs.inputs import Found, Inputs, default_output, find_inputs
-from scorer.jobs.publish import Target, local_target, remote_target
+from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
 from scorer.tables import STDIN
 from scorer.tables.remote import is_url, remote_file, split_query
+
+#: the files behind standard input and output, if they are files
+STDIN_PATH, STDOUT_PATH = Path("/dev/stdin"), Path("/dev/stdout")
+STDOUT_DESCRIPTOR = 1
 
 
 @dataclass(frozen=True)
@@ -39,29 +44,69 @@ def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
     """
     local = output is not None and output != STDIN and not is_url(output)
     found = find_inputs(inputs, Path(output) if output is not None and local else None)
-    if output == STDIN or (output is None and inputs[0] == STDIN):
-        return Plan((_to_stdout(found, run_id),), ignored=found.ignored)
+    stream = _stream(inputs[0], output)
+    if stream is not None:
+        return Plan((_to_stream(found, stream, run_id),), ignored=found.ignored)
     folder = _folder(found, output)
     many = len(found.found) > 1
     outputs = [_place(file, output, folder) for file in found.found]
     jobs = tuple(
-        Job(file.source, _target(file, name, folder), one_of_many=many)
+        Job(file.source, _target(name, file, folder), one_of_many=many)
         for file, name in zip(found.found, outputs, strict=True)
     )
-    twice = [name for name, count in Counter(job.target.name for job in jobs).items() if count > 1]
+    _refuse_inputs(jobs)
+    places = Counter(job.target.work for job in jobs)
+    twice = [job.target.name for job in jobs if places[job.target.work] > 1]
     if twice:
         raise UsageError(f"{twice[0]}: two inputs would be written there: score them apart")
     return Plan(jobs, folder, found.ignored)
 
 
-def _to_stdout(found: Inputs, run_id: str) -> Job:
+def _stream(first: str, output: str | None) -> Stream | None:
+    """What takes the rows as they come, if anything does."""
+    if output == STDIN or (output is None and first == STDIN):
+        return Stream()
+    if output is None or is_url(output) or not takes_stream(Path(output)):
+        return None
+    is_stdout = own_descriptor(Path(output)) == STDOUT_DESCRIPTOR
+    return Stream() if is_stdout else Stream(output, Path(output))
+
+
+def _to_stream(found: Inputs, stream: Stream, run_id: str) -> Job:
     if len(found.found) > 1:
-        raise UsageError("several inputs cannot share stdout: give --output a directory")
+        raise UsageError(f"several inputs cannot share {stream.name}: give --output a directory")
     source = found.found[0].source
+    if source.path is not None or source.stat is None:  # else a URL, which is no local file
+        refuse_inputs([stream.path or STDOUT_PATH], [source.path or STDIN_PATH])
     beside = (
         source.path if source.path is not None else Path(f"stdin-{run_id}" if run_id else "stdin")
     )
-    return Job(source, local_target(beside), sys.stdout.buffer)
+    job = Job(source, local_target(beside), stream)
+    _refuse_inputs([job])
+    return job
+
+
+def _refuse_inputs(jobs: Sequence[Job]) -> None:
+    """Raise UsageError where an output or a rejects file is one of the inputs."""
+    places = [job.target.rejects for job in jobs]
+    places += [job.target.output for job in jobs if job.stream is None]
+    outputs = [place.path for place in places if isinstance(place, LocalPlace)]
+    refuse_inputs(outputs, [job.source.path for job in jobs if job.source.path is not None])
+
+
+def check_summary(path: Path, made: Plan) -> None:
+    """Raise where a summary cannot be written to `path`, or would meet an input or an output."""
+    regular_target(path)
+    refuse_inputs([path], [job.source.path for job in made.jobs if job.source.path is not None])
+    taken: set[Path] = set()
+    for job in made.jobs:
+        taken.add(_real((job.stream.path or STDOUT_PATH) if job.stream else job.target.work))
+    if _real(path) in taken:
+        raise UsageError(f"{path}: is where the rows go: name another file for the summary")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _folder(found: Inputs, output: str | None) -> str | None:
@@ -71,7 +116,7 @@ def _folder(found: Inputs, output: str | None) -> str | None:
         existing = not is_url(output) and Path(output).is_dir()
         if not (several or existing or output.endswith("/")):
             return None
-        if not is_url(output) and Path(output).is_file():
+        if not is_url(output) and Path(output).exists() and not existing:
             raise UsageError(f"{output}: several inputs need a directory as --output")
         return output
     if found.folder is None:
@@ -95,14 +140,12 @@ def _place(file: Found, output: str | None, folder: str | None) -> str:
     return output if output is not None else default_output(file.source.name)
 
 
-def _target(file: Found, name: str, folder: str | None) -> Target:
+def _target(name: str, file: Found, folder: str | None) -> Target:
     if is_url(name):
         if name == file.source.name:
             raise UsageError(f"{name}: is the input itself: name another output")
         return remote_target(remote_file(name))
     path = Path(name)
-    if file.source.path is not None and path.exists() and path.samefile(file.source.path):
-        raise UsageError(f"{name}: is the input itself: name another output")
     if folder is None and not path.parent.is_dir():
         raise OutputError(f"{name}: there is no directory {path.parent}: make it first")
     return local_target(path)

@@ -3,24 +3,26 @@
 `.<name>.part` holds the output while it is written, `.<name>.journal` the scores of what is done
 (see journal.py), and `.<name>.lock` keeps other runs off it. All lie in the target's folder, so
 that the rename stays within one file system, and are gone when the output is there.
+
+Standard output, devices and named pipes are streams: they take the rows as they come, and nothing
+lies beside them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from filelock import FileLock, Timeout
 
-from scorer.errors import OutputBusy, OutputError, ScorerError
+from scorer.errors import OutputBusy, OutputError
+from scorer.files import follow_link, open_stream, output_errors, regular_target, rename
 from scorer.tables.remote import RemoteFile
-
-BUFFER_BYTES = 1 << 20
 
 
 class Place(Protocol):
@@ -30,6 +32,10 @@ class Place(Protocol):
 
     def exists(self) -> bool: ...
 
+    def check(self) -> None:
+        """Raise OutputError where no file can be."""
+        ...
+
     def publish(self, part: Path) -> None:
         """Make the file from `part`, at once and to last; `part` is gone then."""
         ...
@@ -38,7 +44,7 @@ class Place(Protocol):
 
 
 class LocalPlace:
-    """A path on this machine."""
+    """A path on this machine. Where it is a symbolic link, the file that the link names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,14 +53,42 @@ class LocalPlace:
     def exists(self) -> bool:
         return self.path.exists()
 
+    def check(self) -> None:
+        self._file()
+
+    def _file(self) -> Path:
+        target = regular_target(self.path)
+        if target is None:
+            raise OutputError(f"{self.name}: is a device or a named pipe: name it with --output")
+        return target
+
     def publish(self, part: Path) -> None:
-        with explained(self.name):
-            part.replace(self.path)
-            sync_folder(self.path.parent)
+        with output_errors(self.name):
+            rename(part, self._file())
 
     def remove(self) -> None:
-        with explained(self.name):
-            self.path.unlink(missing_ok=True)
+        with output_errors(self.name):
+            follow_link(self.path).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What takes rows as they come: standard output, or the device or named pipe at `path`."""
+
+    name: str = "stdout"
+    path: Path | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The open stream, flushed when the block ends. Raises OutputError, OutputClosed."""
+        with output_errors(self.name):
+            if self.path is None:
+                yield sys.stdout.buffer
+                sys.stdout.buffer.flush()
+                return
+            with open_stream(self.path) as stream:
+                yield stream
+                stream.flush()
 
 
 class RemotePlace:
@@ -66,6 +100,9 @@ class RemotePlace:
 
     def exists(self) -> bool:
         return self._file.exists()
+
+    def check(self) -> None:
+        """A URL says nothing of itself before it is written."""
 
     def publish(self, part: Path) -> None:
         self._file.upload(part)
@@ -109,7 +146,7 @@ class Target:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the target against other runs. Raises OutputBusy where one has it."""
-        with explained(self.name):
+        with output_errors(self.name):
             self.work.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.lock, f"{self.name}: another run is writing it"):
             yield
@@ -117,7 +154,7 @@ class Target:
 
 def local_target(path: Path) -> Target:
     rejects = path.with_name(f"{path.name}.rejects.jsonl")
-    return Target(LocalPlace(path), LocalPlace(rejects), path)
+    return Target(LocalPlace(path), LocalPlace(rejects), follow_link(path))
 
 
 def remote_target(file: RemoteFile) -> Target:
@@ -135,7 +172,7 @@ def remote_target(file: RemoteFile) -> Target:
 def locked(path: Path, busy: str) -> Iterator[None]:
     """Hold the lock file `path`, without waiting; it is gone afterwards."""
     lock = FileLock(path)
-    with explained(path):
+    with output_errors(path):
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -143,44 +180,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Unlinked while held: who opens the name from now on makes a new file and locks that.
+        # Unlinked while held: who opens the name from now on makes a new file and locks that. Who
+        # has opened the old one finds it unlinked when it gets the lock, and starts over: filelock
+        # does so from 3.29.5.
         path.unlink(missing_ok=True)
         lock.release()
-
-
-@contextmanager
-def explained(path: Path | str) -> Iterator[None]:
-    """Turn the system's refusals to write `path` into OutputErrors that name it."""
-    try:
-        yield
-    except ScorerError:
-        raise
-    except OSError as error:
-        if error.errno is None:
-            raise
-        reason = os.strerror(error.errno)
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
-
-
-@contextmanager
-def staged(part: Path, place: Place) -> Iterator[BinaryIO]:
-    """A file that goes to `place` when the block ends, and nowhere when it raises."""
-    try:
-        with explained(place.name), part.open("wb", buffering=BUFFER_BYTES) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        place.publish(part)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
-from scorer.jobs.each import LocalRunner, Runner, do_each, say
+from scorer.jobs.each import LocalRunner, Runner, do_each
+from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental
 from scorer.jobs.plan import Plan
 from scorer.jobs.score import Settings, Watcher, check_writable
@@ -45,7 +46,7 @@ def run_jobs(
     runner = runner or LocalRunner(model, watchers)
     started = perf_counter()
     summary = _begin(model, plan, settings, run_id or new_run_id())
-    say("run started", model=model.ref, inputs=len(plan.jobs))
+    tell("run_started", model=model.ref, inputs=len(plan.jobs))
     if plan.ignored:
         names = ", ".join(plan.ignored[:SHOWN])
         more = f" and {len(plan.ignored) - SHOWN} more" if len(plan.ignored) > SHOWN else ""
@@ -57,7 +58,7 @@ def run_jobs(
     else:
         summary = _run(plan, settings, runner, summary)
     summary = replace(summary, elapsed_s=round(perf_counter() - started, 3))
-    say("run done", **summary.as_json())
+    tell("run_done", **summary.totals())
     return summary
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -16,9 +16,10 @@ import pyarrow as pa
 from scorer import __version__
 from scorer.errors import InputError, OutputExists
 from scorer.evaluation.request import Wanted
+from scorer.files import staged
 from scorer.jobs.evaluation import TableEvaluation
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
-from scorer.jobs.publish import LocalPlace, Target, explained, staged
+from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, OutputOptions, Scores
@@ -73,14 +74,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its rows go: a file, or an open stream such as standard output.
+    """One input and where its rows go: to `stream` as they come, or to a file that is published.
 
     `one_of_many` leaves a note of the finished output, for the rest of the run to be resumed.
     """
 
     source: Source
     target: Target
-    stream: BinaryIO | None = None
+    stream: Stream | None = None
     one_of_many: bool = False
 
     def forget(self) -> None:
@@ -90,7 +91,7 @@ class Job:
 
     @property
     def output_name(self) -> str:
-        return "stdout" if self.stream else self.target.name
+        return self.stream.name if self.stream else self.target.name
 
     @property
     def report_folder(self) -> Path | None:
@@ -141,9 +142,15 @@ def score_table(
 
 
 def check_writable(job: Job, settings: Settings) -> None:
-    """Raise OutputExists where the job would replace a file that it may not."""
+    """Raise OutputExists where the job would replace a file that it may not.
+
+    Raises OutputError where the output cannot be a file.
+    """
     target = job.target
-    if job.stream is not None or settings.force or not target.output.exists():
+    if job.stream is not None:
+        return
+    target.output.check()
+    if settings.force or not target.output.exists():
         return
     if settings.resume and target.journal.exists():
         return  # the interrupted run was allowed to
@@ -269,7 +276,7 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
             job.source.name,
             reader.encoding,
             settings.max_rejects,
-            lambda: stack.enter_context(staged(target.rejects_part, target.rejects)),
+            lambda: stack.enter_context(_staged(target.rejects_part, target.rejects)),
         )
         if job.stream is None:
             target.rejects.remove()
@@ -289,17 +296,20 @@ def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None
 @contextmanager
 def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableFormat]]:
     """The stream to write the table to, and its format: what the output's name says."""
+    wanted = format_of_name(job.output_name)
+    opened: AbstractContextManager[BinaryIO]
     if job.stream is not None:
-        with explained(job.output_name), writable(job.stream, None) as stream:
-            yield stream, TableFormat(found.format)
-            job.stream.flush()
-        return
-    wanted = format_of_name(job.target.name) or found
-    with (
-        staged(job.target.part, job.target.output) as file,
-        writable(file, wanted.compression) as stream,
-    ):
+        wanted = wanted or TableFormat(found.format)
+        opened = job.stream.opened()
+    else:
+        wanted = wanted or found
+        opened = _staged(job.target.part, job.target.output)
+    with opened as file, writable(file, wanted.compression) as stream:
         yield stream, wanted
+
+
+def _staged(part: Path, place: Place) -> AbstractContextManager[BinaryIO]:
+    return staged(part, place.name, lambda: place.publish(part))
 
 
 def _added_schema(model: Model, options: OutputOptions) -> pa.Schema:

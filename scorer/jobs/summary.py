@@ -94,8 +94,28 @@ class RunSummary:
         """The sum of one of the counts over the files."""
         return sum(getattr(file, count) for file in self.files)
 
+    def totals(self) -> dict[str, Any]:
+        """What became of the run as a whole: a few numbers, however many files it had."""
+        return {
+            "exit_code": self.exit_code,
+            "files": len(self.files),
+            "failures": len(self.failures),
+            "planned": len(self.planned),
+            "skipped": self.skipped,
+            "rows": self.rows,
+            "rows_per_s": self.rows_per_s,
+            "elapsed_s": self.elapsed_s,
+        }
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The files' counts of rows, summed."""
+        return {name: self.total(name) for name in ("read", "scored", "unscored", "rejected")}
+
+    @property
+    def rows_per_s(self) -> float | None:
+        return round(self.total("read") / self.elapsed_s, 1) if self.elapsed_s else None
+
     def as_json(self) -> dict[str, Any]:
         """The summary as plain JSON values, with the totals and the throughput."""
-        counts = {name: self.total(name) for name in ("read", "scored", "unscored", "rejected")}
-        rate = round(counts["read"] / self.elapsed_s, 1) if self.elapsed_s else None
-        return {**asdict(self), "rows": counts, "rows_per_s": rate}
+        return {**asdict(self), "rows": self.rows, "rows_per_s": self.rows_per_s}

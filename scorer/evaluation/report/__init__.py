@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import OutputError
 from scorer.evaluation.result import ModelReport, Report, Slice
+from scorer.files import output_errors, write_whole
 from scorer.printable import printable_lines
 
 _HERE = Path(__file__).parent
@@ -25,17 +24,11 @@ _LEVELS = {
 
 def write_report(report: Report, folder: Path) -> None:
     """Write `report.json` and `report.html` into `folder`, each whole or not at all."""
-    try:
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("report.json", report.to_json()), ("report.html", render_html(report))):
-            part = folder / f".{name}.part"
-            with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(folder / name)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write the report: {error.strerror}") from error
+    for name, text in (("report.json", report.to_json()), ("report.html", render_html(report))):
+        with write_whole(folder / name) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def render_html(report: Report) -> str:
