@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scorer.evaluation import evaluate_file
     from scorer.jobs import score_file
-    from scorer.model import Model, OutputOptions
+    from scorer.model import Model
+    from scorer.tasks import OutputOptions
 
 __version__ = "0.1.0"
 __all__ = ["Model", "OutputOptions", "evaluate_file", "load", "score_file"]
@@ -27,7 +28,7 @@ def load(reference: str, **options: Any) -> Model:
 
 _HOMES = {
     "Model": "scorer.model",
-    "OutputOptions": "scorer.model",
+    "OutputOptions": "scorer.tasks",
     "evaluate_file": "scorer.evaluation",
     "score_file": "scorer.jobs",
 }

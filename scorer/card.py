@@ -20,14 +20,18 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from scorer.composition import Composition, parse_template
-from scorer.errors import CardError
+from scorer.errors import CardError, UsageError
 from scorer.files import read_regular
+from scorer.tasks import TASKS, Problem, Task, task_named, task_names
 
 MAX_CARD_BYTES = 1 << 20
 MAX_YAML_DEPTH = 16
@@ -38,7 +42,14 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Task = Literal["binary", "multiclass", "regression"]
+
+#: a task as cards and reports write it: its name
+TaskField = Annotated[
+    Task,
+    PlainValidator(task_named),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"enum": list(task_names()), "type": "string"}),
+]
 
 
 def _checked(template: str) -> str:
@@ -134,7 +145,7 @@ class ScorerCard(_Part):
     schema_version: Literal[1] = Field(alias="schema")
     name: Name
     version: Version
-    task: Task
+    task: TaskField
     labels: tuple[Label, ...] = ()
     text_columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     text_template: Template | None = None
@@ -148,9 +159,9 @@ class ScorerCard(_Part):
 
     @model_validator(mode="after")
     def _labels_fit_task(self) -> ScorerCard:
-        wanted = {"binary": "2", "multiclass": "3 or more", "regression": "0"}[self.task]
         count = len(self.labels)
-        if not {"binary": count == 2, "multiclass": count > 2, "regression": count == 0}[self.task]:
+        if not self.task.accepts(count):
+            wanted = self.task.labels_wanted
             raise ValueError(f"a {self.task} model needs {wanted} labels, not {count}")
         spellings = [s.casefold() for x in self.labels for s in {x.name, *x.aliases}]
         twice = sorted({s for s in spellings if spellings.count(s) > 1})
@@ -175,7 +186,21 @@ class ScorerCard(_Part):
     @property
     def outputs(self) -> int:
         """Width of the network's output."""
-        return len(self.labels) if self.task == "multiclass" else 1
+        return self.task.width(len(self.labels))
+
+    def problem(self, threshold: float | None = None) -> Problem:
+        """What the model predicts; `threshold` replaces the card's.
+
+        Raises UsageError for a threshold where the task takes none.
+        """
+        if threshold is not None and not self.task.takes_threshold:
+            by_threshold = " and ".join(task.name for task in TASKS if task.takes_threshold)
+            raise UsageError(
+                f"a threshold is for {by_threshold} models; "
+                f"{self.name}@{self.version} is {self.task}"
+            )
+        labels = tuple(label.name for label in self.labels)
+        return Problem(self.task, labels, self.threshold if threshold is None else threshold)
 
 
 class Card(BaseModel):

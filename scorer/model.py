@@ -20,9 +20,10 @@ from scorer import zoo
 from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
 from scorer.engines import Engine, load_engine
-from scorer.errors import BundleError, InputError, UsageError
+from scorer.errors import BundleError, InputError
 from scorer.tables import WindowSize
 from scorer.tables.columns import check_words, choose_text_column, missing
+from scorer.tasks import OutputOptions
 from scorer.vectorizer import TokenBatch, Vectorizer
 
 if TYPE_CHECKING:
@@ -30,13 +31,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: the columns that `OutputOptions.diagnostics` adds
+DIAGNOSTICS = (
+    pa.field("n_tokens", pa.int32()),
+    pa.field("oov_share", pa.float32()),
+    pa.field("truncated", pa.bool_()),
+)
+
 
 @dataclass(frozen=True)
 class Scores:
     """What a model says of some rows.
 
-    outputs     float32 (rows, k): k = 1 probability of the last label (binary), k probabilities
-                in label order (multiclass), or the predicted value (regression)
+    outputs     float32 (rows, k): what they mean, the card's task says (see `scorer.tasks`)
     n_tokens    int32 (rows,), before any truncation
     n_oov       int32 (rows,), of those, how many the vocabulary lacks
     truncated   bool (rows,), True where the network does not see the text's end
@@ -48,16 +55,6 @@ class Scores:
     n_oov: np.ndarray
     truncated: np.ndarray
     scored: np.ndarray
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Which columns are appended. `threshold` replaces the card's (binary models only)."""
-
-    probabilities: bool = False
-    diagnostics: bool = False
-    threshold: float | None = None
-    prefix: str = ""
 
 
 class Model:
@@ -143,55 +140,28 @@ class Model:
             check_words(name, schema, column)
         return found
 
-    def column_names(self, options: OutputOptions) -> list[str]:
-        """The names of `columns`, without scoring anything."""
-        empty = np.zeros(0, dtype=np.int32)
-        nothing = Scores(
-            outputs=np.zeros((0, self.card.scorer.outputs), dtype=np.float32),
-            n_tokens=empty,
-            n_oov=empty,
-            truncated=empty.astype(np.bool_),
-            scored=empty.astype(np.bool_),
-        )
-        return [name for name, _ in self.columns(nothing, options)]
+    def output_schema(self, options: OutputOptions) -> pa.Schema:
+        """Names and types of the appended columns, in order.
 
-    def columns(self, scores: Scores, options: OutputOptions) -> list[tuple[str, pa.Array]]:
-        """The appended columns, in order: name and values, null where a row was not scored."""
-        columns = self._predictions(scores, options)
+        Raises UsageError for a threshold where the task takes none.
+        """
+        fields = self.card.scorer.problem(options.threshold).columns(options)
+        if options.diagnostics:
+            fields += DIAGNOSTICS
+        return pa.schema([field.with_name(options.prefix + field.name) for field in fields])
+
+    def output(self, scores: Scores, options: OutputOptions) -> pa.RecordBatch:
+        """The appended columns, as in `output_schema`; null where a row was not scored."""
+        problem = self.card.scorer.problem(options.threshold)
+        columns = problem.values(scores.outputs, scores.scored, options)
         if options.diagnostics:
             share = scores.n_oov / np.maximum(scores.n_tokens, 1)
             columns += [
-                ("n_tokens", pa.array(scores.n_tokens)),
-                ("oov_share", pa.array(share.astype(np.float32), mask=~scores.scored)),
-                ("truncated", pa.array(scores.truncated)),
+                pa.array(scores.n_tokens),
+                pa.array(share.astype(np.float32), mask=~scores.scored),
+                pa.array(scores.truncated),
             ]
-        return [(options.prefix + name, values) for name, values in columns]
-
-    def _predictions(self, scores: Scores, options: OutputOptions) -> list[tuple[str, pa.Array]]:
-        unscored = ~scores.scored
-        card = self.card.scorer
-        if options.threshold is not None and card.task != "binary":
-            raise UsageError(f"a threshold is for binary models; {self.ref} is {card.task}")
-        if card.task == "regression":
-            return [("prediction", pa.array(scores.outputs[:, 0], mask=unscored))]
-        probabilities = class_probabilities(scores.outputs)
-        if card.task == "binary":
-            threshold = card.threshold if options.threshold is None else options.threshold
-            best = (scores.outputs[:, 0] >= np.float32(threshold)).astype(np.int64)
-        else:
-            best = probabilities.argmax(axis=1)
-        names = pa.array([label.name for label in card.labels], pa.string())
-        chosen = probabilities[np.arange(len(best)), best]
-        columns = [
-            ("prediction", names.take(pa.array(best, mask=unscored))),
-            ("probability", pa.array(chosen, mask=unscored)),
-        ]
-        if options.probabilities:
-            columns += [
-                (f"probability_{label.name}", pa.array(probabilities[:, i], mask=unscored))
-                for i, label in enumerate(card.labels)
-            ]
-        return columns
+        return pa.record_batch(columns, schema=self.output_schema(options))
 
     def _texts_of(self, texts: Any) -> pa.Array:
         """What `predict` takes as one array of texts."""
@@ -221,13 +191,11 @@ class Model:
         """
         options = options or OutputOptions()
         array = self._texts_of(texts)
-        names = self.column_names(options)
         rows = self._rows_at_once(array, threads)
         starts = range(0, max(len(array), 1), rows)
 
         def window(start: int) -> pa.RecordBatch:
-            scores = self.score(array.slice(start, rows))
-            return pa.record_batch([v for _, v in self.columns(scores, options)], names=names)
+            return self.output(self.score(array.slice(start, rows)), options)
 
         with ThreadPoolExecutor(threads) as pool:
             table = pa.Table.from_batches(pool.map(window, starts))
@@ -242,13 +210,6 @@ def _truncated(tokens: TokenBatch) -> np.ndarray:
     if tokens.truncated is None:
         return np.zeros(len(tokens.n_tokens), np.bool_)
     return tokens.truncated
-
-
-def class_probabilities(outputs: np.ndarray) -> np.ndarray:
-    """float32 (rows, labels) from a classifier's outputs (rows, 1 or labels)."""
-    if outputs.shape[1] > 1:
-        return outputs
-    return np.concatenate([np.float32(1) - outputs, outputs], axis=1)
 
 
 def load_model(

@@ -16,11 +16,11 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from scorer.errors import RowsLost
-from scorer.model import Model, OutputOptions, Scores
+from scorer.model import Model, Scores
 from scorer.tables import Window, Writer
+from scorer.tasks import OutputOptions
 
 LOOK_AHEAD = 2
 
@@ -92,17 +92,9 @@ class Scoring:
         if scores is None:
             scores = self.model.score_rows(window.texts, window.table)
         scored = perf_counter()
-        added = append_columns(self.model, scores, self.options)
+        added = self.model.output(scores, self.options)
         encoded = self.writer.encode(window, added)
         return Done(window, scores, encoded, scored - started, perf_counter() - scored)
-
-
-def append_columns(model: Model, scores: Scores, options: OutputOptions) -> pa.RecordBatch:
-    """The new columns of a window as a record batch."""
-    columns = model.columns(scores, options)
-    return pa.RecordBatch.from_arrays(
-        [values for _, values in columns], names=[name for name, _ in columns]
-    )
 
 
 def ordered_map(

@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer import zoo
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
 from scorer.tables import Window, local_source, open_reader, open_writer
+from scorer.tasks import OutputOptions
 from scorer.vectorizer import TokenBatch
 from scripts.benchmarks import processes, stages
 
@@ -137,7 +138,7 @@ def by_stage(setting: Setting) -> list[list[str]]:
     work: dict[str, Callable[[int], object]] = {
         "vectorize": lambda n: stages.over_threads(model.vectorize, parts, n),
         "network": lambda n: stages.over_threads(lambda t: model.engine.run(*t), tokens, n),
-        "append": lambda n: stages.over_threads(lambda s: model.columns(s, options), scores, n),
+        "append": lambda n: stages.over_threads(lambda s: model.output(s, options), scores, n),
     }
     rows = [["stage", "rows/s, 1 thread", f"rows/s, {setting.threads} threads", "gain"]]
     for name, stage in work.items():

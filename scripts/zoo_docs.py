@@ -58,7 +58,7 @@ def summary_table(entries: list[Entry]) -> str:
         card = entry.card.scorer
         figure = headline(entry.card)
         size = entry.model_path.stat().st_size / 1e6
-        cells = [f"`{card.name}`", card.task, figure, speed(entry.card), f"{size:.1f}"]
+        cells = [f"`{card.name}`", card.task.name, figure, speed(entry.card), f"{size:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -29,6 +29,7 @@ LAYERS = (
     "zoo",
     "card",
     "composition",
+    "tasks",
     "files printable",
     "errors",
 )

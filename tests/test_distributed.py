@@ -24,7 +24,8 @@ from scorer.jobs.each import LocalRunner, Outcome
 from scorer.jobs.plan import plan
 from scorer.jobs.score import Job, Settings, score_table
 from scorer.jobs.summary import FileSummary
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
 from tests import runners
 from tests.parrot import use_parrot
 

@@ -12,7 +12,8 @@ import pytest
 
 from scorer.errors import ColumnError, RunnerError
 from scorer.jobs.plan import plan
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
 from tests import runners
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("in_tmp_path")]

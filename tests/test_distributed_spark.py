@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import ColumnError
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
 from tests import runners
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("in_tmp_path")]

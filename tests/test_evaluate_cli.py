@@ -61,7 +61,7 @@ def table(model: Model, n: int = N, right: float = 0.8) -> pa.Table:
     texts = [" ".join(rng.choice(WORDS, rng.integers(1, 12))) for _ in range(n)]
     texts[3], texts[4] = "", "..."
     says = model.score(pa.array(texts)).outputs
-    if model.card.scorer.task == "regression":
+    if model.card.scorer.task.name == "regression":
         truth: list[Any] = list(np.round(says[:, 0] + rng.normal(0, 0.1, n), 3))
     else:
         names = [label.name for label in model.card.scorer.labels]

@@ -15,9 +15,9 @@ from scorer.evaluation.columns import CodedColumn, numbers
 from scorer.evaluation.drift import DriftCounter, psi, verdict
 from scorer.evaluation.gates import parse_requirement
 from scorer.evaluation.labels import LabelRules, choose_label_column, normal, parse_label_map
-from scorer.evaluation.sample import Problem
 from scorer.evaluation.slices import SliceColumn
 from scorer.model import Scores
+from scorer.tasks import BINARY, Problem
 from tests.test_evaluation_stream import LABELS, card
 
 TWO = LabelRules(LABELS["binary"])
@@ -235,7 +235,7 @@ def test_drift_counters_merge(cut: int) -> None:
     scores = Scores(
         rng.random((200, 1)).astype(np.float32), tokens, tokens // 3, tokens > 20, tokens > 0
     )
-    reference, problem = card("binary").reference, Problem("binary", ("negative", "positive"))
+    reference, problem = card("binary").reference, Problem(BINARY, ("negative", "positive"))
 
     def counter(start: int, stop: int) -> DriftCounter:
         made = DriftCounter(problem, reference)

@@ -17,11 +17,14 @@ from scorer.evaluation.measure import measure
 from scorer.evaluation.metrics import METRICS
 from scorer.evaluation.ranking import rank
 from scorer.evaluation.resample import Resampler, interval
-from scorer.evaluation.sample import Problem, Sample
+from scorer.evaluation.sample import Sample
+from scorer.tasks import BINARY as BINARY_TASK
+from scorer.tasks import MULTICLASS, Problem
+from scorer.tasks import REGRESSION as REGRESSION_TASK
 
-BINARY = Problem("binary", ("negative", "positive"))
-THREE = Problem("multiclass", ("negative", "neutral", "positive"))
-REGRESSION = Problem("regression")
+BINARY = Problem(BINARY_TASK, ("negative", "positive"))
+THREE = Problem(MULTICLASS, ("negative", "neutral", "positive"))
+REGRESSION = Problem(REGRESSION_TASK)
 
 
 def binary_sample(n: int, seed: int = 0) -> Sample:
@@ -52,7 +55,7 @@ SAMPLES = {"binary": binary_sample, "multiclass": three_sample, "regression": re
 def by_sklearn(sample: Sample) -> dict[str, float]:
     """Every figure by one plain call of scikit-learn on the rows."""
     y = sample.target
-    if sample.problem.task == "regression":
+    if sample.problem.task is REGRESSION_TASK:
         guess = sample.output[:, 0].astype(np.float64)
         return {
             "mae": sk.mean_absolute_error(y, guess),
@@ -62,7 +65,7 @@ def by_sklearn(sample: Sample) -> dict[str, float]:
             "bias": float(np.mean(guess - y)),
             "spearman": float(spearmanr(y, guess).statistic),
         }
-    binary = sample.problem.task == "binary"
+    binary = sample.problem.task is BINARY_TASK
     p = sample.probabilities
     hard = (sample.output[:, 0] >= 0.5).astype(int) if binary else sample.output.argmax(axis=1)
     found = {

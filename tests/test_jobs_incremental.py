@@ -17,7 +17,8 @@ from scorer.jobs.publish import locked
 from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Settings
 from scorer.jobs.summary import RunSummary
-from scorer.model import Model, OutputOptions
+from scorer.model import Model
+from scorer.tasks import OutputOptions
 from tests.parrot import parrot
 
 SETTINGS = Settings(incremental=True)

@@ -16,8 +16,9 @@ from scorer.errors import InputError, OutputExists, UsageError
 from scorer.jobs.plan import plan
 from scorer.jobs.score import Settings, score_table
 from scorer.jobs.summary import FileSummary
-from scorer.model import Model, OutputOptions
+from scorer.model import Model
 from scorer.tables import Window
+from scorer.tasks import OutputOptions
 from tests.parrot import parrot
 
 ROWS = 100

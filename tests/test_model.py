@@ -11,7 +11,8 @@ import pytest
 
 import scorer
 from scorer.errors import InputError, UsageError
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
 from scorer.zoo import find
 from tests import tiny
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import RowsLost
-from scorer.model import OutputOptions, Scores
+from scorer.model import Scores
 from scorer.pipeline import LOOK_AHEAD, Scoring, Tally, ordered_map, run
 from scorer.tables import Reject, Window
+from scorer.tasks import OutputOptions
 from tests.parrot import expected, parrot
 
 

@@ -135,7 +135,7 @@ def _models(options: dict[str, Any]) -> list[Model]:
             device=options["device"],
             engine=options["engine"],
         )
-        if options["threshold"] is not None and model.card.scorer.task != "binary":
+        if options["threshold"] is not None and not model.card.scorer.task.takes_threshold:
             raise UsageError(f"--threshold is for binary models; {model.ref} is not")
         if model.ref in loaded:
             raise UsageError(f"{model.ref}: was named twice")

@@ -177,8 +177,8 @@ def _runner(name: str, model: Model, *, shown: bool) -> Runner | None:
 def _settings(options: dict[str, Any]) -> Settings:
     from scorer.evaluation.request import Wanted
     from scorer.jobs.score import Settings
-    from scorer.model import OutputOptions
     from scorer.tables import ReadOptions
+    from scorer.tasks import OutputOptions
 
     wanted = Wanted(
         options["label_column"], options["label_map"], options["slices"], options["threshold"]

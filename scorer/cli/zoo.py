@@ -13,6 +13,7 @@ from scorer import zoo
 from scorer.cli.common import ExpectedErrorsGroup, echo, zoo_option
 from scorer.errors import BundleError, OutputExists, UsageError
 from scorer.printable import printable, printable_lines
+from scorer.tasks import task_names
 
 if TYPE_CHECKING:
     from scorer.bundle import Branch, Bundle, Layer
@@ -82,7 +83,7 @@ def _listed(entry: zoo.Entry) -> dict[str, Any]:
     return {
         "name": card.scorer.name,
         "version": card.scorer.version,
-        "task": card.scorer.task,
+        "task": card.scorer.task.name,
         "metric": figure.metric if figure else None,
         "figure": figure.value if figure else None,
         "data": figure.data if figure else None,
@@ -285,7 +286,7 @@ def _reference(entry: zoo.Entry) -> str:
 @click.option("--card", "card_path", type=click.Path(path_type=Path), help="The model's card.")
 @click.option("--name", help="Without a card: the model's name.")
 @click.option("--version", default="1.0.0", show_default=True)
-@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]))
+@click.option("--task", type=click.Choice(task_names()))
 @click.option("--label", "labels", multiple=True, help="Repeat, in the order of the outputs.")
 @click.option("--text-column", "text_columns", multiple=True, help="Repeat for candidates.")
 @click.option("--label-column", "label_columns", multiple=True, help="Repeat for candidates.")

@@ -18,7 +18,8 @@ from scorer.distributed.worker import ATTEMPTS, FileWork, Report, file_work, tab
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job, Settings
-from scorer.model import Model, OutputOptions
+from scorer.model import Model
+from scorer.tasks import OutputOptions
 
 try:
     import ray

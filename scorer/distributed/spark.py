@@ -16,7 +16,8 @@ from scorer.distributed.worker import ATTEMPTS, Report, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job, Settings
-from scorer.model import Model, OutputOptions
+from scorer.model import Model
+from scorer.tasks import OutputOptions
 
 try:
     from py4j.protocol import Py4JError, Py4JJavaError

@@ -22,9 +22,10 @@ import pyarrow as pa
 from scorer.engines import load_engine
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.score import Job, Settings
-from scorer.model import Model, OutputOptions, load_model
+from scorer.model import Model, load_model
 from scorer.tables.columns import check_free, choose_text_column
 from scorer.tables.parquet import as_text
+from scorer.tasks import OutputOptions
 
 #: how often a file is tried whose worker dies; Spark's own number
 ATTEMPTS = 4
@@ -145,6 +146,6 @@ def table_work(
     options = options or OutputOptions()
     text = choose_text_column(name, schema, text_column, loaded.card.scorer.text_columns)
     loaded.columns_beside(name, schema)
-    added = loaded.predict([], options=options).schema
+    added = loaded.output_schema(options)
     check_free(name, schema.names, added.names, options.prefix)
     return TableWork(send(loaded), text, options), added

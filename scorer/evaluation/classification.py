@@ -49,9 +49,8 @@ def _log_loss(part: Sample) -> Doubles:
 
 def _brier(part: Sample) -> Doubles:
     """float64 (n,): (p - y)^2 of every binary row, else summed over classes (Brier 1950)."""
-    if part.problem.task == "binary":
-        return np.asarray((1 - _right(part)) ** 2)
-    return np.asarray((part.probabilities**2).sum(axis=1) - 2 * _right(part) + 1)
+    summed = (part.probabilities**2).sum(axis=1) - 2 * _right(part) + 1
+    return np.asarray(summed / 2 if part.problem.n_classes == 2 else summed)
 
 
 def _probability_figures(sample: Sample, resampler: Resampler) -> Measured:
@@ -65,7 +64,7 @@ def _probability_figures(sample: Sample, resampler: Resampler) -> Measured:
         return float(sk.log_loss(part.target, clipped, labels=labels))
 
     def brier(part: Sample) -> float:
-        if part.problem.task == "binary":
+        if part.problem.n_classes == 2:
             return float(sk.brier_score_loss(part.target, part.probabilities[:, 1], pos_label=1))
         return float(sk.brier_score_loss(part.target, part.probabilities, labels=labels))
 

@@ -10,12 +10,13 @@ import numpy as np
 from scorer.evaluation.blocks import correlation
 from scorer.evaluation.curves import figure
 from scorer.evaluation.measure import measure
-from scorer.evaluation.metrics import HEADLINES, METRICS, Measured
+from scorer.evaluation.metrics import METRICS, Measured
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
-from scorer.evaluation.sample import Problem, Sample
+from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import figures, judge
 from scorer.evaluation.top import KeptRow
+from scorer.tasks import Problem, Truth
 
 
 def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comparison:
@@ -24,7 +25,7 @@ def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comp
     first = samples[models[0]]
     resampler = Resampler(len(first))
     measured = {name: measure(sample, resampler) for name, sample in samples.items()}
-    headlines = HEADLINES[first.problem.task]
+    headlines = first.problem.task.headlines
     main = headlines[0]
     board = sorted(models, key=lambda m: -METRICS[main].better * measured[m].values[main])
     differences = [
@@ -60,7 +61,7 @@ def _difference(measured: Mapping[str, Measured], a: str, b: str, name: str) -> 
 
 def _agreement(a: Sample, b: Sample) -> float | None:
     blocks = zip(a.blocks(), b.blocks(), strict=True)
-    if a.problem.task != "regression":
+    if a.problem.task.truth is Truth.CLASS:
         same = (np.count_nonzero(p.predicted == q.predicted) for p, q in blocks)
         return round(sum(same) / len(a), 6)
     if np.ptp(a.output) == 0 or np.ptp(b.output) == 0:
@@ -81,17 +82,7 @@ def disagreement(
     kept: KeptRow, size: float, problems: Sequence[Problem], truth: str | None
 ) -> Disagreement:
     """A kept row in words."""
-    said = [in_words(p, out) for p, out in zip(problems, kept.outputs, strict=True)]
+    said = [p.task.in_words(p, out) for p, out in zip(problems, kept.outputs, strict=True)]
     return Disagreement(
         row=kept.row, text=kept.text, truth=truth, predictions=tuple(said), spread=round(size, 6)
     )
-
-
-def in_words(problem: Problem, output: Sequence[float]) -> str:
-    """A prediction as people write it: `positive (0.98)` or `88.4`."""
-    if problem.task == "regression":
-        return f"{output[0]:,.2f}"
-    row = np.array([output], dtype=np.float32)
-    code = int(problem.predict(row)[0])
-    share = output[code] if problem.task == "multiclass" else (1 - output[0], output[0])[code]
-    return f"{problem.labels[code]} ({share:.2f})"

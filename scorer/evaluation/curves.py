@@ -26,6 +26,7 @@ from scorer.evaluation.result import (
     Threshold,
 )
 from scorer.evaluation.sample import Sample
+from scorer.tasks import Truth
 
 CURVE_POINTS = 160
 CURVE_STEPS = 4_096
@@ -98,7 +99,7 @@ def calibration(sample: Sample, resampler: Resampler) -> tuple[Calibration, ...]
 
 def score_histogram(sample: Sample) -> Histogram:
     """How the scores of each true class are spread (regression: truth and predictions)."""
-    if sample.problem.task == "regression":
+    if sample.problem.task.truth is Truth.NUMBER:
         edges = _whole_number_edges(sample.target)
         if edges is None:
             edges = _equal_edges(np.concatenate([sample.target, sample.output[:, 0]]))
@@ -108,12 +109,10 @@ def score_histogram(sample: Sample) -> Histogram:
 
 
 def _score_series(part: Sample) -> dict[str, NDArray[Any]]:
-    if part.problem.task == "regression":
+    if part.problem.task.truth is Truth.NUMBER:
         return {"truth": part.target, "prediction": part.output[:, 0]}
-    if part.problem.task == "binary":
-        labels = enumerate(part.problem.labels)
-        return {label: part.confidence[part.target == c] for c, label in labels}
-    return {"right": part.confidence[part.event], "wrong": part.confidence[~part.event]}
+    groups = part.score_groups
+    return {name: part.confidence[inside] for name, inside in groups.items()}
 
 
 def histogram(blocks: Iterable[dict[str, NDArray[Any]]], edges: NDArray[Any]) -> Histogram:

@@ -17,8 +17,8 @@ from pydantic import Field
 
 from scorer.card import Histogram, Reference
 from scorer.evaluation.part import Part
-from scorer.evaluation.sample import Problem
-from scorer.model import Scores, class_probabilities
+from scorer.model import Scores
+from scorer.tasks import Problem
 
 MODERATE, MAJOR = 0.1, 0.25
 PARTS = {"score": "Score", "tokens": "Tokens per row", "oov_share": "Share of unknown words"}
@@ -78,7 +78,7 @@ class DriftCounter:
             return
         self._count("tokens", tokens)
         self._count("oov_share", oov / np.maximum(tokens, 1))
-        self._count("score", reference_score(self._problem, scores.outputs[scored]))
+        self._count("score", self._problem.task.profile_score(scores.outputs[scored]))
 
     def _count(self, name: str, values: NDArray[Any]) -> None:
         edges = np.asarray(getattr(self._reference, name).edges, dtype=np.float64)
@@ -125,13 +125,6 @@ class DriftCounter:
 
 
 _SEVERITY = ("no reference", "stable", "too few rows to tell", "moderate", "major")
-
-
-def reference_score(problem: Problem, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 (rows,): the score whose histogram the card holds; see `scorer.card.Reference`."""
-    if problem.task == "multiclass":
-        return np.asarray(class_probabilities(outputs).max(axis=1))
-    return np.asarray(outputs[:, 0])
 
 
 def psi(observed: NDArray[Any], expected: NDArray[Any]) -> tuple[float, float]:

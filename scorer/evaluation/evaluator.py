@@ -23,11 +23,11 @@ from scorer.evaluation.drift import DriftCounter
 from scorer.evaluation.labels import LabelRules, Meaning
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import LabelSource
-from scorer.evaluation.sample import Problem
 from scorer.evaluation.slices import SliceColumn
 from scorer.evaluation.top import TEXT_CHARACTERS, KeptRow, TopRows
-from scorer.model import Scores, class_probabilities
+from scorer.model import Scores
 from scorer.tables import Window
+from scorer.tasks import Truth
 
 MISTAKES = 20
 MAX_LABEL_VALUES = 1_000
@@ -66,7 +66,7 @@ class Evaluator:
             if (other.card.task, other.problem.labels) != (first.card.task, first.problem.labels):
                 raise UsageError(
                     f"{first.ref} and {other.ref} cannot be compared: they predict different "
-                    f"things ({_described(first.problem)}; {_described(other.problem)})"
+                    f"things ({_described(first)}; {_described(other)})"
                 )
         self.request = request
         self.problem = first.problem
@@ -142,7 +142,7 @@ class Evaluator:
         if name is None:
             return None
         column = window.table.column(name)
-        if self.problem.task == "regression":
+        if self.problem.task.truth is Truth.NUMBER:
             values = self.values.add(column)
             sensible, blank = bool(np.isfinite(values).any()), column.null_count == len(column)
             self._check_sense(sensible, blank, column)
@@ -164,12 +164,12 @@ class Evaluator:
         self, model: Collected, truth: NDArray[Any], outputs: NDArray[np.float32], keep: _Keeper
     ) -> None:
         scored = np.isfinite(outputs[:, 0])
-        if self.problem.task == "regression":
+        if self.problem.task.truth is Truth.NUMBER:
             error = np.abs(outputs[:, 0] - truth)
             keep.offer(model.mistakes, "error", error, np.flatnonzero(np.isfinite(error)))
             return
-        predicted = model.subject.problem.predict(outputs)
-        lost = 1 - class_probabilities(outputs)
+        predicted = model.subject.problem.decide(outputs)
+        lost = 1 - self.problem.task.probabilities(outputs)
         for code in np.unique(truth[(truth >= 0) & (truth < len(self._possible))]):
             for c in self._possible[code]:
                 rows = np.flatnonzero((truth == code) & (predicted != c) & scored)
@@ -185,7 +185,7 @@ class Evaluator:
 
     def truth(self) -> NDArray[Any]:
         """The target of every row so far: a float (NaN: none) or class codes int16 (-1: none)."""
-        if self.problem.task == "regression":
+        if self.problem.task.truth is Truth.NUMBER:
             return self.values.values()
         found = self.meaning().codes
         table = [found.get(value, -1) for value in self.labels.values]
@@ -196,7 +196,7 @@ class Evaluator:
         """How many rows have a label that means something, and what the others say."""
         if self.request.label_column is None:
             return None
-        if self.problem.task == "regression":
+        if self.problem.task.truth is Truth.NUMBER:
             values = self.values.values()
             usable, blank = int(np.isfinite(values).sum()), self.values.blank
             rule, rest = "numbers", {}
@@ -254,7 +254,7 @@ def no_sense(evaluator: Evaluator, values: Sequence[str]) -> str:
     """The message for a label column whose values mean nothing to the model."""
     column = evaluator.request.label_column
     shown = ", ".join(repr(_cut(value, 30)) for value in values[:4])
-    if evaluator.problem.task == "regression":
+    if evaluator.problem.task.truth is Truth.NUMBER:
         return f"column {column!r} holds no numbers ({shown}): name another with --label-column"
     return (
         f"column {column!r}: {shown} mean none of the labels "
@@ -267,5 +267,5 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _described(problem: Problem) -> str:
-    return "a number" if problem.task == "regression" else ", ".join(problem.labels)
+def _described(subject: Subject) -> str:
+    return subject.card.task.described(subject.problem)

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scorer import __version__
 from scorer.errors import ColumnError
 from scorer.evaluation import confusion, curves
-from scorer.evaluation.compare import compare, disagreement, in_words
+from scorer.evaluation.compare import compare, disagreement
 from scorer.evaluation.evaluator import Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
 from scorer.evaluation.measure import measure
-from scorer.evaluation.metrics import HEADLINES
 from scorer.evaluation.promises import check_promises
 from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (
@@ -30,6 +29,7 @@ from scorer.evaluation.result import (
 )
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import class_figures, figures, slice_section
+from scorer.tasks import Truth
 
 FEW_ROWS = 100
 MAX_CONFUSION = 60
@@ -110,7 +110,7 @@ def _model_report(
         sha256=subject.sha256,
         task=problem.task,
         labels=problem.labels,
-        threshold=problem.threshold if problem.task == "binary" else None,
+        threshold=problem.threshold if problem.task.takes_threshold else None,
         scored=model.scored,
         unscored=evaluator.rows - model.scored,
         evaluated=int(np.count_nonzero(rows)),
@@ -122,13 +122,13 @@ def _model_report(
     measured = measure(sample, resampler)
     found = {
         "figures": figures(measured),
-        "headlines": tuple(n for n in HEADLINES[problem.task] if n in measured.values),
+        "headlines": tuple(n for n in problem.task.headlines if n in measured.values),
         "scores": curves.score_histogram(sample),
         "slices": _slices(evaluator, model, sample, rows, resampler),
         "mistakes": _mistakes(evaluator, model),
         "promises": check_promises(measured, subject.card.figures),
     }
-    if problem.task == "regression":
+    if problem.task.truth is Truth.NUMBER:
         return report.model_copy(update=found | {"residuals": curves.residuals(sample)})
     found |= _classifier_sections(sample, resampler)
     return report.model_copy(update=found)
@@ -164,14 +164,14 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
     problem = model.subject.problem
     at = evaluator.models.index(model)
     groups: list[object] = ["error"]
-    if problem.task != "regression":
+    if problem.task.truth is Truth.CLASS:
         groups = list(evaluator.meaning().codes.items())
     return tuple(
         Mistake(
             row=kept.row,
             text=kept.text,
             truth=problem.labels[group[1]] if isinstance(group, tuple) else kept.label or "",
-            predicted=in_words(problem, kept.outputs[at]),
+            predicted=problem.task.in_words(problem, kept.outputs[at]),
             size=round(size, 6),
         )
         for size, group, kept in model.mistakes.best(groups)

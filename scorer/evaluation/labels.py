@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from scorer.card import Label, ScorerCard
 from scorer.errors import ColumnError, UsageError
+from scorer.tasks import Truth
 
 UNUSABLE = -1
 
@@ -64,7 +65,7 @@ def parse_label_map(pairs: Sequence[str], card: ScorerCard) -> dict[str, str]:
 
     Raises UsageError for a pair without '=', a label that the model lacks, or a regression.
     """
-    if pairs and card.task == "regression":
+    if pairs and card.task.truth is Truth.NUMBER:
         raise UsageError(f"--label-map: {card.name} predicts a number: it has no labels to map to")
     spelled = {normal(s): x.name for x in card.labels for s in (x.name, *x.aliases)}
     found: dict[str, str] = {}

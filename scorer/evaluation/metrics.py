@@ -45,12 +45,6 @@ METRICS: dict[str, Metric] = {
     "spearman": Metric("Spearman", 1, "rank correlation of prediction and truth", -1, 1),
 }
 
-HEADLINES = {
-    "binary": ("accuracy", "macro_f1", "roc_auc", "log_loss", "ece"),
-    "multiclass": ("accuracy", "macro_f1", "balanced_accuracy", "log_loss", "ece"),
-    "regression": ("mae", "rmse", "r2", "bias", "spearman"),
-}
-
 
 @dataclass(frozen=True)
 class Measured:

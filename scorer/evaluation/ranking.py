@@ -64,10 +64,7 @@ class Ranking:
 
 def rank(sample: Sample, c: int) -> Ranking:
     """The rows of class `c` against all others."""
-    if sample.problem.task == "binary" and c == 1:
-        scores = sample.output[:, 0]
-    else:
-        scores = sample.column(lambda part: part.probabilities[:, c])
+    scores = sample.column(lambda part: part.probabilities[:, c])
     yes, no = scores[sample.target == c], scores[sample.target != c]
     yes.sort()
     no.sort()

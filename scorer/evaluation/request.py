@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from scorer.card import ScorerCard
 from scorer.errors import ColumnError
 from scorer.evaluation.labels import choose_label_column, parse_label_map
-from scorer.evaluation.sample import Problem
 from scorer.model import Model
 from scorer.tables import Reader
 from scorer.tables.columns import missing
+from scorer.tasks import Problem
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Subject:
 
     @property
     def problem(self) -> Problem:
-        card = self.card
-        threshold = card.threshold if self.threshold is None else self.threshold
-        return Problem(card.task, tuple(label.name for label in card.labels), threshold)
+        return self.card.problem(self.threshold)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from scorer.card import Task
+from scorer.card import TaskField
 from scorer.evaluation.drift import Drift
 from scorer.evaluation.part import Part
 
@@ -133,7 +133,7 @@ class ModelReport(Part):
 
     model: str
     sha256: str
-    task: Task
+    task: TaskField
     labels: tuple[str, ...]
     threshold: float | None
     scored: int

@@ -14,32 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.card import Task
 from scorer.evaluation.blocks import in_blocks
+from scorer.tasks import Classification, Problem
 
 Floats = NDArray[np.floating[Any]]
 Codes = NDArray[np.signedinteger[Any]]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a model predicts. `labels` in output order; empty for a regression."""
-
-    task: Task
-    labels: tuple[str, ...] = ()
-    threshold: float = 0.5
-
-    @property
-    def n_classes(self) -> int:
-        return len(self.labels)
-
-    def predict(self, output: Floats) -> NDArray[Any]:
-        """Outputs (rows, k) -> class codes int16 (rows,), or the values themselves (rows,)."""
-        if self.task == "binary":
-            return np.asarray(output[:, 0] >= np.float32(self.threshold), dtype=np.int16)
-        if self.task == "multiclass":
-            return np.asarray(np.argmax(output, axis=1), dtype=np.int16)
-        return np.asarray(output[:, 0])
 
 
 @dataclass(frozen=True)
@@ -60,36 +39,38 @@ class Sample:
     @cached_property
     def predicted(self) -> NDArray[Any]:
         """Class codes int16 (n,), or predicted values (n,)."""
-        return self.problem.predict(self.output)
+        return self.problem.decide(self.output)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """float64 (n, k): of every class, rows summing to 1 (classification only).
 
-        A float32 softmax sums to 1 within 1e-6; scikit-learn asks for more.
+        A float32 softmax sums to 1 within 1e-6; the figures' definitions ask for more.
         """
-        wide = self.output.astype(np.float64)
-        if self.problem.task == "binary":
-            return np.column_stack([1.0 - wide[:, 0], wide[:, 0]])
+        wide = self.problem.task.probabilities(self.output.astype(np.float64))
         return np.asarray(wide / wide.sum(axis=1, keepdims=True))
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
-        """float64 (n,): what a reliability diagram bins.
-
-        Binary: probability of the last label. Multiclass: probability of the predicted label.
-        """
-        if self.problem.task == "binary":
-            return np.asarray(self.probabilities[:, 1])
-        chosen = self.predicted[:, None].astype(int)
-        return np.asarray(np.take_along_axis(self.probabilities, chosen, 1)[:, 0])
+        """float64 (n,): what a reliability diagram bins (classification only)."""
+        return np.asarray(self._classification.confidence(self.probabilities, self.predicted))
 
     @cached_property
     def event(self) -> NDArray[np.bool_]:
         """bool (n,): did the thing happen whose probability `confidence` gives."""
-        if self.problem.task == "binary":
-            return np.asarray(self.target == 1)
-        return np.asarray(self.target == self.predicted)
+        return self._classification.event(self.target, self.predicted)
+
+    @property
+    def score_groups(self) -> dict[str, NDArray[np.bool_]]:
+        """The rows (masks) whose confidences a report shows beside each other, by name."""
+        return self._classification.score_groups(self.problem, self.target, self.predicted)
+
+    @property
+    def _classification(self) -> Classification:
+        task = self.problem.task
+        if not isinstance(task, Classification):
+            raise TypeError(f"a {task} model has no classes")
+        return task
 
     @cached_property
     def error(self) -> NDArray[np.float64]:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scorer.evaluation import confusion
 from scorer.evaluation.blocks import in_blocks, occurrences
 from scorer.evaluation.curves import figure
-from scorer.evaluation.metrics import HEADLINES, METRICS, Measured
+from scorer.evaluation.metrics import METRICS, Measured
 from scorer.evaluation.resample import Doubles, Resampler, interval
 from scorer.evaluation.result import ClassFigures, Figure, Slice, SliceRow
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.slices import Sliced
+from scorer.tasks import Truth
 
 MAX_SLICED_CLASSES = 6
 MIN_SLICE_ROWS = 30
@@ -48,14 +49,14 @@ def class_figures(sample: Sample, resampler: Resampler) -> tuple[ClassFigures, .
 
 def main_figure(sample: Sample) -> str:
     """The figure by which slices and models are compared."""
-    return HEADLINES[sample.problem.task][0]
+    return sample.problem.task.headlines[0]
 
 
 def slice_section(sample: Sample, cut: Sliced, resampler: Resampler) -> Slice:
     """The main figures of every value of a slice, and its gap to all other rows."""
     values, drawn, rest, rest_drawn = (
         _sliced_errors(sample, cut, resampler)
-        if sample.problem.task == "regression"
+        if sample.problem.task.truth is Truth.NUMBER
         else _sliced_classes(sample, cut, resampler)
     )
     main = main_figure(sample)

@@ -11,8 +11,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO, Literal, Protocol
 
-import pyarrow as pa
-
 from scorer import __version__
 from scorer.errors import InputError, OutputExists
 from scorer.evaluation.request import Wanted
@@ -22,8 +20,8 @@ from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary
-from scorer.model import Model, OutputOptions, Scores
-from scorer.pipeline import Observer, Scoring, append_columns, run
+from scorer.model import Model, Scores
+from scorer.pipeline import Observer, Scoring, run
 from scorer.tables import (
     Reader,
     ReadOptions,
@@ -39,6 +37,7 @@ from scorer.tables import (
 )
 from scorer.tables.columns import check_free, choose_text_column
 from scorer.tables.formats import split_suffixes
+from scorer.tasks import OutputOptions
 
 
 def available_cpus() -> int:
@@ -260,7 +259,7 @@ def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
         stream, wanted = stack.enter_context(_output(job, found))
         # Entered after the output, so published before it: no output without its rejects.
         rejects = stack.enter_context(_rejects(job, reader, settings))
-        added = _added_schema(model, settings.output)
+        added = model.output_schema(settings.output)
         safe = settings.csv_safe
         writer = open_writer(stream, wanted.format, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
@@ -288,7 +287,7 @@ def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None
         return None
     card = model.card.scorer
     text = choose_text_column(reader.name, reader.schema, settings.text_column, card.text_columns)
-    added = model.column_names(settings.output)
+    added = model.output_schema(settings.output).names
     check_free(reader.name, reader.schema.names, added, settings.output.prefix)
     return text
 
@@ -310,11 +309,6 @@ def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableForma
 
 def _staged(part: Path, place: Place) -> AbstractContextManager[BinaryIO]:
     return staged(part, place.name, lambda: place.publish(part))
-
-
-def _added_schema(model: Model, options: OutputOptions) -> pa.Schema:
-    empty = model.score(pa.array([], pa.string()))
-    return append_columns(model, empty, options).schema
 
 
 def _metadata(model: Model) -> dict[str, str]:

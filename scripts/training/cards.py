@@ -19,10 +19,10 @@ from scorer.card import (
     ScorerCard,
     Training,
 )
-from scorer.evaluation.drift import reference_score
 from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
-from scorer.evaluation.sample import Problem, Sample
+from scorer.evaluation.sample import Sample
+from scorer.tasks import Problem, task_named
 from scripts.training.corpus import Corpus
 from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.export import predict_alone
@@ -31,11 +31,6 @@ from scripts.training.prose import METRIC_NAMES, card_body
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray
 
-_SHOWN = {
-    "binary": ("accuracy", "ece"),
-    "multiclass": ("accuracy", "macro_f1"),
-    "regression": ("mae", "rmse"),
-}
 _BINS = 10
 
 
@@ -59,7 +54,7 @@ def sampled(trained: Trained, corpus: Corpus) -> Sample:
         target: AnyArray = truth.astype(np.float64)
     else:
         target = class_codes(truth, labels).astype(np.int16)
-    return Sample(Problem(recipe.task, labels), target, outputs[scored])
+    return Sample(Problem(task_named(recipe.task), labels), target, outputs[scored])
 
 
 def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
@@ -72,7 +67,7 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
     )
     found = measure(sample, Resampler(len(sample)))
     made = []
-    for n, metric in enumerate(_SHOWN[sample.problem.task]):
+    for n, metric in enumerate(sample.problem.task.card_figures):
         low, high = found.interval(metric) or (None, None)
         beside = {"source": on.source, "baseline": on.baseline} if n == 0 else {}
         made.append(
@@ -100,12 +95,11 @@ def reference(trained: Trained) -> Reference:
     scored = tokens.n_tokens > 0
     lengths = tokens.n_tokens[scored]
     outputs, held = trained.judged.outputs(parts.validation.texts)
-    problem = Problem(parts.recipe.task, parts.labels)
     return Reference(
         rows=int(scored.sum()),
         tokens=_histogram(lengths),
         oov_share=_histogram(tokens.n_oov[scored] / lengths),
-        score=_histogram(reference_score(problem, outputs[held.n_tokens > 0])),
+        score=_histogram(task_named(parts.recipe.task).profile_score(outputs[held.n_tokens > 0])),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from scorer.evaluation.result import ModelReport, Report, Slice
 from scorer.files import output_errors, write_whole
 from scorer.printable import printable_lines
+from scorer.tasks import Classification
 
 _HERE = Path(__file__).parent
 _LEVELS = {
@@ -63,6 +64,7 @@ def render_html(report: Report) -> str:
         charts=charts,
         confusion=charts.confusion,
         span=_span,
+        event=_event,
         metrics=METRICS,
         drift_names=PARTS,
     )
@@ -133,6 +135,12 @@ def _title(report: Report) -> str:
     if len(report.models) > 1:
         return f"{len(report.models)} models side by side"
     return report.models[0].model
+
+
+def _event(model: ModelReport) -> tuple[str, str]:
+    """What a classifier's reliability diagram shows, as its two axes name it."""
+    assert isinstance(model.task, Classification)
+    return model.task.event_in_words(model.labels)
 
 
 def _span(cut: Slice) -> tuple[float, float]:

@@ -45,8 +45,8 @@ def precision_recall(curves: Sequence[Curve]) -> Markup:
     return drawn + swatches([f"{c.label}: average precision {c.area:.3f}" for c in curves])
 
 
-def reliability(bins: Sequence[Calibration], binary: bool, label: str) -> Markup:
-    """Stated against observed shares; a dot's area grows with its rows."""
+def reliability(bins: Sequence[Calibration], event: tuple[str, str]) -> Markup:
+    """Stated against observed shares of an event; a dot's area grows with its rows."""
     frame = Frame(UNIT, UNIT)
     most = max(b.rows for b in bins)
     marks = [frame.rule(UNIT, UNIT, "chance")]
@@ -61,9 +61,7 @@ def reliability(bins: Sequence[Calibration], binary: bool, label: str) -> Markup
             )
         words = f"{b.rows:,} rows: stated {b.stated:.3f}, observed {observed:.3f}"
         marks.append(frame.dot(b.stated, observed, 2.5 + 5 * (b.rows / most) ** 0.5, "s0", words))
-    x_label = f"stated probability of {label}" if binary else "stated probability"
-    y_label = f"share that is {label}" if binary else "share that is right"
-    return frame.draw("Reliability diagram", x_label, y_label, *marks)
+    return frame.draw("Reliability diagram", f"stated {event[0]}", event[1], *marks)
 
 
 def histogram(data: Histogram, x_label: str) -> Markup:

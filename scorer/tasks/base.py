@@ -1,0 +1,150 @@
+"""What every task says of itself, and the settings that it is asked with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    Outputs = NDArray[np.floating[Any]]
+
+
+class Truth(StrEnum):
+    """What a row's label is: one of the labels, or a number."""
+
+    CLASS = "class"
+    NUMBER = "number"
+
+
+class Statistic(StrEnum):
+    """What figures are computed from; `scorer.evaluation.statistics` computes each."""
+
+    CONFUSION = "confusion"
+    LOSSES = "losses"
+    RANKING = "ranking"
+    CALIBRATION = "calibration"
+    ERRORS = "errors"
+    MIDDLE_ERRORS = "middle_errors"
+    RANKS = "ranks"
+    POSITIVE = "positive"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Which columns are appended. `threshold` replaces the card's (binary models only)."""
+
+    probabilities: bool = False
+    diagnostics: bool = False
+    threshold: float | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one model predicts: its task, its labels in output order, its decision threshold."""
+
+    task: Task
+    labels: tuple[str, ...] = ()
+    threshold: float = 0.5
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.labels)
+
+    def decide(self, outputs: Outputs) -> NDArray[Any]:
+        """Outputs (rows, k) -> class codes int16 (rows,), or the predicted values (rows,)."""
+        return self.task.decide(self, outputs)
+
+    def columns(self, options: OutputOptions) -> list[pa.Field]:
+        """The appended columns of the prediction, without the prefix and the diagnostics."""
+        return self.task.columns(self, options)
+
+    def values(
+        self, outputs: Outputs, scored: NDArray[np.bool_], options: OutputOptions
+    ) -> list[pa.Array]:
+        """The values of `columns`, each (rows,), null where `scored` (rows,) is False."""
+        return self.task.values(self, outputs, scored, options)
+
+
+class Task(ABC):
+    """A kind of prediction.
+
+    name             as cards, options and reports write it
+    labels_wanted    how many labels a card must list, in words
+    truth            what a label column must hold
+    activations      the last activations that give such outputs
+    output_range     smallest and largest output that makes sense; None where any number does
+    takes_threshold  `--threshold` and the card's threshold decide
+    statistics       what the figures of this task are computed from; figures say what they need
+    headlines        the figures that a report shows first; slices and models compare the first
+    slice_figures    the figures shown of every slice
+    card_figures     the figures that a new card promises; the first is its headline
+    """
+
+    name: ClassVar[str]
+    labels_wanted: ClassVar[str]
+    truth: ClassVar[Truth]
+    activations: ClassVar[tuple[str, ...]]
+    output_range: ClassVar[tuple[float, float] | None]
+    takes_threshold: ClassVar[bool] = False
+    statistics: ClassVar[tuple[Statistic, ...]]
+    headlines: ClassVar[tuple[str, ...]]
+    slice_figures: ClassVar[tuple[str, ...]]
+    card_figures: ClassVar[tuple[str, ...]]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from scorer.tasks import task_named
+
+        return task_named, (self.name,)
+
+    @abstractmethod
+    def accepts(self, labels: int) -> bool:
+        """Whether a model of this task may have so many labels."""
+
+    @abstractmethod
+    def width(self, labels: int) -> int:
+        """The number of outputs of a model with so many labels."""
+
+    @abstractmethod
+    def decide(self, problem: Problem, outputs: Outputs) -> NDArray[Any]:
+        """Outputs (rows, k) -> class codes int16 (rows,), or the predicted values (rows,)."""
+
+    @abstractmethod
+    def columns(self, problem: Problem, options: OutputOptions) -> list[pa.Field]:
+        """Names and types of the appended columns, in order."""
+
+    @abstractmethod
+    def values(
+        self,
+        problem: Problem,
+        outputs: Outputs,
+        scored: NDArray[np.bool_],
+        options: OutputOptions,
+    ) -> list[pa.Array]:
+        """The appended columns' values (rows,), null where a row is not scored."""
+
+    @abstractmethod
+    def profile_score(self, outputs: Outputs) -> Outputs:
+        """(rows,): the score whose histogram a card's training profile holds."""
+
+    @abstractmethod
+    def in_words(self, problem: Problem, row: Sequence[float]) -> str:
+        """The prediction for one row of outputs as people write it."""
+
+    @abstractmethod
+    def described(self, problem: Problem) -> str:
+        """What such a model predicts, for messages."""
+
+    def probabilities(self, outputs: Outputs) -> Outputs:
+        """(rows, labels): the probability of every label, of the outputs' type."""
+        raise TypeError(f"a {self.name} model gives no probabilities")
