@@ -265,7 +265,9 @@ def test_the_input_is_never_the_output(model: Model) -> None:
 
 def test_not_a_table(model: Model) -> None:
     Path("in.parquet").write_text("n,text\n")
-    assert error_of("in.parquet", code=1).startswith("in.parquet: is no Parquet file")
+    assert error_of("in.parquet", code=1).startswith(
+        "in.parquet: is not a file in the format Parquet"
+    )
     Path("in.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
     assert error_of("in.csv", code=1).startswith("in.csv: not a CSV file in utf-8")
     Path("in.jsonl").write_text("[1, 2]\n")

@@ -94,7 +94,8 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     score -m imdb-bilstm inbox/ -o scored/ --incremental
 
     An input is a file, a folder with files, wildcards in quotes, a URL (s3://, gs://, abfs://) or
-    -, stdin; files may be compressed with gzip or zstd. Every row comes out in its place with all
+    -, stdin; files may be compressed (gzip, zstd,
+    bzip2, xz, or zip with one file in it). Every row comes out in its place with all
     its columns. Rows without text are not scored; rows that cannot be read go to
     OUTPUT.rejects.jsonl. Where there are labels, a report on the model goes to INPUT's name with
     .report.

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from scorer.errors import InputError, UsageError
 from scorer.tables import STDIN, Source, format_of_name, local_source, stdin_source
-from scorer.tables.formats import format_names, split_suffixes
+from scorer.tables.formats import format_names, split_suffixes, writable_name
 from scorer.tables.remote import has_wildcards, is_url, matching, remote_file, split_query
 
 REJECTS_SUFFIX = ".rejects.jsonl"
@@ -78,7 +78,7 @@ def default_output(name: str) -> str:
     """`reviews.scored.csv.gz` beside `reviews.csv.gz`."""
     base, query = split_query(name) if is_url(name) else (name, "")
     folder, slash, last = base.rpartition("/")
-    stem, suffixes = split_suffixes(last)
+    stem, suffixes = split_suffixes(writable_name(last))
     return f"{folder}{slash}{stem}.scored{suffixes}{query}"
 
 

@@ -14,6 +14,7 @@ from scorer.jobs.inputs import Found, Inputs, default_output, find_inputs
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
 from scorer.tables import STDIN
+from scorer.tables.formats import check_output_name, writable_name
 from scorer.tables.remote import is_url, remote_file, split_query
 
 #: the files behind standard input and output, if they are files
@@ -136,8 +137,11 @@ def _place(file: Found, output: str | None, folder: str | None) -> str:
         if file.relative == "stdin":
             raise UsageError(f"{folder}: is a directory: name the file to write")
         base, query = split_query(folder) if is_url(folder) else (folder, "")
-        return f"{base.rstrip('/')}/{file.relative}{query}"
-    return output if output is not None else default_output(file.source.name)
+        return f"{base.rstrip('/')}/{writable_name(file.relative)}{query}"
+    if output is None:
+        return default_output(file.source.name)
+    check_output_name(output, file.source.name)
+    return output
 
 
 def _target(name: str, file: Found, folder: str | None) -> Target:

@@ -30,13 +30,12 @@ from scorer.tables import (
     Window,
     WindowSize,
     Writer,
-    format_of_name,
     open_reader,
     open_writer,
     writable,
 )
 from scorer.tables.columns import check_free, choose_text_column
-from scorer.tables.formats import split_suffixes
+from scorer.tables.formats import output_format, split_suffixes
 from scorer.tasks import OutputOptions
 
 
@@ -295,14 +294,13 @@ def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None
 @contextmanager
 def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableFormat]]:
     """The stream to write the table to, and its format: what the output's name says."""
-    wanted = format_of_name(job.output_name)
     opened: AbstractContextManager[BinaryIO]
     if job.stream is not None:
-        wanted = wanted or TableFormat(found.format)
+        found = TableFormat(found.format)  # uncompressed, unless the name says otherwise
         opened = job.stream.opened()
     else:
-        wanted = wanted or found
         opened = _staged(job.target.part, job.target.output)
+    wanted = output_format(job.output_name, found)
     with opened as file, writable(file, wanted.compression) as stream:
         yield stream, wanted
 

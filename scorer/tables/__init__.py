@@ -5,19 +5,19 @@ open_reader(source) -> windows -> (a model's new columns) -> open_writer(stream)
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
 from scorer.tables.compression import Compression
-from scorer.tables.formats import TableFormat, check_content, format_of_name, sniff
+from scorer.tables.formats import TableFormat, format_of_content, format_of_name
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
 from scorer.tables.options import ReadOptions
 from scorer.tables.source import (
     STDIN,
+    Content,
     Source,
     as_utf8,
     is_ascii_compatible,
@@ -54,37 +54,28 @@ __all__ = [
     "writable",
 ]
 
-HEAD_BYTES = 4096
-
 
 def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Reader, TableFormat]:
     """Open `source` as what its name or, where that says nothing, its first bytes say it is.
 
     Raises InputError where the content is not that.
     """
-    stream, compression = readable(source)
+    content = readable(source)
     try:
-        return _open(source, stream, compression, options or ReadOptions())
+        return _open(source, content, options or ReadOptions())
     except BaseException:
-        stream.close()
+        content.stream.close()
         raise
 
 
-def _open(
-    source: Source,
-    stream: io.BufferedReader[Any],
-    compression: Compression | None,
-    options: ReadOptions,
-) -> tuple[Reader, TableFormat]:
-    head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
-    named = format_of_name(source.name)
-    found = named.format if named else sniff(head)
-    check_content(source.name, found, head)
+def _open(source: Source, content: Content, options: ReadOptions) -> tuple[Reader, TableFormat]:
+    found = format_of_content(source.name, content.names, content.head)
+    stream = content.stream
     if found.is_text and not is_ascii_compatible(options.encoding):
         stream = as_utf8(source.name, stream, options.encoding)
         options = replace(options, encoding="utf-8")
-    reader = found.open(Input(source, cast(BinaryIO, stream), compression), options)
-    return reader, TableFormat(found, compression)
+    data = Input(source, cast(BinaryIO, stream), content.compression)
+    return found.open(data, options), TableFormat(found, content.compression)
 
 
 def open_writer(

@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from scorer.errors import InputError
 from scorer.tables.compression import Compression, KeepOpen, compression_of
+from scorer.tables.foreign import refuse_foreign
 
 BUFFER_BYTES = 1 << 18
+# By so many of its first bytes a file is told.
+HEAD_BYTES = 4096
 STDIN = "-"
 
 
@@ -69,13 +72,30 @@ def stdin_source(stream: BinaryIO) -> Source:
 class _Checked(io.RawIOBase):
     """A stream whose read errors are InputErrors that name the file.
 
-    `below` is what `inner` reads from, where it leaves that open.
+    `below` is what `inner` reads from, where it leaves that open. Only with `random` it can be
+    read at any place, if `inner` can.
     """
 
-    def __init__(self, name: str, inner: Any, below: io.IOBase | None = None) -> None:
+    def __init__(
+        self, name: str, inner: Any, below: io.IOBase | None = None, *, random: bool = False
+    ) -> None:
         self._name = name
         self._inner = inner
         self._below = below
+        self._random = random and inner.seekable()
+
+    def seekable(self) -> bool:
+        return self._random
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if not self._random:
+            raise io.UnsupportedOperation("seek")
+        return int(self._inner.seek(offset, whence))
+
+    def tell(self) -> int:
+        if not self._random:
+            raise io.UnsupportedOperation("tell")
+        return int(self._inner.tell())
 
     def readable(self) -> bool:
         return True
@@ -99,16 +119,45 @@ class _Checked(io.RawIOBase):
         super().close()
 
 
-def readable(source: Source) -> tuple[io.BufferedReader[Any], Compression | None]:
-    """The source's bytes, decompressed, and the compression that the first of them told."""
-    raw: io.BufferedReader[Any] = io.BufferedReader(
-        _Checked(source.name, source.open()), BUFFER_BYTES
-    )
-    compression = compression_of(raw.peek(4)[:4])
+@dataclass(frozen=True)
+class Content:
+    """A source's bytes, decompressed.
+
+    head   the first of them, which `stream` still gives
+    names  what may tell their format: the source's name, and the one in its archive
+    """
+
+    stream: io.BufferedReader[Any]
+    head: bytes
+    names: tuple[str, ...]
+    compression: Compression | None = None
+
+
+def readable(source: Source) -> Content:
+    """The source's content; the first bytes tell how it is compressed.
+
+    Raises InputError where it is a kind of file that is none of ours, and names it.
+    """
+    file = _Checked(source.name, source.open(), random=True)
+    raw: io.BufferedReader[Any] = io.BufferedReader(file, BUFFER_BYTES)
+    try:
+        return _content(source.name, raw)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _content(name: str, raw: io.BufferedReader[Any]) -> Content:
+    head = raw.peek(HEAD_BYTES)[:HEAD_BYTES]
+    refuse_foreign(name, head)
+    compression = compression_of(head)
     if compression is None:
-        return raw, None
-    inner = compression.decompress(cast(BinaryIO, raw))
-    return io.BufferedReader(_Checked(source.name, inner, raw), BUFFER_BYTES), compression
+        return Content(raw, head, (name,))
+    inner = compression.decompress(name, cast(BinaryIO, raw))
+    stream = io.BufferedReader(_Checked(name, inner.stream, raw), BUFFER_BYTES)
+    head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+    refuse_foreign(name, head)
+    return Content(stream, head, (name, inner.name or ""), compression)
 
 
 def is_ascii_compatible(encoding: str) -> bool:

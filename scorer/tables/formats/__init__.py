@@ -5,11 +5,12 @@ A new format is a module beside these with a `Format` in it, and its entry in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from scorer.errors import InputError
-from scorer.tables.compression import Compression, compression_of_suffix
+from scorer.errors import InputError, UsageError
+from scorer.tables.compression import COMPRESSIONS, Compression, compression_of_suffix
 from scorer.tables.formats.base import Format
 from scorer.tables.formats.delimited import CSV, TSV
 from scorer.tables.formats.jsonl import JSONL
@@ -27,30 +28,89 @@ class TableFormat:
     compression: Compression | None = None
 
 
-def format_of_suffix(suffix: str) -> Format | None:
-    """The format that a name's suffix states, None if it states none."""
-    return next((each for each in FORMATS if suffix.lower() in each.suffixes), None)
+@dataclass(frozen=True)
+class NameParts:
+    """A file's name taken apart.
+
+    stem         what precedes the suffixes that are known
+    suffixes     those, as they are written
+    formats      which the name may state: one, or several that its content tells apart
+    compression  which it states
+    unknown      the last suffix where that is neither a format's nor a compression's
+    """
+
+    stem: str
+    suffixes: str
+    formats: tuple[Format, ...]
+    compression: Compression | None
+    unknown: str
+
+
+def name_parts(name: str) -> NameParts:
+    """Take a path or a URL apart."""
+    path = PurePosixPath(name.partition("?")[0] if "://" in name else name)
+    tail = ""
+    compression = compression_of_suffix(path.suffix)
+    if compression is not None:
+        tail, path = path.suffix, path.with_suffix("")
+    formats = tuple(each for each in FORMATS if path.suffix.lower() in each.suffixes)
+    unknown = path.suffix
+    if formats:
+        tail, path, unknown = path.suffix + tail, path.with_suffix(""), ""
+    return NameParts(path.name, tail, formats, compression, unknown)
 
 
 def format_of_name(name: str) -> TableFormat | None:
     """What a file's name states it is, None if it states no format."""
-    path = PurePosixPath(name.partition("?")[0] if "://" in name else name)
-    compression = compression_of_suffix(path.suffix)
-    if compression is not None:
-        path = path.with_suffix("")
-    found = format_of_suffix(path.suffix)
-    return TableFormat(found, compression) if found is not None else None
+    parts = name_parts(name)
+    return TableFormat(parts.formats[0], parts.compression) if parts.formats else None
 
 
 def split_suffixes(name: str) -> tuple[str, str]:
     """('reviews', '.csv.gz') of 'reviews.csv.gz': what precedes the format's suffixes, and them."""
-    path = PurePosixPath(name)
-    tail = ""
-    if compression_of_suffix(path.suffix) is not None:
-        tail, path = path.suffix, path.with_suffix("")
-    if format_of_suffix(path.suffix) is not None:
-        tail, path = path.suffix + tail, path.with_suffix("")
-    return path.name, tail
+    parts = name_parts(name)
+    return parts.stem, parts.suffixes
+
+
+def writable_name(name: str) -> str:
+    """An input's name as its output can have it: without a compression that is only read."""
+    compression = name_parts(name).compression
+    if compression is None or compression.compress is not None:
+        return name
+    return name[: name.rindex(".")]
+
+
+def check_output_name(name: str, source: str) -> None:
+    """Raise UsageError where an output's name states what is not written.
+
+    A suffix that says nothing is right where the input, `source`, has it too.
+    """
+    parts = name_parts(name)
+    if parts.compression is not None and parts.compression.compress is None:
+        suffix = parts.compression.suffixes[0]
+        raise UsageError(
+            f"{name}: {parts.compression} is read but not written: leave {suffix} out, or use "
+            f"{_listed([s.suffixes[0] for s in COMPRESSIONS if s.compress is not None], 'or')}"
+        )
+    if parts.unknown and parts.unknown != name_parts(source).unknown:
+        suffixes = [suffix for each in FORMATS for suffix in each.suffixes]
+        raise UsageError(
+            f"{name}: no format is written as {parts.unknown}: the suffix of an output is "
+            f"{_listed(list(dict.fromkeys(suffixes)), 'or')}, or it has none"
+        )
+
+
+def output_format(name: str, found: TableFormat) -> TableFormat:
+    """What to write to an output of this name, where its input was `found`.
+
+    A name that states no format takes the input's, and its compression.
+    """
+    parts = name_parts(name)
+    if parts.formats:
+        same = found.format in parts.formats
+        return TableFormat(found.format if same else parts.formats[0], parts.compression)
+    kept = found.compression if found.compression and found.compression.compress else None
+    return TableFormat(found.format, parts.compression or kept)
 
 
 def sniff(head: bytes) -> Format:
@@ -58,19 +118,35 @@ def sniff(head: bytes) -> Format:
     return next((each for each in reversed(FORMATS) if each.sniff(head)), CSV)
 
 
-def check_content(name: str, expected: Format, head: bytes) -> None:
-    """Raise InputError where a file's first bytes are not those of its name's format."""
+def format_of_content(name: str, names: Sequence[str], head: bytes) -> Format:
+    """The format of a file that begins with `head`: the one that the first telling name states.
+
+    Several formats may have one suffix; then the content says which. Raises InputError where it
+    is another than the name says.
+    """
+    stated = next((parts.formats for parts in map(name_parts, names) if parts.formats), ())
+    if not stated:
+        return sniff(head)
+    expected = next((each for each in stated if each.sniff(head)), stated[0])
     found = next((each for each in FORMATS if each.magic and each.sniff(head)), None)
     if found is expected or (found is None and expected.is_text):
-        return
+        return expected
     if found is not None:
-        what = f"a {found.label} file"
-    else:
-        what = f"no {expected.label} file: it begins with {head[:8]!r}"
-    raise InputError(f"{name}: is {what}; give it the name of what it is")
+        raise InputError(
+            f"{name}: is a file in the format {found.label}, not {expected.label}: "
+            f"give its name the suffix {found.suffixes[0]}"
+        )
+    raise InputError(
+        f"{name}: is not a file in the format {expected.label}: it begins with {head[:8]!r}; "
+        "give it the name of what it is"
+    )
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    *most, last = names
+    return f"{', '.join(most)} {word} {last}"
 
 
 def format_names(word: str) -> str:
     """All formats in a sentence: 'CSV, TSV, JSON Lines or Parquet'."""
-    *most, last = (each.label for each in FORMATS)
-    return f"{', '.join(most)} {word} {last}"
+    return _listed(list(dict.fromkeys(each.label for each in FORMATS)), word)
