@@ -15,6 +15,7 @@
     |   +-- OutputClosed        exit 141 who read standard output or a pipe has gone: said to no one
     +-- RowsLost                         the row balance does not hold: a bug, never ignored
     +-- RejectedRow                      --strict met a row that cannot be read
+    +-- UnexpectedError                  what no module foresaw: a defect of this package
     +-- GateFailed              exit 4   a quality gate of `evaluate` failed
     +-- OutputBusy              exit 5   another run holds this output
 
@@ -82,6 +83,12 @@ class RowsLost(ScorerError):
 
 class RejectedRow(ScorerError):
     pass
+
+
+class UnexpectedError(ScorerError):
+    """`details` is the traceback, for a report of the defect."""
+
+    details = ""
 
 
 class GateFailed(ScorerError):

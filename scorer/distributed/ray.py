@@ -18,6 +18,7 @@ from scorer.distributed.worker import ATTEMPTS, FileWork, Report, file_work, tab
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job, Settings
+from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
 from scorer.tasks import OutputOptions
 
@@ -75,8 +76,8 @@ class _Tasks:
             job = self.running.pop(ref)
             try:
                 report: Report = ray.get(ref)
-            except ray.exceptions.RayTaskError:  # a bug: the worker's own traceback
-                raise
+            except ray.exceptions.RayTaskError as error:  # outside what FileWork attempts
+                return job, as_expected(error, job.source.name)
             except ray.exceptions.RayError as error:
                 if tries + 1 < ATTEMPTS:
                     self.start(job, tries + 1)

@@ -16,6 +16,7 @@ from scorer.distributed.worker import ATTEMPTS, Report, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job, Settings
+from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
 from scorer.tasks import OutputOptions
 
@@ -72,8 +73,8 @@ def _outcome(task: Any, job: Job) -> Outcome:
         reports: list[Report] = task.collect()
     except Py4JJavaError as error:
         reason = _reason(error)
-        if "PythonException" in reason:  # a bug: the worker's own traceback
-            raise
+        if "PythonException" in reason:  # outside what FileWork attempts
+            return as_expected(error, job.source.name)
         return RunnerError(f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}")
     return reports[0].received()
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from scorer.engines import load_engine
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.score import Job, Settings
+from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.tables.columns import check_free, choose_text_column
 from scorer.tables.parquet import as_text
@@ -85,7 +86,7 @@ class FileWork:
             # What is there is this run's own: the output is replaced, the journal gone on from.
             settings = replace(settings, force=True, incremental=True)
         with _kept_warnings() as warnings:
-            outcome = attempt(opened(self.model), job, settings)
+            outcome = attempted(job.source.name, lambda: attempt(opened(self.model), job, settings))
         return Report(outcome, tuple(warnings))
 
 

@@ -1,16 +1,18 @@
-"""Many jobs: where they are done, and what came of each. An expected error ends its job alone."""
+"""Many jobs: where they are done, and what came of each. An error ends its job alone."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from scorer.errors import OutputClosed, ScorerError
 from scorer.jobs.events import tell
 from scorer.jobs.score import Job, Settings, Watcher, score_table
 from scorer.jobs.summary import Failure, FileSummary
+from scorer.jobs.unexpected import BugReports, attempted
 from scorer.model import Model
 
 #: what came of a job: its summary, or why nothing was published
@@ -40,11 +42,8 @@ class LocalRunner:
 def attempt(
     model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
 ) -> Outcome:
-    """Score a job's table; an expected error is the outcome, not raised."""
-    try:
-        return score_table(model, job, settings, watchers)
-    except ScorerError as error:
-        return error
+    """Score a job's table; an error, whichever it is, is the outcome and not raised."""
+    return attempted(job.source.name, lambda: score_table(model, job, settings, watchers))
 
 
 def do_each(
@@ -54,21 +53,22 @@ def do_each(
 
     Both are in the order of `todo`, whichever job ended first.
     """
-    reasons = {job.output_name: reason for job, reason in todo}
-    done: dict[str, FileSummary | Failure] = {}
+    reasons = {job.key: reason for job, reason in todo}
+    done: dict[Path, FileSummary | Failure] = {}
+    reports = BugReports()
     for job, outcome in outcomes:
         name = job.source.name
         if isinstance(outcome, ScorerError):
             # A reader that has gone wants to hear no more, as of any program that writes to it.
             level = logging.INFO if isinstance(outcome, OutputClosed) else logging.ERROR
-            code = outcome.exit_code
-            tell("file_failed", str(outcome), level=level, input=name, exit_code=code)
-            done[job.output_name] = Failure(name, str(outcome), outcome.exit_code)
+            line, code = reports.line(outcome), outcome.exit_code
+            tell("file_failed", line, level=level, input=name, exit_code=code)
+            done[job.key] = Failure(name, line, code)
         else:
-            file = replace(outcome, reason=reasons[job.output_name])
+            file = replace(outcome, reason=reasons[job.key])
             tell("file_done", **asdict(file))
-            done[job.output_name] = file
-    ordered = [done[name] for name in reasons]
+            done[job.key] = file
+    ordered = [done[key] for key in reasons]
     files = [found for found in ordered if isinstance(found, FileSummary)]
     failures = [found for found in ordered if isinstance(found, Failure)]
     return files, failures

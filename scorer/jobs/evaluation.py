@@ -10,6 +10,7 @@ from scorer.evaluation.drift import DriftCounter
 from scorer.evaluation.request import Request, Wanted, request, subject
 from scorer.model import Model, Scores
 from scorer.tables import Reader, Window
+from scorer.tables.source import shown
 
 if TYPE_CHECKING:
     from scorer.evaluation.evaluator import Evaluator
@@ -67,7 +68,7 @@ class TableEvaluation:
         written = None
         if model.evaluated and self._folder is not None:
             write_report(report, self._folder)
-            written = str(self._folder)
+            written = shown(self._folder)
         return {
             "drift": model.drift.model_dump(mode="json") if model.drift else None,
             "report": written,

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from scorer.errors import ScorerError, UsageError
+from scorer.errors import InputError, ScorerError, UsageError
 from scorer.files import output_errors
 from scorer.jobs.each import Outcome, Runner, do_each
-from scorer.jobs.ledger import FILE, Ledger, open_ledger
+from scorer.jobs.ledger import FILE, Ledger, ledger_key, open_ledger
 from scorer.jobs.plan import Plan
-from scorer.jobs.publish import locked
+from scorer.jobs.publish import LocalPlace, locked
 from scorer.jobs.score import Job, Settings, check_writable, settings_identity
 from scorer.jobs.summary import Planned, RunSummary
+from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
 from scorer.tables.remote import is_url
 
 LOCK = ".scorer.lock"
+
+Result = TypeVar("Result")
 
 
 def run_incremental(
@@ -34,14 +40,22 @@ def run_incremental(
         raise UsageError("--incremental keeps its ledger in a local folder: name one as --output")
     folder = Path(plan.folder)
     with _ledger(folder, summary.run_id, dry_run=settings.dry_run) as ledger:
-        update = _Update(model, settings, ledger, folder)
-        todo = [(job, why) for job in plan.jobs if (why := update.reason(job))]
-        removed = ledger.gone(update.key(job) for job in plan.jobs)
-        summary = replace(summary, skipped=len(plan.jobs) - len(todo), removed=removed)
+        update = _Update(settings, settings_identity(model, settings), ledger, folder)
+        found = [(job, update.reason(job)) for job in plan.jobs]
+        refused = [(job, why) for job, why in found if isinstance(why, ScorerError)]
+        todo = [(job, why) for job, why in found if isinstance(why, str) and why]
+        skipped = len(found) - len(todo) - len(refused)
+        unseen = tuple(f"{failure.input.rstrip('/')}/" for failure in plan.failures)
+        gone = ledger.gone(update.key(job) for job in plan.jobs)
+        removed = [name for name in gone if not f"{name}/".startswith(unseen)]
+        summary = replace(summary, skipped=skipped, removed=removed)
         if settings.dry_run:
             planned = [Planned(job.source.name, job.output_name, why) for job, why in todo]
-            return replace(summary, planned=planned)
-        files, failures = do_each(todo, update.outcomes([job for job, _ in todo], runner))
+            _, failures = do_each([(job, "") for job, _ in refused], refused)
+            return replace(summary, planned=planned, failures=failures)
+        outcomes = chain(refused, update.outcomes([job for job, _ in todo], runner))
+        reasons = [(job, why if isinstance(why, str) else "") for job, why in found if why]
+        files, failures = do_each(reasons, outcomes)
     return replace(summary, files=files, failures=failures)
 
 
@@ -64,44 +78,66 @@ def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
 class _Update:
     """Decides which outputs are to be made, and keeps the ledger while they are."""
 
-    model: Model
     settings: Settings
+    identity: Mapping[str, Any]
     ledger: Ledger
     folder: Path
 
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return settings_identity(self.model, self.settings)
-
     def key(self, job: Job) -> str:
-        return Path(job.target.name).relative_to(self.folder).as_posix()
+        assert isinstance(job.target.output, LocalPlace)
+        return ledger_key(job.target.output.path.relative_to(self.folder))
 
-    def reason(self, job: Job) -> str:
-        there = job.target.output.exists()
-        return self.ledger.reason(self.key(job), job.source, self.identity, there)
+    def reason(self, job: Job) -> str | ScorerError:
+        """Why the job's output is to be made, empty if it is not; or why that cannot be told."""
+
+        def found() -> str:
+            if job.source.stat is None:
+                raise InputError(
+                    f"{job.source.name}: a stream has no size or time that would show a change: "
+                    "score it without --incremental"
+                )
+            there = job.target.output.exists()
+            return self.ledger.reason(self.key(job), job.source, self.identity, there)
+
+        return _tried(job, found)
 
     def outcomes(self, jobs: Sequence[Job], runner: Runner) -> Iterator[tuple[Job, Outcome]]:
         """Have the outputs made; those that may not be come last, each with its refusal."""
         refused: list[tuple[Job, ScorerError]] = []
         begun = self._begin(jobs, refused)
         for job, outcome in runner(begun, replace(self.settings, force=True)):
-            if isinstance(outcome, ScorerError):
-                self.ledger.fail(self.key(job), str(outcome))
-            else:
-                self.ledger.finish(self.key(job), job.source, asdict(outcome))
-                job.forget()
-            yield job, outcome
+            yield job, _tried(job, partial(self._finish, job, outcome))
         yield from refused
+
+    def _finish(self, job: Job, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, ScorerError):
+            self.ledger.fail(self.key(job), str(outcome))
+        else:
+            self.ledger.finish(self.key(job), job.source, asdict(outcome))
+            job.forget()
+        return outcome
 
     def _begin(self, jobs: Sequence[Job], refused: list[tuple[Job, ScorerError]]) -> Iterator[Job]:
         """The jobs that may be done, each noted in the ledger when it is drawn."""
         for job in jobs:
-            key = self.key(job)
-            try:
-                if self.ledger.entry(key) is None:
-                    check_writable(job, self.settings)  # a file that is none of ours
-                self.ledger.begin(key, job.source, self.identity)
-            except ScorerError as error:
-                refused.append((job, error))
+            begun = _tried(job, partial(self._begin_one, job))
+            if isinstance(begun, ScorerError):
+                refused.append((job, begun))
             else:
                 yield job
+
+    def _begin_one(self, job: Job) -> None:
+        key = self.key(job)
+        if self.ledger.entry(key) is None:
+            check_writable(job, self.settings)  # a file that no run of ours made
+        self.ledger.begin(key, job.source, self.identity)
+
+
+def _tried(job: Job, work: Callable[[], Result]) -> Result | ScorerError:
+    """What `work` returns, or the error that ends this job alone; a broken ledger ends the run."""
+    try:
+        return work()
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        return as_expected(error, job.source.name)

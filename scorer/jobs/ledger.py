@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -40,6 +41,20 @@ create table outputs (
     changed_at   text not null
 ) strict
 """
+
+
+def ledger_key(output: Path) -> str:
+    """The name under which the ledger keeps an output, given by its path below the folder.
+
+    SQLite's text is UTF-8. A path that is not gets its bytes escaped, behind a slash, with which
+    no other path below the folder begins.
+    """
+    try:
+        output.as_posix().encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(output).replace(b"\\", b"\\\\")
+        return "/" + raw.decode("utf-8", "backslashreplace")
+    return output.as_posix()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from scorer.errors import OutputBusy, OutputError
 from scorer.files import follow_link, open_stream, output_errors, regular_target, rename
 from scorer.tables.remote import RemoteFile
+from scorer.tables.source import shown
 
 
 class Place(Protocol):
@@ -48,7 +49,7 @@ class LocalPlace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = str(path)
+        self.name = shown(path)
 
     def exists(self) -> bool:
         return self.path.exists()

@@ -88,6 +88,11 @@ class Job:
             self.target.journal.unlink(missing_ok=True)
 
     @property
+    def key(self) -> Path:
+        """What tells a run's jobs apart."""
+        return self.target.work
+
+    @property
     def output_name(self) -> str:
         return self.stream.name if self.stream else self.target.name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,20 +44,40 @@ class Source:
 
 
 def local_source(path: Path) -> Source:
+    """A regular file on this disk."""
+    name = shown(path)
+
     def opened() -> BinaryIO:
-        try:
-            return path.open("rb", buffering=BUFFER_BYTES)
-        except OSError as error:
-            raise InputError(f"{path}: {_reason(error)}") from error
+        return _opened(path)
+
+    def random() -> str | BinaryIO:
+        return name if name == str(path) else opened()  # pyarrow opens names in UTF-8 only
 
     def stat() -> dict[str, Any]:
         try:
             found = path.stat()
         except OSError as error:
-            raise InputError(f"{path}: {_reason(error)}") from error
+            raise InputError(f"{name}: {_reason(error)}") from error
         return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
 
-    return Source(str(path), opened, lambda: str(path), stat, path)
+    return Source(name, opened, random, stat, path)
+
+
+def stream_source(path: Path) -> Source:
+    """What can be read once, from its begin: a named pipe or a device."""
+    return Source(shown(path), lambda: _opened(path))
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=BUFFER_BYTES)
+    except OSError as error:
+        raise InputError(f"{shown(path)}: {_reason(error)}") from error
+
+
+def shown(path: Path) -> str:
+    r"""A path as text that can be encoded: bytes of it that are not UTF-8 become `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _reason(error: OSError) -> str:
