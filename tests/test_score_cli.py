@@ -411,4 +411,6 @@ def test_files_of_other_kinds_are_named(model: Model) -> None:
     Path("inbox/notes.txt").write_text("nothing")
     result = score("inbox", "-o", "out")
     assert result.exit_code == 0
-    assert "Warning: ignored, being no tables: inbox/notes.txt" in result.stderr
+    assert (
+        "Warning: ignored, as their names are not those of tables: inbox/notes.txt" in result.stderr
+    )

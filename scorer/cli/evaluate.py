@@ -25,7 +25,8 @@ from scorer.cli.common import (
     zoo_option,
 )
 from scorer.cli.startup import skip_unused_imports
-from scorer.errors import OutputExists, UsageError
+from scorer.errors import InputError, OutputExists, UsageError
+from scorer.printable import printable
 
 if TYPE_CHECKING:
     from scorer.evaluation.result import Report
@@ -88,7 +89,12 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     from scorer.jobs.inputs import find_inputs
 
     requirements = [parse_requirement(text) for text in options["requirements"]]
-    sources = [found.source for found in find_inputs(inputs).found]
+    found = find_inputs(inputs)
+    if found.failures:  # figures of a part would pass for figures of the whole
+        raise InputError(found.failures[0].error)
+    for warning in found.warnings:
+        click.echo(f"Warning: {printable(warning)}", err=True)
+    sources = [file.source for file in found.found]
     folder = None if options["no_report"] else _folder(inputs, options)
     if folder is not None:
         reports = [folder / name for name in REPORT_FILES]

@@ -91,8 +91,11 @@ def _files_line(summary: RunSummary) -> str:
 
 def render_plan(summary: RunSummary) -> str:
     """What a dry run found."""
-    lines = [f"{job.input} -> {job.output}: {job.reason}" for job in summary.planned]
-    lines += [f"{name}: removed since; its output stays" for name in summary.removed]
+    lines = [
+        f"{printable(job.input)} -> {printable(job.output)}: {job.reason}"
+        for job in summary.planned
+    ]
+    lines += [f"{printable(name)}: removed since; its output stays" for name in summary.removed]
     return "\n".join([*lines, f"{len(summary.planned)} to score, {summary.skipped} unchanged"])
 
 

@@ -1,20 +1,38 @@
-"""Which files a command's inputs mean: files, folders, wildcards, URLs, standard input."""
+"""Which files a command's inputs mean: files, folders, wildcards, URLs, standard input.
+
+Of folders only regular files are read. What is left out is said in `Inputs.warnings`, and what
+cannot be listed or found is in `Inputs.failures`, while the other inputs are read.
+"""
 
 from __future__ import annotations
 
 import glob
 import os
+import stat
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from scorer.errors import InputError, UsageError
+from scorer.errors import InputError, ScorerError, UsageError
+from scorer.jobs.summary import Failure
+from scorer.jobs.unexpected import as_expected
 from scorer.tables import STDIN, Source, format_of_name, local_source, stdin_source
 from scorer.tables.formats import format_names, split_suffixes, writable_name
 from scorer.tables.remote import has_wildcards, is_url, matching, remote_file, split_query
+from scorer.tables.source import shown, stream_source
 
 REJECTS_SUFFIX = ".rejects.jsonl"
+REPORT_SUFFIX = ".report"
+#: names of files left out that a warning lists
+SHOWN = 10
+
+NOT_TABLES = "ignored, as their names are not those of tables"
+LINKS = "links to folders, not followed (name one as an input to score what it holds)"
+SPECIAL = "not read, as they are not regular files but pipes, sockets or devices"
+EARLIER = "taken for outputs of earlier runs and left out (name one as an input to score it)"
+REPORTS = "taken for reports of earlier runs and left out (name one as an input to score it)"
+MATCHED = "folders that match, not entered (name one as an input, or use ** in the wildcard)"
 
 
 @dataclass(frozen=True)
@@ -24,54 +42,210 @@ class Found:
     source: Source
     relative: str
 
+    @property
+    def name(self) -> str:
+        """The file's path, whatever its bytes, or URL."""
+        return self.source.name if self.source.path is None else str(self.source.path)
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """All the input files in order, the files of folders that are no tables, and what was given.
+    """All the input files in order, and what was met beside them.
 
-    `folder` is the one folder that was named, if nothing else was.
+    ignored    the files of folders that are not tables
+    folder     the one folder that was named, if nothing else was
+    several    whether the names may mean several files, however many they mean today
+    failures   what could not be found or listed
+    warnings   what was left out, and why
     """
 
     found: tuple[Found, ...]
     ignored: tuple[str, ...] = ()
     folder: str | None = None
+    several: bool = False
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def find_inputs(names: Sequence[str], skip: Path | None = None) -> Inputs:
     """The files that `names` mean; below the folder `skip` (the output's) none is looked for.
 
-    Raises InputError where one is not there, UsageError for an impossible combination.
+    A name that means nothing is in `failures`, unless there is nothing else to do. Raises
+    InputError then, and UsageError for an impossible combination.
     """
     if STDIN in names and len(names) > 1:
         raise UsageError("stdin cannot be scored together with other inputs")
-    folders = [name for name in names if _is_folder(name)]
+    search = _Search(None if skip is None else skip.resolve())
     alone = len(names) == 1
     found: list[Found] = []
-    ignored: list[str] = []
     for name in names:
-        prefix = "" if alone else _last(name) + "/"
-        files = list(_expand(name, prefix, skip))
-        if name in folders or len(files) > 1:
-            files = _without_outputs(files)
-        for file in files:
-            if name in folders and format_of_name(file.source.name) is None:
-                ignored.append(file.source.name)
+        try:
+            found += search.expand(name, "" if alone else _last(name) + "/")
+        except UsageError:
+            raise
+        except Exception as error:
+            expected = as_expected(error, name)
+            search.failures.append(Failure(name, str(expected), expected.exit_code))
+            search.errors.append(expected)
+    if not found:
+        if search.errors:
+            raise search.errors[0]
+        where = ", ".join(names)
+        raise InputError(f"{where}: holds no {format_names('or')} file{search.also()}")
+    return Inputs(
+        tuple(found),
+        tuple(search.left_out.get(NOT_TABLES, ())),
+        search.folders[0] if alone and search.folders else None,
+        not alone or bool(search.folders) or search.wildcards,
+        tuple(search.failures),
+        tuple(search.warnings()),
+    )
+
+
+@dataclass
+class _Search:
+    """Looks for input files, and keeps what it meets beside them.
+
+    left_out   reason -> names
+    folders    the names that meant folders
+    """
+
+    skip: Path | None
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    errors: list[ScorerError] = field(default_factory=list)
+    wildcards: bool = False
+
+    def leave_out(self, reason: str, name: Path | str) -> None:
+        self.left_out.setdefault(reason, []).append(shown(name) if isinstance(name, Path) else name)
+
+    def warnings(self) -> Iterator[str]:
+        for reason, names in self.left_out.items():
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            yield f"{reason}: {', '.join(names[:SHOWN])}{more}"
+
+    def also(self) -> str:
+        """What an error adds where nothing was found: what there was instead."""
+        return "".join(f"; {warning}" for warning in self.warnings())
+
+    def expand(self, name: str, prefix: str) -> list[Found]:
+        """The files that one name means. Raises InputError where there are none."""
+        if name == STDIN:
+            return [Found(stdin_source(sys.stdin.buffer), "stdin")]
+        if is_url(name):
+            return self._of_url(name, prefix)
+        path = Path(name)
+        if path.is_dir():
+            self.folders.append(name)
+            return self._tables(
+                Found(local_source(file), prefix + file.relative_to(path).as_posix())
+                for file in self._walk(path)
+            )
+        if path.exists():
+            source = local_source(path) if path.is_file() else stream_source(path)
+            return [Found(source, path.name)]
+        if has_wildcards(name):
+            matches = self._matching(name)
+            return self._without_outputs(matches) if len(matches) > 1 else matches
+        raise InputError(f"{name}: no such file")
+
+    def _matching(self, pattern: str) -> list[Found]:
+        self.wildcards = True
+        paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+        if self.skip is not None:
+            paths = [path for path in paths if self.skip not in path.resolve().parents]
+        if not paths:
+            raise InputError(f"{pattern}: no file matches")
+        files = [path for path in paths if self._is_regular(path)]
+        if "**" not in pattern:  # which enters the folders that it matches
+            for path in paths:
+                if path.is_dir():
+                    self.leave_out(MATCHED, path)
+        return [Found(local_source(path), path.name) for path in files]
+
+    def _of_url(self, name: str, prefix: str) -> list[Found]:
+        if has_wildcards(name):
+            self.wildcards = True
+            files = matching(name)
+            if not files:
+                raise InputError(f"{name}: no file matches")
+            matches = [Found(file.source(), _last(file.path)) for file in files]
+            return self._without_outputs(matches) if len(matches) > 1 else matches
+        file = remote_file(name)
+        kind = file.kind()
+        if kind == "Directory":
+            self.folders.append(name)
+            return self._tables(
+                Found(child.source(), prefix + relative)
+                for child in file.walk()
+                if not _is_hidden(relative := child.path.removeprefix(file.path).lstrip("/"))
+            )
+        if kind != "File":
+            raise InputError(f"{name}: no such file")
+        return [Found(file.source(), _last(file.path))]
+
+    def _tables(self, files: Iterable[Found]) -> list[Found]:
+        """The tables of a folder, by their names."""
+        found = []
+        for file in self._without_outputs(list(files)):
+            if format_of_name(file.source.name) is None:
+                self.leave_out(NOT_TABLES, file.source.name)
             else:
                 found.append(file)
-    if not found:
-        where = ", ".join(names)
-        raise InputError(f"{where}: holds no {format_names('or')} file")
-    return Inputs(tuple(found), tuple(ignored), folders[0] if alone and folders else None)
+        return found
 
+    def _without_outputs(self, files: Sequence[Found]) -> list[Found]:
+        """The files less what earlier runs over them left beside them: outputs and rejects."""
+        outputs = {default_output(file.name) for file in files}
+        found = []
+        for file in files:
+            if file.name in outputs or file.name.endswith(REJECTS_SUFFIX):
+                self.leave_out(EARLIER, file.source.name)
+            else:
+                found.append(file)
+        return found
 
-def _without_outputs(files: Sequence[Found]) -> list[Found]:
-    """The files less what earlier runs over them left beside them: outputs and rejects."""
-    outputs = {default_output(file.source.name) for file in files}
-    return [
-        file
-        for file in files
-        if file.source.name not in outputs and not file.source.name.endswith(REJECTS_SUFFIX)
-    ]
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """The regular files below a folder in order; no hidden ones, `_SUCCESS` and the like."""
+
+        def refused(error: OSError) -> None:
+            name = shown(Path(os.fsdecode(error.filename)))
+            found = InputError(f"{name}: cannot be listed: {error.strerror}")
+            if Path(error.filename) == folder:
+                raise found from error
+            self.failures.append(Failure(name, str(found), found.exit_code))
+            self.errors.append(found)
+
+        for root, folders, files in os.walk(folder, onerror=refused):
+            folders[:] = [name for name in sorted(folders) if self._enters(Path(root) / name)]
+            for name in sorted(files):
+                path = Path(root) / name
+                if not _is_hidden(name) and self._is_regular(path):
+                    yield path
+
+    def _enters(self, folder: Path) -> bool:
+        if _is_hidden(folder.name) or folder.resolve() == self.skip:
+            return False
+        if folder.name.endswith(REPORT_SUFFIX):
+            self.leave_out(REPORTS, folder)
+            return False
+        if folder.is_symlink():
+            self.leave_out(LINKS, folder)
+            return False
+        return True
+
+    def _is_regular(self, path: Path) -> bool:
+        """Whether to read it. A link to nothing, too: its input says that it is not there."""
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            return True
+        if stat.S_ISREG(mode):
+            return True
+        if not stat.S_ISDIR(mode):
+            self.leave_out(SPECIAL, path)
+        return False
 
 
 def default_output(name: str) -> str:
@@ -82,72 +256,8 @@ def default_output(name: str) -> str:
     return f"{folder}{slash}{stem}.scored{suffixes}{query}"
 
 
-def _is_folder(name: str) -> bool:
-    if name == STDIN or has_wildcards(name):
-        return False
-    if is_url(name):
-        return remote_file(name).is_folder
-    return Path(name).is_dir()
-
-
-def _expand(name: str, prefix: str, skip: Path | None) -> Iterator[Found]:
-    if name == STDIN:
-        yield Found(stdin_source(sys.stdin.buffer), "stdin")
-    elif is_url(name):
-        yield from _expand_url(name, prefix)
-    elif Path(name).is_dir():
-        for path in _walk(Path(name), skip):
-            yield Found(local_source(path), prefix + path.relative_to(name).as_posix())
-    elif Path(name).exists():
-        yield Found(local_source(Path(name)), Path(name).name)
-    elif has_wildcards(name):
-        paths = [Path(path) for path in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
-        if not paths:
-            raise InputError(f"{name}: no file matches")
-        yield from (Found(local_source(path), path.name) for path in paths if path.is_file())
-    else:
-        raise InputError(f"{name}: no such file")
-
-
-def _expand_url(name: str, prefix: str) -> Iterator[Found]:
-    if has_wildcards(name):
-        files = matching(name)
-        if not files:
-            raise InputError(f"{name}: no file matches")
-        yield from (Found(file.source(), _last(file.path)) for file in files)
-        return
-    file = remote_file(name)
-    if not file.is_folder:
-        if not file.exists():
-            raise InputError(f"{name}: no such file")
-        yield Found(file.source(), _last(file.path))
-        return
-    for child in file.walk():
-        relative = child.path.removeprefix(file.path).lstrip("/")
-        if not any(_hidden(part) for part in PurePosixPath(relative).parts):
-            yield Found(child.source(), prefix + relative)
-
-
-def _walk(folder: Path, skip: Path | None) -> Iterator[Path]:
-    """The files below a folder in order; hidden ones, Spark's `_SUCCESS` and the like are none."""
-    avoided = skip.resolve() if skip is not None else None
-
-    def refused(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be listed: {error.strerror}") from error
-
-    for root, folders, files in os.walk(folder, onerror=refused):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not _hidden(name)
-            and not name.endswith(".report")  # an evaluation's: its JSON is no input
-            and (Path(root) / name).resolve() != avoided
-        )
-        yield from (Path(root) / name for name in sorted(files) if not _hidden(name))
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "_"))
+def _is_hidden(relative: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(relative).parts)
 
 
 def _last(name: str) -> str:

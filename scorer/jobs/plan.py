@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.errors import OutputError, UsageError
+from scorer.errors import OutputError, ScorerError, UsageError
 from scorer.files import own_descriptor, refuse_inputs, regular_target, takes_stream
 from scorer.jobs.inputs import Found, Inputs, default_output, find_inputs
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
+from scorer.jobs.summary import Failure
+from scorer.jobs.unexpected import as_expected
 from scorer.tables import STDIN
 from scorer.tables.formats import check_output_name, writable_name
-from scorer.tables.remote import is_url, remote_file, split_query
+from scorer.tables.remote import RemoteFile, is_url, remote_file, split_query
 
 #: the files behind standard input and output, if they are files
 STDIN_PATH, STDOUT_PATH = Path("/dev/stdin"), Path("/dev/stdout")
@@ -26,13 +28,17 @@ STDOUT_DESCRIPTOR = 1
 class Plan:
     """The jobs of a run, in order.
 
-    folder    the folder that takes the outputs, if there is one
-    ignored   files of input folders that are no tables
+    folder     the folder that takes the outputs, if there is one
+    ignored    files of input folders that are not tables
+    failures   inputs that could not be found, listed or given an output
+    warnings   what of the inputs was left out, and why
     """
 
     jobs: tuple[Job, ...]
     folder: str | None = None
     ignored: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
@@ -47,20 +53,40 @@ def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
     found = find_inputs(inputs, Path(output) if output is not None and local else None)
     stream = _stream(inputs[0], output)
     if stream is not None:
-        return Plan((_to_stream(found, stream, run_id),), ignored=found.ignored)
+        job = _to_stream(found, stream, run_id)
+        return Plan((job,), None, found.ignored, found.failures, found.warnings)
     folder = _folder(found, output)
-    many = len(found.found) > 1
     outputs = [_place(file, output, folder) for file in found.found]
-    jobs = tuple(
-        Job(file.source, _target(name, file, folder), one_of_many=many)
-        for file, name in zip(found.found, outputs, strict=True)
-    )
+    jobs, failures = _jobs(found.found, outputs, folder)
     _refuse_inputs(jobs)
-    places = Counter(job.target.work for job in jobs)
-    twice = [job.target.name for job in jobs if places[job.target.work] > 1]
+    places = [_real(job.target.work) for job in jobs]
+    counts = Counter(places)
+    twice = [job.target.name for job, place in zip(jobs, places, strict=True) if counts[place] > 1]
     if twice:
         raise UsageError(f"{twice[0]}: two inputs would be written there: score them apart")
-    return Plan(jobs, folder, found.ignored)
+    return Plan(jobs, folder, found.ignored, (*found.failures, *failures), found.warnings)
+
+
+def _jobs(
+    found: Sequence[Found], outputs: Sequence[str], folder: str | None
+) -> tuple[tuple[Job, ...], list[Failure]]:
+    """A job for every file with an output; and the files for which the place cannot be told."""
+    root = remote_file(folder) if folder is not None and is_url(folder) else None
+    jobs: list[Job] = []
+    failures: list[Failure] = []
+    for file, name in zip(found, outputs, strict=True):
+        try:
+            target = _target(name, file, folder, root)
+        except ScorerError:
+            raise
+        except Exception as error:
+            expected = as_expected(error, file.source.name)
+            if len(found) == 1:
+                raise expected from error
+            failures.append(Failure(file.source.name, str(expected), expected.exit_code))
+        else:
+            jobs.append(Job(file.source, target, one_of_many=len(found) > 1))
+    return tuple(jobs), failures
 
 
 def _stream(first: str, output: str | None) -> Stream | None:
@@ -113,9 +139,8 @@ def _real(path: Path) -> Path:
 def _folder(found: Inputs, output: str | None) -> str | None:
     """The folder that takes the outputs; None where each is a file of its own."""
     if output is not None:
-        several = len(found.found) > 1 or found.folder is not None
         existing = not is_url(output) and Path(output).is_dir()
-        if not (several or existing or output.endswith("/")):
+        if not (found.several or existing or output.endswith("/")):
             return None
         if not is_url(output) and Path(output).exists() and not existing:
             raise UsageError(f"{output}: several inputs need a directory as --output")
@@ -139,15 +164,19 @@ def _place(file: Found, output: str | None, folder: str | None) -> str:
         base, query = split_query(folder) if is_url(folder) else (folder, "")
         return f"{base.rstrip('/')}/{writable_name(file.relative)}{query}"
     if output is None:
-        return default_output(file.source.name)
+        return default_output(file.name)
     check_output_name(output, file.source.name)
     return output
 
 
-def _target(name: str, file: Found, folder: str | None) -> Target:
+def _target(name: str, file: Found, folder: str | None, root: RemoteFile | None) -> Target:
+    """The output's place; below `root`, the folder on another file system, if there is one."""
+    if is_url(name) and name == file.source.name:
+        raise UsageError(f"{name}: is the input itself: name another output")
+    if root is not None:
+        relative = split_query(name)[0].removeprefix(split_query(root.url)[0].rstrip("/"))
+        return remote_target(root.child(root.path.rstrip("/") + relative))
     if is_url(name):
-        if name == file.source.name:
-            raise UsageError(f"{name}: is the input itself: name another output")
         return remote_target(remote_file(name))
     path = Path(name)
     if folder is None and not path.parent.is_dir():

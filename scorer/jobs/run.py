@@ -18,9 +18,6 @@ from scorer.jobs.score import Settings, Watcher, check_writable
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
 from scorer.model import Model
 
-#: names of ignored files that a warning lists
-SHOWN = 10
-
 log = logging.getLogger(__name__)
 
 
@@ -47,17 +44,22 @@ def run_jobs(
     started = perf_counter()
     summary = _begin(model, plan, settings, run_id or new_run_id())
     tell("run_started", model=model.ref, inputs=len(plan.jobs))
-    if plan.ignored:
-        names = ", ".join(plan.ignored[:SHOWN])
-        more = f" and {len(plan.ignored) - SHOWN} more" if len(plan.ignored) > SHOWN else ""
-        log.warning("ignored, being no tables: %s%s", names, more)
+    for warning in plan.warnings:
+        log.warning("%s", warning)
+    for failure in plan.failures:
+        found = {"input": failure.input, "exit_code": failure.exit_code}
+        tell("file_failed", failure.error, level=logging.ERROR, **found)
     if settings.incremental:
         summary = run_incremental(model, plan, settings, runner, summary)
     elif settings.dry_run:
         summary = _rehearse(plan, settings, summary)
     else:
         summary = _run(plan, settings, runner, summary)
-    summary = replace(summary, elapsed_s=round(perf_counter() - started, 3))
+    summary = replace(
+        summary,
+        failures=[*plan.failures, *summary.failures],
+        elapsed_s=round(perf_counter() - started, 3),
+    )
     tell("run_done", **summary.totals())
     return summary
 
@@ -71,6 +73,7 @@ def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSumm
         model=ModelSummary(card.name, card.version, model.digest, model.engine.name),
         settings=asdict(settings),
         ignored=plan.ignored,
+        warnings=plan.warnings,
     )
 
 

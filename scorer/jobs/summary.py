@@ -66,7 +66,8 @@ class RunSummary:
 
     skipped   inputs that an incremental run found unchanged
     removed   inputs of earlier incremental runs that are gone; their outputs stay
-    ignored   files of input folders that are no tables
+    ignored   files of input folders that are not tables
+    warnings  what of the inputs was left out, and why
     """
 
     run_id: str
@@ -80,6 +81,7 @@ class RunSummary:
     skipped: int = 0
     removed: Sequence[str] = ()
     ignored: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     elapsed_s: float = 0.0
 
     @property
