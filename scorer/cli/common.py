@@ -10,32 +10,33 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from scorer.cli.stopping import Stopped, leave, stoppable
 from scorer.errors import OutputClosed, ScorerError
 from scorer.files import output_errors
 from scorer.printable import printable
 
 
-class Stopped(BaseException):
-    """A signal asked the process to end."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(signal.Signals(number).name)
-
-
 class ExpectedErrors(click.Command):
-    """A command that ends an expected failure with one line on stderr and its exit code."""
+    """A command that ends a failure with one line on stderr and its exit code."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program: the process ends even if a call into a network never does."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as ended:
+            remote = sys.modules.get("scorer.tables.remote")
+            if remote is not None and remote.waiting():
+                leave(ended.code if isinstance(ended.code, int) else 1)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with stoppable():
+            with stoppable(say_error):
                 return super().invoke(ctx)
         except OutputClosed as closed:  # as of any program in a pipe, nothing is said
             message, code = "", closed.exit_code
@@ -46,6 +47,10 @@ class ExpectedErrors(click.Command):
         except (KeyboardInterrupt, Stopped) as stop:
             number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
             message, code = f"stopped by {signal.Signals(number).name}", 128 + number
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            message, code = _unforeseen(error, ctx.command_path), 1
         finally:
             drop_stdout()
         if message:
@@ -53,24 +58,11 @@ class ExpectedErrors(click.Command):
         ctx.exit(code)
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Turn the first SIGTERM or SIGHUP into Stopped; later ones do not disturb the cleaning up."""
+def _unforeseen(error: Exception, command: str) -> str:
+    """The line for an error that no module foresaw; its traceback goes into a file."""
+    from scorer.jobs.unexpected import BugReports, as_expected
 
-    def stop(number: int, frame: object) -> None:
-        for each in previous:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    try:
-        previous = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGHUP)}
-    except ValueError:  # not the main thread: signals are someone else's
-        previous = {}
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+    return BugReports().line(as_expected(error, command))
 
 
 def echo(text: str) -> None:

@@ -1,19 +1,37 @@
-"""Other file systems by URL: pyarrow's own (s3, gs, abfs, hdfs), else what fsspec knows."""
+"""Other file systems by URL: pyarrow's own (s3, gs, abfs, hdfs), else what fsspec knows.
+
+A call into pyarrow that asks a network may wait for minutes, deaf to signals. So each question
+goes to a thread of its own, which is abandoned when there is no answer in time.
+"""
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
 from scorer.errors import InputError, OutputError, ScorerError, UsageError
 from scorer.tables.source import Source
+
+#: seconds: to connect to a store, for it to answer a request, and for all tries at one question
+CONNECT_S = 10
+REQUEST_S = 15
+ANSWER_S = 60
+#: seconds for the list of a whole folder, which takes many requests
+LIST_S = 600
+#: how often a request is sent
+TRIES = 3
+#: of another library's error text
+LINE_CHARS = 300
+
+Result = TypeVar("Result")
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
@@ -38,13 +56,13 @@ class RemoteFile:
 
     @property
     def info(self) -> Any:
-        """What the file system says of it; `type.name` is File, Directory or NotFound."""
+        """What the file system says of it."""
         with self._explained(InputError, "read"):
-            return self.files.get_file_info(self.path)
+            return _answer(lambda: self.files.get_file_info(self.path), ANSWER_S)
 
-    @property
-    def is_folder(self) -> bool:
-        return str(self.info.type.name) == "Directory"
+    def kind(self) -> str:
+        """File, Directory or NotFound."""
+        return str(self.info.type.name)
 
     def exists(self) -> bool:
         return bool(self.info.is_file)
@@ -52,13 +70,16 @@ class RemoteFile:
     def source(self) -> Source:
         """This file as an input."""
 
+        def stream() -> Any:
+            return self.files.open_input_stream(self.path, compression=None)
+
         def opened() -> BinaryIO:
             with self._explained(InputError, "read"):
-                return cast(BinaryIO, self.files.open_input_stream(self.path, compression=None))
+                return cast(BinaryIO, _answer(stream, ANSWER_S))
 
         def random() -> Any:
             with self._explained(InputError, "read"):
-                return self.files.open_input_file(self.path)
+                return _answer(lambda: self.files.open_input_file(self.path), ANSWER_S)
 
         return Source(self.url, opened, random=random, stat=self._fingerprint)
 
@@ -85,14 +106,15 @@ class RemoteFile:
     def remove(self) -> None:
         with self._explained(OutputError, "removed"):
             if self.exists():
-                self.files.delete_file(self.path)
+                _answer(lambda: self.files.delete_file(self.path), ANSWER_S)
 
     def walk(self) -> list[RemoteFile]:
         """Every file below this folder, in the order of their paths."""
         from pyarrow import fs
 
+        everything = fs.FileSelector(self.path, recursive=True)
         with self._explained(InputError, "listed"):
-            found = self.files.get_file_info(fs.FileSelector(self.path, recursive=True))
+            found = _answer(lambda: self.files.get_file_info(everything), LIST_S)
         return [self.child(info.path) for info in sorted(found, key=_path_of) if info.is_file]
 
     @contextmanager
@@ -101,9 +123,43 @@ class RemoteFile:
             yield
         except ScorerError:
             raise
-        except (OSError, pa.ArrowException, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise kind(f"{self.url}: cannot be {verb}: {reason}") from error
+        except Exception as error:  # fsspec's file systems raise what they like
+            raise kind(f"{self.url}: cannot be {verb}: {_line(error)}") from error
+
+
+_waiting: set[object] = set()
+
+
+def waiting() -> bool:
+    """Whether a call was abandoned that has not returned since."""
+    return bool(_waiting)
+
+
+def _answer(ask: Callable[[], Result], seconds: float) -> Result:
+    """What `ask` returns or raises. Raises TimeoutError where that takes more than `seconds`.
+
+    Signals are heard meanwhile; the thread that asks is left behind then, as after a time-out.
+    """
+    found: list[Result] = []
+    errors: list[BaseException] = []
+    done, token = threading.Event(), object()
+
+    def call() -> None:
+        try:
+            found.append(ask())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            _waiting.discard(token)
+            done.set()
+
+    _waiting.add(token)
+    threading.Thread(target=call, name="scorer-remote", daemon=True).start()
+    if not done.wait(seconds):
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 def _path_of(info: Any) -> str:
@@ -117,29 +173,70 @@ def split_query(url: str) -> tuple[str, str]:
 
 
 def remote_file(url: str) -> RemoteFile:
-    """Resolve a URL. Raises UsageError where nothing installed understands it."""
-    from pyarrow import fs
+    """Resolve a URL. Raises UsageError where nothing installed understands it.
 
+    Raises InputError where its store does not answer.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("http", "https"):
+        raise UsageError(
+            f"{url}: web addresses are not read: download it first, for example: curl -LO {url!r}"
+        )
     try:
-        files, path = fs.FileSystem.from_uri(url)
-    except pa.ArrowInvalid as error:
-        files, path = _by_fsspec(url, error)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{url}: {' '.join(str(error).split())}") from error
+        files, path = _answer(lambda: _resolved(url, scheme), ANSWER_S)
+    except ScorerError:
+        raise
+    except TimeoutError as error:
+        raise InputError(f"{url}: cannot be reached: {error}") from error
+    except ImportError as error:
+        remedy = f": pip install {error.name}" if error.name else ""
+        raise UsageError(
+            f"{url}: needs a Python package that is not installed ({_line(error)}){remedy}"
+        ) from error
+    except Exception as error:  # whatever a stranger's package raises
+        raise UsageError(f"{url}: {_line(error)}") from error
     return RemoteFile(url, files, path)
 
 
-def _by_fsspec(url: str, refusal: Exception) -> tuple[Any, str]:
+def _resolved(url: str, scheme: str) -> tuple[Any, str]:
+    """The file system of a URL, with time-outs where it has any, and the path on it."""
     from pyarrow import fs
 
+    if scheme in ("gs", "gcs") and "retry_limit_seconds=" not in url:
+        limit = f"retry_limit_seconds={ANSWER_S}"
+        files, path = fs.FileSystem.from_uri(f"{url}{'&' if '?' in url else '?'}{limit}")
+        return files, path
     try:
-        files, path = importlib.import_module("fsspec.core").url_to_fs(url)
-    except ImportError as error:
-        missing = f"; for other kinds of URL: pip install {error.name or 'fsspec'}"
-        raise UsageError(f"{url}: {' '.join(str(refusal).split())}{missing}") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{url}: {error}") from error
+        files, path = fs.FileSystem.from_uri(url)
+    except pa.ArrowInvalid:  # not one of pyarrow's own
+        return _by_fsspec(url)
+    return _hurried(files), path
+
+
+def _hurried(files: Any) -> Any:
+    """An S3 file system with time-outs and few tries; others as they are."""
+    if files.type_name != "s3":
+        return files
+    from pyarrow import fs
+
+    _, (options,) = files.__reduce__()  # all that the URL and the environment said
+    limits = {"connect_timeout": CONNECT_S, "request_timeout": REQUEST_S}
+    own = {name: limit for name, limit in limits.items() if options[name] <= 0}
+    retry = fs.AwsStandardS3RetryStrategy(max_attempts=TRIES)
+    return fs.S3FileSystem(**{**options, **own, "retry_strategy": retry})
+
+
+def _by_fsspec(url: str) -> tuple[Any, str]:
+    from pyarrow import fs
+
+    files, path = importlib.import_module("fsspec.core").url_to_fs(url)
     return fs.PyFileSystem(fs.FSSpecHandler(files)), path
+
+
+def _line(error: Exception) -> str:
+    """An error's text on one line, without the pages that some packages write."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LINE_CHARS else f"{text[:LINE_CHARS]}..."
 
 
 def matching(url: str) -> list[RemoteFile]:
