@@ -8,7 +8,7 @@ from scorer.tables.options import ReadOptions
 
 class Parquet(Format):
     label = "Parquet"
-    suffixes = (".parquet", ".pq")
+    suffixes = (".parquet", ".parq", ".pq")
     magic = b"PAR1"
 
     def open(self, data: Input, options: ReadOptions) -> Reader:
