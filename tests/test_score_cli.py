@@ -386,8 +386,8 @@ def test_an_interrupted_run_leaves_nothing(
         (["-", "-o", "out.csv", "--resume"], "stdin cannot be read again"),
         (["in.csv", "--resume", "--incremental"], "--incremental resumes by itself"),
         (["in.csv", "--incremental"], "--incremental keeps its ledger in a local folder"),
-        (["in.csv", "--delimiter", "ab"], "--delimiter 'ab': is one sign"),
-        (["in.csv", "--encoding", "no-such"], "--encoding 'no-such': is none that Python knows"),
+        (["in.csv", "--delimiter", "ab"], "--delimiter 'ab': must be a single character"),
+        (["in.csv", "--encoding", "no-such"], "--encoding 'no-such': unknown encoding"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(model: Model, arguments: list[str], message: str) -> None:

@@ -205,7 +205,7 @@ def test_windows_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_record_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.delimited.MAX_RECORD_BYTES", 1 << 20)
+    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 1 << 20)
     long = b'1,"' + b"x" * (5 << 19) + b'"\n'
     content = b"n,text\n" + long + b"2,ok\n" + b"y" * (3 << 20) + b"\n3,ok"
     assert texts(content) == ["ok", "ok"]

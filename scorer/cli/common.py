@@ -6,12 +6,14 @@ A stop by a signal unwinds like an error, so that temporary files go; its exit c
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +21,9 @@ from scorer.cli.stopping import Stopped, leave, stoppable
 from scorer.errors import OutputClosed, ScorerError
 from scorer.files import output_errors
 from scorer.printable import printable
+
+if TYPE_CHECKING:
+    from scorer.tables.options import ReadOptions
 
 
 class ExpectedErrors(click.Command):
@@ -118,10 +123,61 @@ threshold_option = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability from which a binary model says its last label. Default: the card's.",
 )
-delimiter_option = click.option("--delimiter", help="Of CSV and TSV. Default: a comma, and a tab.")
-encoding_option = click.option(
-    "--encoding", default="utf-8", show_default=True, help="Of text files."
+READ_OPTIONS = (
+    click.option(
+        "--delimiter",
+        help=r"Separate the fields of CSV and TSV by this. Default: a comma, and a tab (\t).",
+    ),
+    click.option(
+        "--encoding", default="utf-8", show_default=True, help="Read text files in this encoding."
+    ),
+    click.option(
+        "--quoting",
+        type=click.Choice(["double", "none"]),
+        default="double",
+        show_default=True,
+        help='Take double quotes around fields of CSV and TSV for quotes, or ("none") for text.',
+    ),
+    click.option(
+        "--escape",
+        metavar="CHARACTER",
+        help="Take what follows this in CSV and TSV, usually a backslash, for text. Default: none.",
+    ),
+    click.option(
+        "--no-header",
+        is_flag=True,
+        help="Take the first line of CSV and TSV for a row: columns are column_1, column_2, ...",
+    ),
+    click.option(
+        "--columns",
+        metavar="NAME,NAME,...",
+        help="Name the columns of CSV and TSV that have no header (implies --no-header).",
+    ),
 )
+
+
+def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say how text files are written."""
+    for option in reversed(READ_OPTIONS):
+        command = option(command)
+    return command
+
+
+def reading_of(options: Mapping[str, Any]) -> ReadOptions:
+    """What was said with `read_options`. Raises UsageError for what cannot be."""
+    from scorer.tables.options import ReadOptions
+
+    names = options["columns"]
+    return ReadOptions(
+        delimiter=options["delimiter"],
+        encoding=options["encoding"],
+        quoting=options["quoting"],
+        escape=options["escape"],
+        header=not options["no_header"],
+        columns=() if names is None else next(csv.reader([names]), [""]),
+    )
+
+
 device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
 engine_option = click.option(
     "--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine."

@@ -12,13 +12,13 @@ import click
 from scorer.cli.common import (
     ExpectedErrors,
     batch_size_option,
-    delimiter_option,
     device_option,
     echo,
-    encoding_option,
     engine_option,
     label_column_option,
     label_map_option,
+    read_options,
+    reading_of,
     slice_option,
     threads_option,
     threshold_option,
@@ -59,8 +59,7 @@ REPORT_FILES = {"report.json", "report.html"}
     multiple=True,
     help="End with code 4 unless it holds: 'accuracy>=0.85', card, 'drift<0.25' (repeatable).",
 )
-@delimiter_option
-@encoding_option
+@read_options
 @device_option
 @engine_option
 @threads_option
@@ -100,6 +99,7 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
         reports = [folder / name for name in REPORT_FILES]
         refuse_inputs(reports, [source.path for source in sources if source.path is not None])
     skip_unused_imports()
+    options["read"] = reading_of(options)
     models = _models(options)
     report = _evaluate(models, sources, options, requirements)
     if folder is not None:
@@ -174,12 +174,11 @@ def _evaluate(
 def _reading(options: dict[str, Any]) -> Reading:
     from scorer.evaluation.run import Reading
     from scorer.jobs.score import available_cpus
-    from scorer.tables import ReadOptions
 
     given = {"batch_size": options["batch_size"]} if options["batch_size"] else {}
     return Reading(
         text_column=options["text_column"],
-        read=ReadOptions(options["delimiter"], options["encoding"]),
+        read=options["read"],
         threads=options["threads"] or available_cpus(),
         **given,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
 from pathlib import Path
@@ -13,13 +12,13 @@ import click
 from scorer.cli.common import (
     ExpectedErrors,
     batch_size_option,
-    delimiter_option,
     device_option,
     echo,
-    encoding_option,
     engine_option,
     label_column_option,
     label_map_option,
+    read_options,
+    reading_of,
     slice_option,
     threads_option,
     threshold_option,
@@ -50,8 +49,7 @@ if TYPE_CHECKING:
 @label_map_option
 @slice_option
 @click.option("--no-report", is_flag=True, help="Do not evaluate where there are labels.")
-@delimiter_option
-@encoding_option
+@read_options
 @click.option("--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read.")
 @click.option("--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable.")
@@ -178,7 +176,6 @@ def _runner(name: str, model: Model, *, shown: bool) -> Runner | None:
 def _settings(options: dict[str, Any]) -> Settings:
     from scorer.evaluation.request import Wanted
     from scorer.jobs.score import Settings
-    from scorer.tables import ReadOptions
     from scorer.tasks import OutputOptions
 
     wanted = Wanted(
@@ -198,7 +195,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(
         text_column=options["text_column"],
         output=output,
-        read=ReadOptions(_delimiter(options["delimiter"]), _encoding(options["encoding"])),
+        read=reading_of(options),
         force=options["force"],
         resume=options["resume"],
         incremental=options["incremental"],
@@ -208,24 +205,6 @@ def _settings(options: dict[str, Any]) -> Settings:
         csv_safe=options["csv_safe"],
         **given,
     )
-
-
-def _delimiter(given: str | None) -> str | None:
-    if given is None:
-        return None
-    mark = "\t" if given == r"\t" else given
-    if len(mark) != 1 or mark.isalnum() or mark in '"\r\n':
-        raise UsageError(f"--delimiter {given!r}: is one sign, no letter, digit, quote or line end")
-    return mark
-
-
-def _encoding(given: str) -> str:
-    try:
-        name = codecs.lookup(given).name
-        "".encode(given)
-    except (LookupError, ValueError) as error:
-        raise UsageError(f"--encoding {given!r}: is none that Python knows") from error
-    return name
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from scorer.evaluation.request import Wanted, request, subject
 from scorer.model import Model, Scores
 from scorer.pipeline import ordered_map
 from scorer.tables import Reader, ReadOptions, Source, Window, open_reader
-from scorer.tables.columns import choose_text_column
+from scorer.tables.columns import text_column_of
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def _evaluate(
     evaluator: Evaluator,
     watch: Callable[[int], None],
 ) -> None:
-    if not len(reader.schema):
-        return  # an empty text file has no columns, nor rows
     candidates = models[0].card.scorer.text_columns
-    text = choose_text_column(reader.name, reader.schema, reading.text_column, candidates)
+    text = text_column_of(reader, reading.text_column, candidates)
+    if text is None:
+        return
     others = dict.fromkeys(evaluator.request.columns)
     for model in models:
         others |= dict.fromkeys(model.columns_beside(reader.name, reader.schema))

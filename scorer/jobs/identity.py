@@ -25,6 +25,7 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first thing in which two identities differ, in words; empty if in none."""
+    now = json.loads(json.dumps(dict(now)))  # as `before`, which was kept as JSON: lists for tuples
     for key in dict.fromkeys([*before, *now]):
         was, is_now = before.get(key), now.get(key)
         if was != is_now:

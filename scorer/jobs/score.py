@@ -34,7 +34,7 @@ from scorer.tables import (
     open_writer,
     writable,
 )
-from scorer.tables.columns import check_free, choose_text_column
+from scorer.tables.columns import check_free, text_column_of
 from scorer.tables.formats import output_format, split_suffixes
 from scorer.tasks import OutputOptions
 
@@ -286,11 +286,8 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
 
 
 def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None:
-    """The column to score; None where an empty text file has no columns at all."""
-    if not len(reader.schema):
-        return None
-    card = model.card.scorer
-    text = choose_text_column(reader.name, reader.schema, settings.text_column, card.text_columns)
+    """The column to score; None where the file is empty."""
+    text = text_column_of(reader, settings.text_column, model.card.scorer.text_columns)
     added = model.output_schema(settings.output).names
     check_free(reader.name, reader.schema.names, added, settings.output.prefix)
     return text

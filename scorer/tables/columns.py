@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Protocol
 
 import pyarrow as pa
 
 from scorer.errors import ColumnError
 
 SHOWN = 20
+
+
+class Table(Protocol):
+    """What is asked of an open table here."""
+
+    name: str
+    schema: pa.Schema
+    rows: int | None
+
+
+def text_column_of(table: Table, wanted: str | None, candidates: Sequence[str]) -> str | None:
+    """`choose_text_column` of a table; None where it has no columns and, for certain, no rows."""
+    if not len(table.schema) and table.rows == 0:
+        return None
+    return choose_text_column(table.name, table.schema, wanted, candidates)
 
 
 def choose_text_column(
@@ -45,6 +61,8 @@ def choose_text_column(
 
 def missing(wanted: Sequence[str], present: Sequence[str]) -> str:
     """The tail of a message on a missing column: the nearest name and what there is."""
+    if not present:
+        return "; its rows have no columns"
     folded = {column.casefold(): column for column in present}
     near = [
         column

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from scorer.errors import ColumnError
-from scorer.tables.delimited import quote
+from scorer.tables.dialect import Dialect
+from scorer.tables.formats.base import Output, Reader
 from scorer.tables.jsonl import json_values
 from scorer.tables.parquet import ParquetWriter
 from scorer.tables.window import Window
@@ -35,18 +36,19 @@ class ToCsv:
     encoding = "utf-8"
 
     def __init__(
-        self, name: str, stream: BinaryIO, schema: pa.Schema, added: pa.Schema, delimiter: str
+        self, reader: Reader, output: Output, delimiter: str, *, header: bool = True
     ) -> None:
-        for field in schema:
+        for field in reader.schema:
             if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
                 raise ColumnError(
-                    f"{name}: column {field.name!r} holds {field.type}, which CSV has no place "
-                    "for: write JSON Lines or Parquet"
+                    f"{reader.name}: column {field.name!r} holds {field.type}, which CSV has no "
+                    "place for: write JSON Lines or Parquet"
                 )
-        self.columns: Sequence[str] = schema.names
-        self._stream = stream
-        self.delimiter = delimiter
-        stream.write(self._line([*schema.names, *added.names]).encode())
+        self.columns: Sequence[str] = reader.schema.names
+        self._stream = output.stream
+        self.dialect = Dialect(delimiter)
+        if header:
+            output.stream.write(self._line([*self.columns, *output.added.names]).encode())
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's rows as lines; called from any thread."""
@@ -55,8 +57,7 @@ class ToCsv:
         return "".join([self._line(row) for row in zip(*cells, strict=True)]).encode()
 
     def _line(self, cells: Iterable[str | None]) -> str:
-        quoted = (quote(cell or "", self.delimiter) for cell in cells)
-        return self.delimiter.join(quoted) + "\n"
+        return self.dialect.record(cell or "" for cell in cells) + "\n"
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)

@@ -8,119 +8,45 @@ cannot be read is set aside alone.
 from __future__ import annotations
 
 import csv
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from scorer.errors import InputError
+from scorer.errors import UsageError
+from scorer.tables import lines as physical
 from scorer.tables.formats.base import Format, Output
-from scorer.tables.window import (
-    RECORD_BYTES,
-    USUAL_SIZE,
-    Record,
-    Reject,
-    Window,
-    WindowSize,
-    cut_windows,
-    skip_long_line,
-)
-
-MAX_RECORD_BYTES = RECORD_BYTES
-MAX_COLUMNS = 1 << 18
-BOM = b"\xef\xbb\xbf"
-UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-
-
-class RecordTooLong(Exception):
-    """A record is longer than MAX_RECORD_BYTES: most often a quote that is never closed."""
-
-
-class _Lines:
-    """Decoded lines for csv.reader; keeps the raw lines of the record that is being read."""
-
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
-        self.raw: list[bytes] = []
-        self.broken: UnicodeDecodeError | None = None
-        self.consumed = 0
-        self._stream = stream
-        self._encoding = encoding
-        self._size = 0
-        self._given_back: deque[bytes] = deque()
-
-    def begin(self) -> None:
-        """Forget the record before: the next line starts another."""
-        self.consumed += len(self.raw)
-        self.raw, self.broken, self._size = [], None, 0
-
-    def keep_first(self) -> None:
-        """Give all but the record's first line back, to be read again."""
-        self._given_back.extendleft(reversed(self.raw[1:]))
-        del self.raw[1:]
-        skip_long_line(self._stream, self.raw[0], MAX_RECORD_BYTES)
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        if self._given_back:
-            line = self._given_back.popleft()
-        else:
-            line = self._stream.readline(MAX_RECORD_BYTES)
-        if not line:
-            raise StopIteration
-        self.raw.append(line)
-        self._size += len(line)
-        if self._size >= MAX_RECORD_BYTES:
-            raise RecordTooLong
-        try:
-            return line.decode(self._encoding)
-        except UnicodeDecodeError as error:
-            # Parse on: the record's extent is still right, and it is set aside as a whole.
-            self.broken = self.broken or error
-            return line.decode(self._encoding, "replace")
+from scorer.tables.header import read_header
+from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
+from scorer.tables.options import ReadOptions
+from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
 
 
 class DelimitedReader:
-    """Reads CSV or TSV in windows; `header` is the first record's bytes as they came."""
+    """Reads CSV or TSV in windows.
+
+    `preamble` is what stands before the column names (a byte order mark, blank lines, Excel's
+    `sep=`), `header` the record with them; both as they came, `header` empty where there is none.
+    """
 
     def __init__(
-        self, name: str, stream: BinaryIO, format: Format, delimiter: str, encoding: str
+        self, name: str, stream: BinaryIO, format: Format, delimiter: str, options: ReadOptions
     ) -> None:
-        csv.field_size_limit(MAX_RECORD_BYTES)
+        """`delimiter` is the format's usual one. Raises InputError, ColumnError."""
+        csv.field_size_limit(physical.MAX_RECORD_BYTES)
         self.name = name
-        self.rows: int | None = None
         self.format = format
-        self.delimiter = delimiter
-        self.encoding = encoding
+        self.encoding = options.encoding
         self._stream = stream
-        self._lines = _Lines(stream, encoding)
-        self._parser = csv.reader(self._lines, delimiter=delimiter, strict=True)
-        self.header, self._names = self._read_header()
+        self._lines = RecordLines(stream, options.encoding)
+        dialect = options.dialect(delimiter)
+        found = read_header(name, format.label, self._lines, dialect, options)
+        self.dialect, self.preamble, self.header = found.dialect, found.preamble, found.raw
+        self.has_header = options.header
+        self._names = found.names
+        self._parser = self.dialect.parser(self._lines)
+        self.rows: int | None = None if found.names else 0
         self.schema = pa.schema([(column, pa.string()) for column in self._names])
-
-    def _read_header(self) -> tuple[bytes, list[str]]:
-        try:
-            fields = next((fields for fields in self._parser if fields), [])
-        except (csv.Error, RecordTooLong):
-            fields = ["\0"]
-        raw = b"".join(self._lines.raw)
-        if self._lines.broken or any("\0" in field for field in fields):
-            hint = " (UTF-16? say --encoding utf-16)" if raw.startswith(UTF16_BOMS) else ""
-            raise InputError(
-                f"{self.name}: not a {self.format.label} file in {self.encoding}: "
-                f"its first line cannot be read as column names{hint}"
-            )
-        if len(fields) > MAX_COLUMNS:
-            raise InputError(f"{self.name}: has more than {MAX_COLUMNS:,} columns")
-        if raw.startswith(BOM) and fields:
-            fields = self._reparse(raw.removeprefix(BOM))
-        return raw, fields
-
-    def _reparse(self, raw: bytes) -> list[str]:
-        lines = raw.decode(self.encoding).splitlines(keepends=True)
-        return next(csv.reader(lines, delimiter=self.delimiter))
 
     def windows(
         self,
@@ -141,7 +67,7 @@ class DelimitedReader:
         self._stream.close()
 
     def _records(self, places: Sequence[int]) -> Iterator[Record | Reject]:
-        lines, width, row = self._lines, len(self._names), 0
+        lines, row, broken = self._lines, 0, ""
         while True:
             lines.begin()
             try:
@@ -149,17 +75,22 @@ class DelimitedReader:
             except StopIteration:
                 self.rows = row
                 return
+            except MustEndHere:
+                lines.keep_first()
+                fields, reason = [], broken
             except csv.Error as error:
                 # An unclosed quote swallows the lines after it: read those again.
+                fields, reason = [], _broken(error)
                 lines.keep_first()
-                fields, reason = [], f"broken quoting: {error}"
+                broken = reason
             except RecordTooLong:
                 lines.keep_first()
-                fields, reason = [], f"record longer than {MAX_RECORD_BYTES >> 20} MiB"
+                fields = []
+                broken = reason = f"record longer than {physical.MAX_RECORD_BYTES >> 20} MiB"
             else:
                 if not fields:
-                    continue  # a blank line is no row
-                reason = self._fault(fields, width)
+                    continue  # a blank line is not a row
+                reason = self._fault(fields)
             row += 1
             raw = lines.raw[0] if len(lines.raw) == 1 else b"".join(lines.raw)
             if reason:
@@ -167,32 +98,51 @@ class DelimitedReader:
             else:
                 yield Record(raw, [fields[place] for place in places])
 
-    def _fault(self, fields: list[str], width: int) -> str:
-        broken = self._lines.broken
+    def _fault(self, fields: list[str]) -> str:
+        """Why a record that was told apart cannot be taken; empty if it can."""
+        broken, width = self._lines.broken, len(self._names)
         if broken:
             return (
                 f"invalid {self.encoding}: {broken.reason} at byte {broken.start + 1} of the line"
             )
+        if len(fields) == width + 1 and not fields[-1]:
+            return (
+                f"expected {width} fields, found {len(fields)}: the row ends with a delimiter: "
+                "remove it, or name one more column"
+            )
         if len(fields) != width:
             return f"expected {width} fields, found {len(fields)}"
+        if self.dialect.ends_escaped(self._lines.text):
+            return "an escape character stands before the line end"
         return ""
 
 
+def _broken(error: csv.Error) -> str:
+    """What the csv module found broken, in words for who has the file before them."""
+    if "new-line character" in str(error):
+        return "a carriage return (CR) outside quotes: quote the field or remove it"
+    return f"broken quoting: {error}"
+
+
 class DelimitedWriter:
-    """Appends cells at the right of each record's own bytes, in its delimiter and encoding."""
+    """Appends cells at the right of each record's own bytes, in its dialect and encoding."""
 
     columns: Sequence[str] = ()
 
     def __init__(self, stream: BinaryIO, reader: DelimitedReader, added: pa.Schema) -> None:
         self._stream = stream
-        self.delimiter = reader.delimiter
+        self.dialect = reader.dialect
         self.encoding = reader.encoding
+        stream.write(reader.preamble)
         if reader.header:
-            names = [quote(name, self.delimiter) for name in added.names]
+            names = [self.dialect.cell(name) for name in added.names]
             stream.write(self._append(reader.header, names))
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
-        """The window's lines with the new cells; called from any thread."""
+        """The window's lines with the new cells; called from any thread.
+
+        Raises UsageError where the file's encoding or dialect has no way to write a cell.
+        """
         assert window.raw is not None
         columns = [self._cells(column) for column in added.columns]
         rows = zip(window.raw, zip(*columns, strict=True), strict=True)
@@ -208,18 +158,19 @@ class DelimitedWriter:
 
     def _append(self, raw: bytes, cells: Sequence[str]) -> bytes:
         body = raw.rstrip(b"\r\n")
-        tail = self.delimiter + self.delimiter.join(cells)
-        return body + tail.encode(self.encoding) + raw[len(body) :]
+        delimiter = self.dialect.delimiter
+        tail = delimiter + delimiter.join(cells)
+        try:
+            return body + tail.encode(self.encoding) + raw[len(body) :]
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{tail[1:]!r} cannot be written in {self.encoding}, the input's encoding: "
+                "convert the input to UTF-8 first"
+            ) from error
 
     def _cells(self, column: pa.Array) -> list[str]:
         cells = column.cast(pa.string()).to_pylist()
-        if pa.types.is_string(column.type):
-            return ["" if cell is None else quote(cell, self.delimiter) for cell in cells]
-        return ["" if cell is None else cell for cell in cells]
-
-
-def quote(cell: str, delimiter: str) -> str:
-    """A cell in quotes if it needs them."""
-    if any(mark in cell for mark in (delimiter, '"', "\r", "\n")):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+        cell = self.dialect.cell
+        if pa.types.is_string(column.type) or not self.dialect.holds_numbers:
+            return ["" if value is None else cell(value) for value in cells]
+        return ["" if value is None else value for value in cells]

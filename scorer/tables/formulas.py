@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from scorer.tables.delimited import quote
+from scorer.tables.dialect import Dialect
 from scorer.tables.window import Window
 
 BOM = "\ufeff"
@@ -39,7 +39,7 @@ class FormulaGuard:
         self._stream = stream
         header = io.BytesIO()
         self._inner = make(header)
-        self._delimiter: str = self._inner.delimiter
+        self._dialect: Dialect = self._inner.dialect
         self._encoding: str = self._inner.encoding
         self.columns = self._inner.columns
         stream.write(self._guarded(header.getvalue()))
@@ -65,12 +65,12 @@ class FormulaGuard:
     def _records(self, text: str) -> Iterator[str]:
         """Each record as it is, or its cells written anew where one is a formula."""
         lines = _Lines(text)
-        for cells in csv.reader(lines, delimiter=self._delimiter):
+        for cells in self._dialect.parser(lines, strict=False):
             raw = lines.take()
             safe = [safe_cell(cell) for cell in cells]
             if safe != cells:
                 end = raw[len(raw.rstrip("\r\n")) :]
-                raw = self._delimiter.join(quote(cell, self._delimiter) for cell in safe) + end
+                raw = self._dialect.record(safe) + end
             yield raw
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from scorer.errors import InputError
 from scorer.tables.formats.base import Format, Output
+from scorer.tables.lines import (
+    ANY_END,
+    BOM,
+    LF_END,
+    LONE_CR,
+    AnyLineEnds,
+    LineSource,
+    skip_long_line,
+)
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -21,7 +29,6 @@ from scorer.tables.window import (
     Window,
     WindowSize,
     cut_windows,
-    skip_long_line,
 )
 
 MAX_LINE_BYTES = RECORD_BYTES
@@ -30,7 +37,8 @@ MAX_VALUES = 1 << 18
 # The keys of the first objects, as far as either goes, are the file's columns.
 SCHEMA_ROWS = WINDOW_ROWS
 SCHEMA_BYTES = 1 << 20
-BOM = b"\xef\xbb\xbf"
+# How far to look for the first key where objects are empty.
+EMPTY_BYTES = 16 << 20
 
 
 class _Object:
@@ -50,16 +58,23 @@ class JsonLinesReader:
         self.format = format
         self._stream = stream
         self._items = self._parse()
-        self._first = self._take(SCHEMA_ROWS, SCHEMA_BYTES)
+        self._first = self._take()
         self.schema = self._schema_of_first()
 
-    def _take(self, rows: int, size: int) -> deque[_Object | Reject]:
-        """The next items, until there are `rows` or their lines have `size` bytes."""
+    def _take(self) -> deque[_Object | Reject]:
+        """The first items: SCHEMA_ROWS or SCHEMA_BYTES of them, empty objects not counted.
+
+        Of these there may be EMPTY_BYTES. Where the file ends before that, `rows` is known.
+        """
         taken: deque[_Object | Reject] = deque()
-        for item in islice(self._items, rows):
+        rows, size, empty = SCHEMA_ROWS, SCHEMA_BYTES, EMPTY_BYTES
+        for item in self._items:
             taken.append(item)
-            size -= len(item.raw)
-            if size <= 0:
+            if isinstance(item, _Object) and not item.value:
+                empty -= len(item.raw)
+            else:
+                rows, size = rows - 1, size - len(item.raw)
+            if min(rows, size, empty) <= 0:
                 break
         return taken
 
@@ -76,7 +91,8 @@ class JsonLinesReader:
             for key, value in item.value.items():
                 if types.get(key, pa.null()) == pa.null():
                     types[key] = _type_of(value)
-        return pa.schema(types.items())
+        # A key with half of a surrogate pair is not a name that anyone could ask for.
+        return pa.schema((key, kind) for key, kind in types.items() if _is_unicode(key))
 
     def windows(
         self,
@@ -105,18 +121,34 @@ class JsonLinesReader:
 
     def _parse(self) -> Iterator[_Object | Reject]:
         row = number = 0
-        while line := self._stream.readline(MAX_LINE_BYTES):
+        lines, ends, line = self._begin()
+        while line:
             number += 1
             content = line.removeprefix(BOM) if number == 1 else line
             if not content.strip():
+                line = lines.readline(MAX_LINE_BYTES)
                 continue
             row += 1
-            if skip_long_line(self._stream, line, MAX_LINE_BYTES):
+            if skip_long_line(lines, line, MAX_LINE_BYTES, ends):
                 reason, value = f"line longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
             else:
                 reason, value = self._value(content)
             yield Reject(row, reason, line, number) if reason else _Object(row, number, line, value)
+            line = lines.readline(MAX_LINE_BYTES)
         self.rows = row
+
+    def _begin(self) -> tuple[LineSource, tuple[bytes, ...], bytes]:
+        """Where lines come from, what ends them, and the first: a CR may end them if it ends that.
+
+        Elsewhere a CR is white space inside an object.
+        """
+        start = self._stream.readline(MAX_LINE_BYTES)
+        content = start.removeprefix(BOM).lstrip()
+        lone = LONE_CR.search(content)
+        if lone is None or self._value(content[: lone.start()])[0]:
+            return self._stream, LF_END, start
+        lines = AnyLineEnds(start, self._stream)
+        return lines, ANY_END, lines.readline(MAX_LINE_BYTES)
 
     def _value(self, line: bytes) -> tuple[str, dict[str, Any]]:
         """Why the line cannot be read (empty if it can), and its object."""
@@ -146,9 +178,7 @@ class JsonLinesReader:
         if value is not None and not isinstance(value, str):
             reason = f"{text!r} holds {_name_of(value)}, not a string"
             return Reject(item.row, reason, item.raw, item.line)
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError:
+        if not _is_unicode(value or ""):
             reason = f"{text!r} holds half of a surrogate pair"
             return Reject(item.row, reason, item.raw, item.line)
         return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
@@ -162,21 +192,28 @@ class JsonLinesWriter:
     def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
         self._stream = stream
         self._encoding = encoding
-        self._keys = [json.dumps(name, ensure_ascii=False) for name in added.names]
+        self._names = added.names
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's lines with the new keys; called from any thread."""
-        assert window.raw is not None
-        columns = [json_values(column) for column in added.columns]
-        rows = zip(window.raw, zip(*columns, strict=True), strict=True)
-        return b"".join([self._append(raw, values) for raw, values in rows])
+        try:
+            return self._encode(window, added, ascii_only=False)
+        except UnicodeEncodeError:  # JSON can spell what the file's encoding lacks
+            return self._encode(window, added, ascii_only=True)
 
-    def _append(self, raw: bytes, values: Sequence[str]) -> bytes:
+    def _encode(self, window: Window, added: pa.RecordBatch, *, ascii_only: bool) -> bytes:
+        assert window.raw is not None
+        keys = [json.dumps(name, ensure_ascii=ascii_only) for name in self._names]
+        columns = [json_values(column, ascii_only=ascii_only) for column in added.columns]
+        rows = zip(window.raw, zip(*columns, strict=True), strict=True)
+        return b"".join([self._append(raw, zip(keys, values, strict=True)) for raw, values in rows])
+
+    def _append(self, raw: bytes, pairs: Iterable[tuple[str, str]]) -> bytes:
         body = raw.rstrip()
         inner = body.removesuffix(b"}")
-        pairs = ",".join(f"{key}:{value}" for key, value in zip(self._keys, values, strict=True))
         comma = "" if inner.rstrip().endswith(b"{") else ","
-        return inner + f"{comma}{pairs}}}".encode(self._encoding) + raw[len(body) :]
+        new = comma + ",".join([f"{key}:{value}" for key, value in pairs]) + "}"
+        return inner + new.encode(self._encoding) + raw[len(body) :]
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)
@@ -187,12 +224,21 @@ class JsonLinesWriter:
     abandon = close
 
 
-def json_values(column: pa.Array) -> list[str]:
+def json_values(column: pa.Array, *, ascii_only: bool = False) -> list[str]:
     """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
     if pa.types.is_string(column.type):
-        return [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+        return [json.dumps(value, ensure_ascii=ascii_only) for value in column.to_pylist()]
     texts = column.cast(pa.string()).to_pylist()
     return ["null" if text in (None, "nan", "inf", "-inf") else text for text in texts]
+
+
+def _is_unicode(text: str) -> bool:
+    """False where there is half of a surrogate pair, which JSON can spell and Arrow cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _type_of(value: Any) -> pa.DataType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,15 +131,6 @@ def cut_windows(
             index, pending = index + 1, _Pending()
     if pending.size:
         yield pending.window(index, columns)
-
-
-def skip_long_line(stream: BinaryIO, start: bytes, limit: int) -> bool:
-    """Whether `start` is but the first `limit` bytes of a line; the rest of it is read away."""
-    if len(start) < limit or start.endswith(b"\n"):
-        return False
-    while (piece := stream.readline(limit)) and not piece.endswith(b"\n"):
-        pass
-    return True
 
 
 def halved(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -13,7 +13,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 class Delimited(Format):
     """Lines of cells; `delimiter` is the usual one, which the options may replace."""
 
-    options = ("delimiter", "encoding")
+    options = ("delimiter", "encoding", "quoting", "escape", "header", "columns")
 
     def __init__(self, label: str, suffixes: tuple[str, ...], delimiter: str) -> None:
         self.label = label
@@ -28,8 +28,7 @@ class Delimited(Format):
     def open(self, data: Input, options: ReadOptions) -> Reader:
         from scorer.tables.delimited import DelimitedReader
 
-        delimiter = options.delimiter or self.delimiter
-        return DelimitedReader(data.source.name, data.stream, self, delimiter, options.encoding)
+        return DelimitedReader(data.source.name, data.stream, self, self.delimiter, options)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if not output.csv_safe:
@@ -45,8 +44,10 @@ class Delimited(Format):
 
     def converter(self, reader: Reader, output: Output) -> Writer:
         from scorer.tables.convert import ToCsv
+        from scorer.tables.delimited import DelimitedReader
 
-        return ToCsv(reader.name, output.stream, reader.schema, output.added, self.delimiter)
+        header = not isinstance(reader, DelimitedReader) or reader.has_header
+        return ToCsv(reader, output, self.delimiter, header=header)
 
 
 CSV = Delimited("CSV", (".csv",), ",")
