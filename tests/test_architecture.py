@@ -28,6 +28,7 @@ LAYERS = (
     "vectorizer",
     "zoo",
     "card",
+    "card_vectorizer",
     "composition",
     "tasks",
     "files printable",

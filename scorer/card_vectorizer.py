@@ -1,0 +1,68 @@
+"""What a card says of the way from a text to its archive's inputs, where the archive does not.
+
+A model of Keras' own kind needs none of this: its first layer is TextVectorization. Where a program
+kept its tokenizer, its cleaning or its padding in Python, the card states them under `vectorizer:`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Id = Annotated[int, Field(ge=0, le=10_000_000)]
+Kind = Literal["tokenizer", "word_index", "vocabulary", "textvectorization"]
+Standardize = Literal["none", "lower", "strip_punctuation", "lower_and_strip_punctuation"]
+Replacement = Annotated[
+    str, StringConstraints(pattern=r"(?s)^.+=>.*$", min_length=3, max_length=1100)
+]
+
+
+class VectorizerCard(BaseModel):
+    """How a text becomes ids or a bag, in the order in which it is done.
+
+    standardize      applied to a text first, by the names that TextVectorization has; "none": not
+    replace          REGEX=>TEXT, in order, after `standardize`, before the vectorizer's own rules
+    kind             what the file beside the archive is; None: the vectorizer is in the archive
+    index_from, start_id, oov_id, num_words   of a word index: how a program makes ids of ranks
+    matrix           a row is a bag, of this mode of Keras' Tokenizer; None: ids
+    sequence_length  ids of every row; None: as the vectorizer has it
+    padding, truncating   the side on which short rows are filled and long ones are cut
+    padding_id       what they are filled with
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    kind: Kind | None = None
+    standardize: Standardize | None = None
+    replace: Annotated[tuple[Replacement, ...], Field(max_length=32)] = ()
+    index_from: Id = 0
+    start_id: Id | None = None
+    oov_id: Id | None = None
+    num_words: Annotated[int, Field(gt=0, le=10_000_000)] | None = None
+    matrix: Literal["binary", "count", "freq", "tfidf"] | None = None
+    sequence_length: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+    padding: Literal["pre", "post"] | None = None
+    truncating: Literal["pre", "post"] | None = None
+    padding_id: Id = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> VectorizerCard:
+        numbering = {
+            "index_from": self.index_from or None,
+            "start_id": self.start_id,
+            "oov_id": self.oov_id,
+            "num_words": self.num_words,
+        }
+        given = [name for name, value in numbering.items() if value is not None]
+        if given and self.kind != "word_index":
+            raise ValueError(
+                f"{given[0]} belongs to a word index, not to {self.kind or 'the archive'}"
+            )
+        if self.matrix is not None and self.sequence_length is not None:
+            raise ValueError("a bag (matrix) has no sequence_length")
+        if self.sequence_length is None:
+            sides = (self.padding, self.truncating, self.padding_id or None)
+            if any(side is not None for side in sides):
+                raise ValueError("padding, truncating and padding_id need a sequence_length")
+        return self
