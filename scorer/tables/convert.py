@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
@@ -13,7 +13,10 @@ from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
 from scorer.tables.jsonl import json_values
 from scorer.tables.parquet import ParquetWriter
+from scorer.tables.values import Unwritable, check_csv, check_json, csv_cells, json_objects
 from scorer.tables.window import Window
+
+Result = TypeVar("Result")
 
 
 class ToParquet(ParquetWriter):
@@ -30,6 +33,27 @@ class ToParquet(ParquetWriter):
         return super().encode(_in_order(window, self.columns), added)
 
 
+class _Columns:
+    """Turns columns into what a text format writes; says which one it has no place for."""
+
+    def __init__(self, name: str, schema: pa.Schema, remedy: str) -> None:
+        self.names: Sequence[str] = schema.names
+        self._name = name
+        self._remedy = remedy
+
+    def each(self, things: Iterable[Any], function: Callable[[Any], Result]) -> list[Result]:
+        """The function of something of each column. Raises ColumnError in place of Unwritable."""
+        found = []
+        for name, thing in zip(self.names, things, strict=True):
+            try:
+                found.append(function(thing))
+            except Unwritable as error:
+                raise ColumnError(
+                    f"{self._name}: column {name!r} holds {error}, which {self._remedy}"
+                ) from error
+        return found
+
+
 class ToCsv:
     """Parquet, or CSV with another delimiter: null is an empty cell, a number its shortest form."""
 
@@ -38,12 +62,9 @@ class ToCsv:
     def __init__(
         self, reader: Reader, output: Output, delimiter: str, *, header: bool = True
     ) -> None:
-        for field in reader.schema:
-            if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-                raise ColumnError(
-                    f"{reader.name}: column {field.name!r} holds {field.type}, which CSV has no "
-                    "place for: write JSON Lines or Parquet"
-                )
+        remedy = "CSV has no place for: write JSON Lines or Parquet, or leave the column out"
+        self._columns = _Columns(reader.name, reader.schema, remedy)
+        self._columns.each(reader.schema.types, check_csv)
         self.columns: Sequence[str] = reader.schema.names
         self._stream = output.stream
         self.dialect = Dialect(delimiter)
@@ -51,9 +72,9 @@ class ToCsv:
             output.stream.write(self._line([*self.columns, *output.added.names]).encode())
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
-        """The window's rows as lines; called from any thread."""
+        """The window's rows as lines; called from any thread. Raises ColumnError."""
         table = _in_order(window, self.columns).table
-        cells = (column.cast(pa.string()).to_pylist() for column in [*table, *added])
+        cells = [*self._columns.each(table, csv_cells), *map(csv_cells, added)]
         return "".join([self._line(row) for row in zip(*cells, strict=True)]).encode()
 
     def _line(self, cells: Iterable[str | None]) -> str:
@@ -69,22 +90,26 @@ class ToCsv:
 
 
 class ToJsonLines:
-    """CSV, TSV and Parquet as JSON Lines; what JSON has no type for is written as a string."""
+    """Tables with columns as JSON Lines; how a value is written is told in values.py."""
 
-    def __init__(self, stream: BinaryIO, columns: Sequence[str]) -> None:
+    def __init__(self, name: str, stream: BinaryIO, schema: pa.Schema) -> None:
+        self._columns = _Columns(name, schema, "JSON has no place for: write Parquet")
+        self._columns.each(schema.types, check_json)
         self._stream = stream
-        self.columns = columns
+        self.columns: Sequence[str] = schema.names
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
-        """The window's rows as objects; called from any thread."""
-        rows = _in_order(window, self.columns).table.to_pylist()
+        """The window's rows as objects; called from any thread. Raises ColumnError."""
+        table = _in_order(window, self.columns).table
+        values = self._columns.each(table, json_objects)
         texts = [json_values(column) for column in added.columns]
         keys = [json.dumps(name, ensure_ascii=False) for name in added.schema.names]
         lines = []
-        for i, row in enumerate(rows):
-            line = json.dumps(row, ensure_ascii=False, default=_as_text, separators=(",", ":"))
-            pairs = ",".join(f"{key}:{values[i]}" for key, values in zip(keys, texts, strict=True))
-            lines.append(f"{line[:-1]},{pairs}}}\n")
+        for i, row in enumerate(zip(*values, strict=True)):
+            pairs = dict(zip(self.columns, row, strict=True))
+            line = json.dumps(pairs, ensure_ascii=False, default=str, separators=(",", ":"))
+            new = ",".join(f"{key}:{text[i]}" for key, text in zip(keys, texts, strict=True))
+            lines.append(f"{line[:-1]},{new}}}\n")
         return "".join(lines).encode("utf-8", "surrogatepass")
 
     def write(self, encoded: bytes) -> None:
@@ -94,10 +119,6 @@ class ToJsonLines:
         """Nothing is held back: every write went to the stream."""
 
     abandon = close
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _in_order(window: Window, columns: Sequence[str]) -> Window:

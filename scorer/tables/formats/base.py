@@ -164,7 +164,13 @@ class Format(ABC):
                 f"{reader.name}: two columns are named {twice!r}: "
                 "the output keeps the input's format"
             )
-        return self.converter(reader, output)
+        try:
+            return self.converter(reader, output)
+        except pa.ArrowException as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(
+                f"{reader.name}: cannot be written as {self.label}: {reason}"
+            ) from error
 
     @abstractmethod
     def converter(self, reader: Reader, output: Output) -> Writer:

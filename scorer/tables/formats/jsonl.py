@@ -25,7 +25,7 @@ class JsonLines(Format):
     def converter(self, reader: Reader, output: Output) -> Writer:
         from scorer.tables.convert import ToJsonLines
 
-        return ToJsonLines(output.stream, reader.schema.names)
+        return ToJsonLines(reader.name, output.stream, reader.schema)
 
 
 JSONL = JsonLines()
