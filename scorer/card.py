@@ -30,6 +30,7 @@ from pydantic import (
 
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
+from scorer.figures import figure_names
 from scorer.files import read_regular
 from scorer.tasks import TASKS, Problem, Task, task_named, task_names
 
@@ -50,6 +51,15 @@ TaskField = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"enum": list(task_names()), "type": "string"}),
 ]
+
+
+def _known_figure(name: str) -> str:
+    if name not in figure_names():
+        raise ValueError(f"{name!r} is not a figure: choose one of {', '.join(figure_names())}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known_figure)]
 
 
 def _checked(template: str) -> str:
@@ -114,7 +124,7 @@ class Reference(_Part):
 class Figure(_Part):
     """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with."""
 
-    metric: Literal["accuracy", "macro_f1", "mae", "rmse", "r2", "ece"]
+    metric: MetricName
     value: Finite
     low: Finite | None = None
     high: Finite | None = None

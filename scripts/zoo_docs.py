@@ -16,18 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_bundle
 from scorer.card import Card, Figure
+from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
 from scripts.pages import with_block
 
 ROOT = Path(__file__).resolve().parent.parent
-METRICS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "r2": "R²",
-    "ece": "calibration error",
-}
 
 
 @click.command()
@@ -65,7 +58,7 @@ def summary_table(entries: list[Entry]) -> str:
 
 def headline(card: Card) -> str:
     figure = card.headline
-    return f"{METRICS[figure.metric]} {figure.value:.3f}, {figure.data}" if figure else "-"
+    return f"{figure_spec(figure.metric).text} {figure.value:.3f}, {figure.data}" if figure else "-"
 
 
 def speed(card: Card) -> str:
@@ -145,7 +138,7 @@ def figure_row(figure: Figure) -> str:
     interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
     source = "" if figure.source is None else f"{figure.source:g}"
     linear = "" if figure.baseline is None else f"{figure.baseline:g}"
-    name, value = METRICS[figure.metric], f"{figure.value:.4f}"
+    name, value = figure_spec(figure.metric).text, f"{figure.value:.4f}"
     cells = [name, value, interval, f"{figure.rows:,}", figure.data, source, linear]
     return f"| {' | '.join(cells)} |"
 

@@ -30,6 +30,7 @@ LAYERS = (
     "card",
     "card_vectorizer",
     "composition",
+    "figures",
     "tasks",
     "files printable",
     "errors",

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-from scorer.evaluation.classification import EPSILON
-from scorer.evaluation.confusion import cells, confusion_matrix, figures, replicate_figures
 from scorer.evaluation.measure import measure
-from scorer.evaluation.metrics import METRICS
-from scorer.evaluation.ranking import rank
+from scorer.evaluation.ranking import rank, ranking_sums
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics import EPSILON, class_counts
+from scorer.figures import figure_names, figure_spec
+from scorer.figures.formulas import RankingSums, pr_auc, roc_auc
 from scorer.tasks import BINARY as BINARY_TASK
 from scorer.tasks import MULTICLASS, Problem
 from scorer.tasks import REGRESSION as REGRESSION_TASK
@@ -100,7 +100,7 @@ def test_figures_equal_scikit_learn(task: str, n: int) -> None:
     values = measure(sample, Resampler(n, replicates=50)).values
     expected = by_sklearn(sample)
     assert set(values) - {"ece"} == set(expected)
-    assert set(values) <= set(METRICS)
+    assert set(values) <= set(figure_names())
     for name, figure in expected.items():
         assert values[name] == pytest.approx(figure, rel=1e-9, abs=1e-12), name
 
@@ -113,13 +113,9 @@ def test_areas_and_steps_of_a_curve_are_scikit_learn_s(task: str, digits: int) -
     sample = Sample(sample.problem, sample.target, np.round(sample.output, digits) + 1e-6)
     truth, score = sample.target == 1, sample.probabilities[:, 1]
     ranking = rank(sample, 1)
-    assert ranking.areas() == pytest.approx(
-        {
-            "roc_auc": sk.roc_auc_score(truth, score),
-            "pr_auc": sk.average_precision_score(truth, score),
-        },
-        rel=1e-9,
-    )
+    sums = RankingSums(*(x[..., None] for x in ranking_sums(ranking.falling())))
+    assert roc_auc(sums) == pytest.approx(sk.roc_auc_score(truth, score), rel=1e-12)
+    assert pr_auc(sums) == pytest.approx(sk.average_precision_score(truth, score), rel=1e-12)
     false, true, thresholds = sk.roc_curve(truth, score, drop_intermediate=False)
     at = {float(t): (x, y) for t, x, y in zip(thresholds, false, true, strict=True)}
     steps, yes, no = ranking.steps(500)
@@ -203,8 +199,8 @@ def test_intervals_cover_the_truth_at_the_stated_rate() -> None:
         right = rng.random(900) < 0.8
         output = np.where(right, target, 1 - target).astype(np.float32)[:, None]
         resampler = Resampler(900, groups=300, replicates=400, seed=1)
-        counts = resampler.counts(cells(Sample(BINARY, target, output)), 4)
-        found = interval(replicate_figures(counts.drawn.reshape(-1, 2, 2))["accuracy"])
+        counts = class_counts(Sample(BINARY, target, output), resampler)
+        found = interval(figure_spec("accuracy").formula(counts.drawn))
         assert found is not None
         held += found[0] <= 0.8 <= found[1]
     assert 0.917 <= held / 400 <= 0.983
@@ -244,7 +240,8 @@ def test_constant_prediction_leaves_the_rank_correlation_undefined() -> None:
 def test_a_class_that_never_occurs_does_not_count() -> None:
     target = np.array([0, 0, 2, 2, 2], np.int16)
     guess = [0, 2, 2, 2, 1]
-    found = figures(confusion_matrix(Sample(THREE, target, np.eye(3, dtype=np.float32)[guess])))
+    sample = Sample(THREE, target, np.eye(3, dtype=np.float32)[guess])
+    found = measure(sample, Resampler(5, replicates=2)).values
     assert found["macro_f1"] == pytest.approx(sk.f1_score(target, guess, average="macro"))
     assert found["balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from scorer.evaluation.blocks import correlation
 from scorer.evaluation.curves import figure
-from scorer.evaluation.measure import measure
-from scorer.evaluation.metrics import METRICS, Measured
+from scorer.evaluation.measure import Measured, measure
 from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import figures, judge
 from scorer.evaluation.top import KeptRow
+from scorer.figures import figure_spec
 from scorer.tasks import Problem, Truth
 
 
@@ -27,7 +27,7 @@ def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comp
     measured = {name: measure(sample, resampler) for name, sample in samples.items()}
     headlines = first.problem.task.headlines
     main = headlines[0]
-    board = sorted(models, key=lambda m: -METRICS[main].better * measured[m].values[main])
+    board = sorted(models, key=lambda m: -figure_spec(main).better * measured[m].values[main])
     differences = [
         _difference(measured, a, b, name)
         for a, b in combinations(board, 2)
@@ -49,7 +49,7 @@ def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comp
 def _difference(measured: Mapping[str, Measured], a: str, b: str, name: str) -> PairedDifference:
     drawn = measured[a].replicates[name] - measured[b].replicates[name]
     value = measured[a].values[name] - measured[b].values[name]
-    if METRICS[name].better == 0:
+    if figure_spec(name).better == 0:
         # Nearer to zero is better, so sizes are compared.
         drawn = np.abs(measured[a].replicates[name]) - np.abs(measured[b].replicates[name])
         value = abs(measured[a].values[name]) - abs(measured[b].values[name])

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import in_blocks, occurrences
-from scorer.evaluation.classification import (
-    CALIBRATION_BINS,
-    MAX_RANKED_CLASSES,
-    calibration_bins,
-)
-from scorer.evaluation.ranking import Ranking, rank
-from scorer.evaluation.resample import Doubles, Resampler, Sums, interval, quantile_bins
+from scorer.evaluation.ranking import Ranking, rank, ranking_sums
+from scorer.evaluation.resample import Doubles, interval, quantile_bins
 from scorer.evaluation.result import (
     Bin,
     Calibration,
@@ -26,6 +21,8 @@ from scorer.evaluation.result import (
     Threshold,
 )
 from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics import MAX_RANKED_CLASSES, Resampled
+from scorer.figures.formulas import CalibrationSums, RankingSums, pr_auc, ratio, roc_auc
 from scorer.tasks import Truth
 
 CURVE_POINTS = 160
@@ -36,30 +33,42 @@ RESIDUAL_GROUPS = 20
 
 
 def ranking_curves(sample: Sample) -> tuple[tuple[Curve, ...], tuple[Curve, ...]]:
-    """ROC and precision-recall curves: of the last label (binary) or of each class v. the rest."""
-    from sklearn import metrics as sk
-
-    labels = sample.problem.labels
-    if len(labels) > MAX_RANKED_CLASSES:
+    """ROC and precision-recall curves of every ranked class against the rest."""
+    classes = sample.ranked_classes
+    if len(classes) > MAX_RANKED_CLASSES:
         return (), ()
-    classes = [1] if len(labels) == 2 else range(min(len(labels), MAX_CURVES))
     roc, precision_recall = [], []
-    for c in classes:
+    for c in classes[:MAX_CURVES]:
         ranking = rank(sample, c)
-        if not ranking.defined:
-            continue
-        areas = ranking.areas()
-        thresholds, yes, no = ranking.steps(CURVE_STEPS)
-        truth = np.repeat([True, False], len(thresholds))
-        score, weight = np.tile(thresholds, 2), np.concatenate([yes, no])
-        false, true, _ = sk.roc_curve(truth, score, sample_weight=weight)
-        roc.append(_thinned(labels[c], false, true, areas["roc_auc"]))
-        precision, recall, _ = sk.precision_recall_curve(truth, score, sample_weight=weight)
-        # scikit-learn's curve falls in recall and ends in an artificial (0, 1).
-        precision_recall.append(
-            _thinned(labels[c], recall[-2::-1], precision[-2::-1], areas["pr_auc"])
-        )
+        if ranking.defined:
+            sums = RankingSums(*(x[..., None] for x in ranking_sums(ranking.falling())))
+            points = _curve_points(ranking)
+            label = sample.problem.labels[c]
+            roc.append(_thinned(label, *_roc_points(*points), float(roc_auc(sums))))
+            precision_recall.append(_thinned(label, *_pr_points(*points), float(pr_auc(sums))))
     return tuple(roc), tuple(precision_recall)
+
+
+def _curve_points(ranking: Ranking) -> tuple[Doubles, Doubles]:
+    """Rows of the class and other rows that reach each threshold, the highest threshold first."""
+    _, yes, no = ranking.steps(CURVE_STEPS)
+    return np.cumsum(yes[::-1], dtype=np.float64), np.cumsum(no[::-1], dtype=np.float64)
+
+
+def _roc_points(found: Doubles, wrong: Doubles) -> tuple[Doubles, Doubles]:
+    """False and true positive rates from (0, 0) to (1, 1), without points inside a straight line.
+
+    Many rows come one after the other without a row of the other kind in between.
+    """
+    bends = (np.diff(wrong, 2) != 0) | (np.diff(found, 2) != 0)
+    keep = np.concatenate([[True], bends, [True]]) if len(found) > 2 else slice(None)
+    x, y = (np.concatenate([[0.0], n[keep] / n[-1]]) for n in (wrong, found))
+    return x, y
+
+
+def _pr_points(found: Doubles, wrong: Doubles) -> tuple[Doubles, Doubles]:
+    """Recall and precision, in rising recall."""
+    return found / found[-1], found / (found + wrong)
 
 
 def _thinned(label: str, x: Doubles, y: Doubles, area: float) -> Curve:
@@ -70,31 +79,19 @@ def _thinned(label: str, x: Doubles, y: Doubles, area: float) -> Curve:
     return Curve(label=label, x=rounded(x[keep]), y=rounded(y[keep]), area=round(area, 6))
 
 
-def calibration(sample: Sample, resampler: Resampler) -> tuple[Calibration, ...]:
+def calibration(sums: Resampled[CalibrationSums]) -> tuple[Calibration, ...]:
     """The reliability diagram's points, one for each bin that has rows."""
-    n = CALIBRATION_BINS
-
-    def by_bin(values: Callable[[Sample], NDArray[Any]]) -> Sums:
-        parts = ((calibration_bins(p.confidence), values(p)) for p in sample.blocks())
-        return resampler.sums(parts, n)
-
-    rows = by_bin(lambda part: np.ones(len(part)))
-    stated = by_bin(lambda part: part.confidence).whole
-    events = by_bin(lambda part: part.event)
-    found = []
-    for i in np.flatnonzero(rows.whole):
-        drawn = rows.drawn[:, i]
-        share = np.divide(
-            events.drawn[:, i], drawn, out=np.full(len(drawn), np.nan), where=drawn > 0
+    whole = sums.whole
+    stated, observed = ratio(whole.stated, whole.rows), ratio(whole.events, whole.rows)
+    drawn = ratio(sums.drawn.events, sums.drawn.rows)
+    return tuple(
+        Calibration(
+            rows=int(whole.rows[i]),
+            stated=round(float(stated[i]), 6),
+            observed=figure(float(observed[i]), interval(drawn[:, i])),
         )
-        found.append(
-            Calibration(
-                rows=int(rows.whole[i]),
-                stated=round(float(stated[i] / rows.whole[i]), 6),
-                observed=figure(float(events.whole[i] / rows.whole[i]), interval(share)),
-            )
-        )
-    return tuple(found)
+        for i in np.flatnonzero(whole.rows)
+    )
 
 
 def score_histogram(sample: Sample) -> Histogram:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from scorer import __version__
 from scorer.errors import ColumnError
-from scorer.evaluation import confusion, curves
+from scorer.evaluation import curves
 from scorer.evaluation.compare import compare, disagreement
 from scorer.evaluation.evaluator import Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
-from scorer.evaluation.measure import measure
+from scorer.evaluation.measure import Measured, measure
 from scorer.evaluation.promises import check_promises
 from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (
@@ -29,7 +29,7 @@ from scorer.evaluation.result import (
 )
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import class_figures, figures, slice_section
-from scorer.tasks import Truth
+from scorer.tasks import Statistic, Truth
 
 FEW_ROWS = 100
 MAX_CONFUSION = 60
@@ -130,21 +130,21 @@ def _model_report(
     }
     if problem.task.truth is Truth.NUMBER:
         return report.model_copy(update=found | {"residuals": curves.residuals(sample)})
-    found |= _classifier_sections(sample, resampler)
+    found |= _classifier_sections(sample, measured)
     return report.model_copy(update=found)
 
 
-def _classifier_sections(sample: Sample, resampler: Resampler) -> dict[str, object]:
+def _classifier_sections(sample: Sample, measured: Measured) -> dict[str, object]:
     roc, precision_recall = curves.ranking_curves(sample)
-    k = sample.problem.n_classes
-    counts = confusion.confusion_matrix(sample)
+    counts = measured.statistics[Statistic.CONFUSION]
+    cells = counts.whole.counts.astype(int).tolist()
     return {
-        "classes": class_figures(sample, resampler),
-        "confusion": tuple(map(tuple, counts.tolist())) if k <= MAX_CONFUSION else (),
+        "classes": class_figures(sample.problem.labels, counts),
+        "confusion": tuple(map(tuple, cells)) if len(cells) <= MAX_CONFUSION else (),
         "roc": roc,
         "precision_recall": precision_recall,
-        "calibration": curves.calibration(sample, resampler),
-        "thresholds": curves.thresholds(sample) if k == 2 else (),
+        "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
+        "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
     }
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scorer.errors import GateFailed, UsageError
-from scorer.evaluation.metrics import METRICS
 from scorer.evaluation.result import Gate, ModelReport
+from scorer.figures import figure_names, figure_spec
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -41,10 +41,10 @@ def parse_requirement(text: str) -> Requirement:
             f"--require {text!r}: write NAME>=LIMIT or NAME<=LIMIT, as in accuracy>=0.85, or card"
         )
     name, sign, limit = match.groups()
-    if name not in METRICS and name not in _DRIFT:
+    if name not in figure_names() and name not in _DRIFT:
         raise UsageError(
             f"--require {text!r}: no figure {name!r}; there are: "
-            f"{', '.join((*METRICS, *_DRIFT))} and card"
+            f"{', '.join((*figure_names(), *_DRIFT))} and card"
         )
     try:
         return Requirement(text.strip(), name, sign, float(limit))
@@ -82,7 +82,7 @@ def _check_card(model: ModelReport) -> tuple[bool, str]:
     if not model.promises:
         return False, "none of the card's figures could be compared with this data"
     worse = [
-        f"{METRICS[p.metric].title} {p.today.value:.4g} instead of {p.promised.value:.4g}"
+        f"{figure_spec(p.metric).title} {p.today.value:.4g} instead of {p.promised.value:.4g}"
         for p in model.promises
         if p.verdict == "worse than promised"
     ]

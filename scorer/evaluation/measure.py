@@ -1,17 +1,70 @@
-"""Every figure of a sample, whatever its task."""
+"""Every figure of a sample with its bootstrap replicates, whatever the task."""
 
 from __future__ import annotations
 
-from scorer.evaluation.classification import measure_classification
-from scorer.evaluation.metrics import Measured
-from scorer.evaluation.regression import measure_regression
-from scorer.evaluation.resample import Resampler
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scorer.evaluation.resample import Doubles, Resampler, interval
 from scorer.evaluation.sample import Sample
-from scorer.tasks import Truth
+from scorer.evaluation.statistics import STATISTICS, Resampled
+from scorer.figures import FIGURES, FigureSpec, figure_spec
+from scorer.tasks import Statistic
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of one sample by name, with their bootstrap replicates, each float64 (replicates,).
+
+    A figure that is not defined (ROC AUC of a single class) is NaN. `statistics` are what they
+    were computed from.
+    """
+
+    values: dict[str, float]
+    replicates: dict[str, Doubles]
+    statistics: Mapping[Statistic, Resampled[Any]]
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """95% interval of a figure, kept inside the figure's range."""
+        if not math.isfinite(self.values[name]):
+            return None
+        bounds = interval(self.replicates[name])
+        if bounds is None:
+            return None
+        spec = figure_spec(name)
+        low, high = np.clip(bounds, spec.low, spec.high)
+        return float(low), float(high)
 
 
 def measure(sample: Sample, resampler: Resampler) -> Measured:
     """Every figure of the sample's task. Needs at least one row."""
-    if sample.problem.task.truth is Truth.NUMBER:
-        return measure_regression(sample, resampler)
-    return measure_classification(sample, resampler)
+    statistics = _statistics(sample, resampler)
+    values, replicates = {}, {}
+    for spec in FIGURES:
+        if spec.needs in statistics:
+            values[spec.name], replicates[spec.name] = figure_of(spec, statistics[spec.needs])
+    return Measured(values, replicates, statistics)
+
+
+def figure_of(spec: FigureSpec, sums: Resampled[Any]) -> tuple[float, Doubles]:
+    """A figure and its replicates (replicates,), without what binning adds to them."""
+    value, drawn = float(spec.formula(sums.whole)), spec.formula(sums.drawn)
+    if sums.binned is not None:
+        shifted = drawn + (value - float(np.squeeze(spec.formula(sums.binned))))
+        drawn = np.clip(shifted, spec.low, spec.high)
+    return value, drawn
+
+
+def _statistics(sample: Sample, resampler: Resampler) -> dict[Statistic, Resampled[Any]]:
+    """What the task's figures are computed from, without what this sample does not have."""
+    computed: dict[Any, Resampled[Any] | None] = {}
+    for statistic in sample.problem.task.statistics:
+        compute = STATISTICS[statistic]
+        if compute not in computed:
+            computed[compute] = compute(sample, resampler)
+    every = {name: computed[STATISTICS[name]] for name in sample.problem.task.statistics}
+    return {name: sums for name, sums in every.items() if sums is not None}

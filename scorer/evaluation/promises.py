@@ -8,10 +8,11 @@ import numpy as np
 
 from scorer.card import Figure as CardFigure
 from scorer.evaluation.curves import figure
-from scorer.evaluation.metrics import METRICS, Measured
+from scorer.evaluation.measure import Measured
 from scorer.evaluation.resample import SEED, Doubles, interval
 from scorer.evaluation.result import Figure, Promise
 from scorer.evaluation.sections import judge
+from scorer.figures import figure_spec
 
 _Z95 = 1.959964
 
@@ -63,8 +64,8 @@ def _difference(measured: Measured, item: CardFigure) -> Doubles:
 
 
 def _sentence(item: CardFigure, today: Figure, difference: Figure) -> str:
-    metric = METRICS[item.metric]
-    start = f"{metric.title} is {today.value:.4g}, the card promises {item.value:.4g}"
+    spec = figure_spec(item.metric)
+    start = f"{spec.title} is {today.value:.4g}, the card promises {item.value:.4g}"
     start += f" on {item.data}"
     if difference.low is None or difference.high is None:
         return f"{start}; too few rows to compare."
@@ -72,7 +73,7 @@ def _sentence(item: CardFigure, today: Figure, difference: Figure) -> str:
     if difference.low <= 0 <= difference.high:
         return f"{start}: as promised (the difference, {bounds}, may be zero)."
     way = "lower" if difference.high < 0 else "higher"
-    if metric.better < 0:
+    if spec.better < 0:
         # An error that is higher than promised reads like good news.
         way = judge(difference, item.metric)
     return f"{start}: {way} than promised (the difference is {bounds})."

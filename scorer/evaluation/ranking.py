@@ -1,20 +1,21 @@
 """How well scores put the rows of a class above all others.
 
-scikit-learn needs some 70 bytes a row for an area, and cannot be fed in parts. Both areas are means
-over the rows of the class, by definition, so two sorted columns of scores are enough; tests hold
-them against scikit-learn.
+Two sorted columns of scores are enough: the areas under both curves follow from the rows of either
+kind at each score, which are counted a block at a time from the highest score down.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks
+from scorer.evaluation.blocks import BLOCK_ROWS
 from scorer.evaluation.sample import Sample
+from scorer.figures.formulas import RankingSums
 
 Floats = NDArray[np.floating[Any]]
 Counts = NDArray[np.int64]
@@ -37,18 +38,20 @@ class Ranking:
         yes, no = (len(x) - np.searchsorted(x, thresholds) for x in (self.yes, self.no))
         return yes, no
 
-    def areas(self) -> dict[str, float]:
-        """Areas under the ROC curve and, as average precision, the other; NaN if not defined."""
-        if not self.defined:
-            return {"roc_auc": float("nan"), "pr_auc": float("nan")}
-        beaten = precision = 0.0
-        for scores in in_blocks(self.yes):
-            lower = np.searchsorted(self.no, scores, side="left")
-            beaten += (lower + np.searchsorted(self.no, scores, side="right")).sum() / 2
-            found, wrong = self.reached(scores)
-            precision += (found / (found + wrong)).sum()
-        n = len(self.yes)
-        return {"roc_auc": float(beaten / n / len(self.no)), "pr_auc": float(precision / n)}
+    def falling(self) -> Iterator[Counts]:
+        """Rows of `no` and `yes` at each distinct score, as blocks (2, scores), highest first."""
+        cuts = np.unique(np.concatenate([self.yes[::BLOCK_ROWS], self.no[::BLOCK_ROWS]]))
+        tops = [*cuts[1:], None]
+        for low, high in reversed([*zip(cuts, tops, strict=True)]):
+            yes, no = (
+                x[np.searchsorted(x, low) : None if high is None else np.searchsorted(x, high)]
+                for x in (self.yes, self.no)
+            )
+            scores = np.unique(np.concatenate([yes, no]))
+            rising = [
+                np.diff(np.searchsorted(x, scores, side="right"), prepend=0) for x in (no, yes)
+            ]
+            yield np.array(rising)[:, ::-1]
 
     def steps(self, most: int) -> tuple[Floats, Counts, Counts]:
         """Thresholds in rising order with the rows of `yes` and of `no` from each to the next.
@@ -69,3 +72,18 @@ def rank(sample: Sample, c: int) -> Ranking:
     yes.sort()
     no.sort()
     return Ranking(yes, no)
+
+
+def ranking_sums(blocks: Iterable[NDArray[Any]]) -> RankingSums:
+    """From counts (..., 2, scores) of the rows of `no` and `yes`, falling in score: (...) each."""
+    no_above = yes_above = won = precision = np.zeros(())
+    for block in blocks:
+        no, yes = block[..., 0, :], block[..., 1, :]
+        found = yes_above[..., None] + np.cumsum(yes, axis=-1)
+        wrong = no_above[..., None] + np.cumsum(no, axis=-1)
+        shown = found + wrong
+        right = np.divide(found, shown, out=np.zeros(shown.shape), where=shown > 0)
+        won = won + (no * (found - yes / 2)).sum(axis=-1)
+        precision = precision + (yes * right).sum(axis=-1)
+        no_above, yes_above = wrong[..., -1], found[..., -1]
+    return RankingSums(yes_above, no_above, won, precision)

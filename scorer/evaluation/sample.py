@@ -6,7 +6,7 @@ Millions of rows fit because a sample holds no more than truth and output. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,11 @@ class Sample:
     def event(self) -> NDArray[np.bool_]:
         """bool (n,): did the thing happen whose probability `confidence` gives."""
         return self._classification.event(self.target, self.predicted)
+
+    @property
+    def ranked_classes(self) -> Sequence[int]:
+        """The classes whose ranking is measured, each against the rest."""
+        return self._classification.ranked_labels(self.problem.n_classes)
 
     @property
     def score_groups(self) -> dict[str, NDArray[np.bool_]]:

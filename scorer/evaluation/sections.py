@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation import confusion
-from scorer.evaluation.blocks import in_blocks, occurrences
+from scorer.evaluation.blocks import occurrences
 from scorer.evaluation.curves import figure
-from scorer.evaluation.metrics import METRICS, Measured
-from scorer.evaluation.resample import Doubles, Resampler, interval
+from scorer.evaluation.measure import Measured
+from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import ClassFigures, Figure, Slice, SliceRow
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.slices import Sliced
+from scorer.evaluation.statistics import (
+    Groups,
+    Resampled,
+    grouped_counts,
+    grouped_errors,
+)
+from scorer.figures import figure_spec
+from scorer.figures.formulas import ClassCounts, class_f1, class_precision, class_recall
 from scorer.tasks import Truth
 
 MAX_SLICED_CLASSES = 6
@@ -27,53 +35,68 @@ def figures(measured: Measured) -> dict[str, Figure]:
     return {name: figure(v, measured.interval(name)) for name, v in measured.values.items()}
 
 
-def class_figures(sample: Sample, resampler: Resampler) -> tuple[ClassFigures, ...]:
+def class_figures(labels: Sequence[str], sums: Resampled[ClassCounts]) -> tuple[ClassFigures, ...]:
     """Precision, recall and F1 of every class, with intervals."""
-    k = sample.problem.n_classes
-    counts = confusion.confusion_matrix(sample)
-    drawn = resampler.counts(confusion.cells(sample), k * k).drawn
-    again = confusion.replicate_classes(drawn.reshape(-1, k, k))
-    values = confusion.per_class(counts)
+    counts = sums.whole.counts
+    precision, recall, f1 = (
+        _by_class(rate, sums) for rate in (class_precision, class_recall, class_f1)
+    )
     return tuple(
         ClassFigures(
             label=label,
             support=int(counts[c].sum()),
             predicted=int(counts[:, c].sum()),
-            precision=figure(float(values["precision"][c]), interval(again["precision"][:, c])),
-            recall=figure(float(values["recall"][c]), interval(again["recall"][:, c])),
-            f1=figure(float(values["f1"][c]), interval(again["f1"][:, c])),
+            precision=precision[c],
+            recall=recall[c],
+            f1=f1[c],
         )
-        for c, label in enumerate(sample.problem.labels)
+        for c, label in enumerate(labels)
     )
 
 
-def main_figure(sample: Sample) -> str:
-    """The figure by which slices and models are compared."""
-    return sample.problem.task.headlines[0]
+def _by_class(
+    rate: Callable[[ClassCounts], NDArray[np.float64]], sums: Resampled[ClassCounts]
+) -> list[Figure]:
+    whole, drawn = rate(sums.whole), rate(sums.drawn)
+    return [figure(float(value), interval(drawn[:, c])) for c, value in enumerate(whole)]
 
 
 def slice_section(sample: Sample, cut: Sliced, resampler: Resampler) -> Slice:
-    """The main figures of every value of a slice, and its gap to all other rows."""
-    values, drawn, rest, rest_drawn = (
-        _sliced_errors(sample, cut, resampler)
-        if sample.problem.task.truth is Truth.NUMBER
-        else _sliced_classes(sample, cut, resampler)
-    )
-    main = main_figure(sample)
+    """The task's slice figures of every value of a slice, and the first one's gap to the rest."""
+    groups = Groups(cut.codes, len(cut.names))
+    sliced = _SLICED[sample.problem.task.truth](sample, groups, resampler)
+    sums, main = sliced.sums, figure_spec(sliced.figures[0])
+    gaps = main.formula(sums.whole) - main.formula(_all_but(sums.whole, axis=0))
+    drawn_gaps = main.formula(sums.drawn) - main.formula(_all_but(sums.drawn, axis=1))
+    by_name = {name: _of_groups(name, sliced) for name in sliced.figures}
     rows = occurrences(cut.codes, len(cut.names))
     found = []
-    for i, name in enumerate(cut.names):
-        gap = figure(values[i][main] - rest[i], interval(drawn[main][:, i] - rest_drawn[:, i]))
+    for i, value in enumerate(cut.names):
+        gap = figure(float(gaps[i]), interval(drawn_gaps[:, i]))
         found.append(
             SliceRow(
-                value=name,
+                value=value,
                 rows=int(rows[i]),
-                figures={f: figure(v, interval(drawn[f][:, i])) for f, v in values[i].items()},
+                figures={name: figures[i] for name, figures in by_name.items()},
                 gap=gap,
-                verdict="too few rows" if rows[i] < MIN_SLICE_ROWS else judge(gap, main),
+                verdict="too few rows" if rows[i] < MIN_SLICE_ROWS else judge(gap, main.name),
             )
         )
-    return Slice(column=cut.column, note=cut.note, main_figure=main, rows=tuple(found))
+    return Slice(column=cut.column, note=cut.note, main_figure=main.name, rows=tuple(found))
+
+
+def _of_groups(name: str, sliced: _SlicedSums) -> list[Figure]:
+    """The figure of every group."""
+    formula = figure_spec(name).formula
+    values, drawn = formula(sliced.sums.whole), formula(sliced.sums.drawn)
+    if name != sliced.figures[0]:
+        values = np.where(sliced.one_class, np.nan, values)
+    return [figure(float(value), interval(drawn[:, i])) for i, value in enumerate(values)]
+
+
+def _all_but(sums: Any, axis: int) -> Any:
+    """Sums of all groups but each: along the groups' axis, the total less the group's own."""
+    return type(sums)(*(array.sum(axis=axis, keepdims=True) - array for array in sums))
 
 
 def judge(difference: Figure, metric: str) -> Literal["better", "worse", "no difference"]:
@@ -82,69 +105,37 @@ def judge(difference: Figure, metric: str) -> Literal["better", "worse", "no dif
         return "no difference"
     if difference.low <= 0 <= difference.high:
         return "no difference"
-    return "better" if (difference.low > 0) == (METRICS[metric].better > 0) else "worse"
+    return "better" if (difference.low > 0) == (figure_spec(metric).better > 0) else "worse"
 
 
-_Cut = tuple[Sequence[dict[str, float]], dict[str, Doubles], Sequence[float], Doubles]
+@dataclass(frozen=True)
+class _SlicedSums:
+    """Sums of every group, and the names of the figures that they give, the main one first.
+
+    one_class    bool (groups,): rows of one class only. A mean over classes says nothing there.
+    """
+
+    sums: Resampled[Any]
+    figures: tuple[str, ...]
+    one_class: NDArray[np.bool_]
 
 
-def _sliced_classes(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
-    """Per slice: figures, their replicates (r, slices); accuracy of the other rows, likewise."""
-    k, s = min(sample.problem.n_classes, MAX_SLICED_CLASSES), len(cut.names)
-    k = k if k == sample.problem.n_classes else 2
-    counts = resampler.counts(_sliced_cells(sample, cut, k), s * k * k)
-    whole, drawn = counts.whole.reshape(s, k, k), counts.drawn.reshape(-1, s, k, k)
-    names = ("accuracy", "macro_f1") if sample.problem.n_classes == k else ("accuracy",)
-    exact = confusion.replicate_figures(whole)
-    # The mean over classes says nothing where only one can be right.
-    exact["macro_f1"][np.count_nonzero(whole.sum(axis=2), axis=1) < 2] = np.nan
-    others = whole.sum(axis=0) - whole
-    others_drawn = drawn.sum(axis=1, keepdims=True) - drawn
-    replicates = confusion.replicate_figures(drawn)
-    return (
-        [{name: float(exact[name][i]) for name in names} for i in range(s)],
-        {name: replicates[name] for name in names},
-        list(confusion.replicate_figures(others)["accuracy"]),
-        confusion.replicate_figures(others_drawn)["accuracy"],
-    )
+def _sliced_classes(sample: Sample, groups: Groups, resampler: Resampler) -> _SlicedSums:
+    names, classes = sample.problem.task.slice_figures, sample.problem.n_classes
+    if classes > MAX_SLICED_CLASSES:
+        names, classes = names[:1], 2
+    sums = grouped_counts(sample, groups, resampler, classes)
+    present = np.count_nonzero(sums.whole.counts.sum(axis=2), axis=1)
+    return _SlicedSums(sums, names, present < 2)
 
 
-def _sliced_cells(sample: Sample, cut: Sliced, k: int) -> Iterator[NDArray[np.int64]]:
-    """Blocks of int64 (rows,): (slice * k + true class) * k + predicted class."""
-    for part, code in zip(sample.blocks(), in_blocks(cut.codes), strict=True):
-        truth, guess = part.target.astype(np.int64), part.predicted
-        if k != sample.problem.n_classes:
-            # Right or wrong is all that accuracy asks; all classes' cells would fill the memory.
-            truth, guess = np.ones_like(truth), truth == guess
-        yield (code * np.int64(k) + truth) * k + guess
+def _sliced_numbers(sample: Sample, groups: Groups, resampler: Resampler) -> _SlicedSums:
+    sums = grouped_errors(sample, groups, resampler)
+    names = sample.problem.task.slice_figures
+    return _SlicedSums(sums, names, np.zeros(groups.n, dtype=np.bool_))
 
 
-def _sliced_errors(sample: Sample, cut: Sliced, resampler: Resampler) -> _Cut:
-    """Per slice: figures, their replicates (r, slices); MAE of the other rows, likewise."""
-    s = len(cut.names)
-
-    def by_slice(values: Callable[[Sample], Doubles]) -> tuple[Doubles, Doubles]:
-        parts = zip(in_blocks(cut.codes), map(values, sample.blocks()), strict=True)
-        sums = resampler.sums(parts, s)
-        return sums.whole[None, :], sums.drawn
-
-    both = zip(
-        by_slice(lambda part: np.ones(len(part))),
-        by_slice(lambda part: np.abs(part.error)),
-        by_slice(lambda part: part.error),
-        by_slice(lambda part: part.error**2),
-        strict=True,
-    )
-    (exact, rest), (drawn, drawn_rest) = (_error_figures(*sums) for sums in both)
-    values = [{name: float(array[0, i]) for name, array in exact.items()} for i in range(s)]
-    return values, drawn, list(rest[0]), drawn_rest
-
-
-def _error_figures(
-    rows: Doubles, size: Doubles, error: Doubles, square: Doubles
-) -> tuple[dict[str, Doubles], Doubles]:
-    """Of sums (r, slices): every slice's figures, and the MAE of all other rows."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = {"mae": size / rows, "bias": error / rows, "rmse": np.sqrt(square / rows)}
-        rest = size.sum(axis=1, keepdims=True) - size
-        return found, rest / (rows.sum(axis=1, keepdims=True) - rows)
+_SLICED: dict[Truth, Callable[[Sample, Groups, Resampler], _SlicedSums]] = {
+    Truth.CLASS: _sliced_classes,
+    Truth.NUMBER: _sliced_numbers,
+}

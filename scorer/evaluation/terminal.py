@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scorer.evaluation.metrics import METRICS
 from scorer.evaluation.report import figure_text, findings
 from scorer.evaluation.result import Figure, ModelReport, Report
+from scorer.figures import figure_spec
 from scorer.printable import printable
 
 WIDTH = 80
@@ -40,7 +40,7 @@ def _single(model: ModelReport) -> list[str]:
     promised = {p.metric: p for p in model.promises}
     for name in model.headlines:
         item = model.figures[name]
-        line = f"  {METRICS[name].title:<18}{_value(item):>9}  {_bounds(item):<20}"
+        line = f"  {figure_spec(name).title:<18}{_value(item):>9}  {_bounds(item):<20}"
         if name in promised:
             promise = promised[name].promised.value
             verdict = promised[name].verdict.removesuffix(" than promised")
@@ -53,7 +53,7 @@ def _several(models: Sequence[ModelReport]) -> list[str]:
     """Figures side by side, the columns that fit."""
     names = [name for name in models[0].headlines if name in models[0].figures][:4]
     wide = min(max(len(model.model) for model in models), WIDTH - 12 * len(names) - 2)
-    head = " " * (wide + 2) + "".join(f"{_fit(METRICS[name].title, 11):>12}" for name in names)
+    head = " " * (wide + 2) + "".join(f"{_fit(figure_spec(name).title, 11):>12}" for name in names)
     lines = [head.rstrip()]
     for model in models:
         values = "".join(f"{_value(model.figures[name]):>12}" for name in names)

@@ -27,7 +27,7 @@ from scripts.training.corpus import Corpus
 from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.export import predict_alone
 from scripts.training.learner import Trained, class_codes
-from scripts.training.prose import METRIC_NAMES, card_body
+from scripts.training.prose import card_body, figure_title
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray
 
@@ -185,7 +185,13 @@ def _model_index(recipe: Recipe, made: list[Figure], title: str) -> dict[str, An
         {
             "task": {"type": "text-classification"},
             "dataset": {"type": recipe.data.set, "name": f"{title}: {f.data}"},
-            "metrics": [{"type": f.metric, "value": f.value, "name": METRIC_NAMES[f.metric]}],
+            "metrics": [
+                {
+                    "type": f.metric,
+                    "value": f.value,
+                    "name": figure_title(f.metric),
+                }
+            ],
         }
         for f in made
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scorer.card import Figure
+from scorer.figures import figure_spec
 from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.fit import best_epoch
 from scripts.training.learner import Learnt, Trained
@@ -10,13 +11,6 @@ from scripts.training.recipe import LayerSpec, Recipe, Source, Training, Wide
 from scripts.training.scorers import MixedScorer
 from scripts.training.wide import Bag
 
-METRIC_NAMES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean squared error",
-    "ece": "Expected calibration error",
-}
 _RETRAIN = (
     "The recipe is `scripts/recipes/{name}.toml`; `python scripts/train.py {name}` with the "
     "data's files trains it again."
@@ -211,12 +205,18 @@ def _figures(recipe: Recipe, made: list[Figure], *, own_data: bool) -> str:
     rows = ["| figure | value | 95% interval | rows | measured on |", "|---|---|---|---|---|"]
     for f in made:
         interval = "" if f.low is None else f"{f.low:.4f} to {f.high:.4f}"
-        name = METRIC_NAMES[f.metric]
+        name = figure_title(f.metric)
         rows.append(f"| {name} | {f.value:.4f} | {interval} | {f.rows:,} | {f.data} |")
     text = "\n".join(rows)
     notes = dict.fromkeys(f.note for f in made if f.note)
     text += "".join(f"\n\n{note}" for note in notes)
     return text if own_data else text + _beside(recipe.source)
+
+
+def figure_title(name: str) -> str:
+    """A figure's name in full, with a capital at its start."""
+    text = figure_spec(name).text
+    return text[:1].upper() + text[1:]
 
 
 def _beside(source: Source) -> str:

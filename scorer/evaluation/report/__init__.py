@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.evaluation.result import ModelReport, Report, Slice
+from scorer.figures import figure_spec
 from scorer.files import output_errors, write_whole
 from scorer.printable import printable_lines
 from scorer.tasks import Classification
@@ -38,7 +39,6 @@ def render_html(report: Report) -> str:
     from markupsafe import Markup
 
     from scorer.evaluation.drift import PARTS
-    from scorer.evaluation.metrics import METRICS
     from scorer.evaluation.report import charts
 
     environment = Environment(
@@ -65,7 +65,7 @@ def render_html(report: Report) -> str:
         confusion=charts.confusion,
         span=_span,
         event=_event,
-        metrics=METRICS,
+        figure_spec=figure_spec,
         drift_names=PARTS,
     )
 
@@ -99,12 +99,11 @@ def findings(report: Report) -> list[tuple[str, str]]:
 
 
 def _slice_findings(model: ModelReport) -> list[str]:
-    from scorer.evaluation.metrics import METRICS
 
     worse = [(cut, row) for cut in model.slices for row in cut.rows if row.verdict == "worse"]
     worse.sort(key=lambda item: -abs(item[1].gap.value or 0.0))
     return [
-        f"Worse where {cut.column} is {row.value}: {METRICS[cut.main_figure].title} "
+        f"Worse where {cut.column} is {row.value}: {figure_spec(cut.main_figure).title} "
         f"{figure_text(row.figures[cut.main_figure].value, 3)} on {row.rows:,} rows "
         f"({figure_text(row.gap.value, 3, sign=True)} against all other rows)."
         for cut, row in worse[:3]

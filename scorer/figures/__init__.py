@@ -1,0 +1,294 @@
+"""The figures of quality: one entry a figure, in the closed tuple `FIGURES`.
+
+A figure is declared once, with its names, its range, which way it is better, and its formula. The
+formula is a function of sums over rows, so that the figure of the whole sample, of a slice and of a
+bootstrap replicate are one computation: the sums' arrays begin with as many further axes as there
+are slices and replicates, and the formula gives an array of those axes. A figure that is not
+defined there is NaN. Which sums it needs decides for which tasks it is measured.
+
+Formulas import NumPy when they are called: cards name figures, and `zoo list` reads cards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scorer.figures import formulas
+from scorer.tasks import TASKS, Statistic, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure of quality.
+
+    title     its name in tables
+    text      its name in running text
+    meaning   what it is, in a sentence's words
+    better    +1 where higher is better, -1 where lower is, 0 where nearer to zero is
+    needs     the sums that its formula takes
+    formula   those sums -> the figure, NaN where it is not defined
+    low, high its range
+    """
+
+    name: str
+    title: str
+    text: str
+    meaning: str
+    better: int
+    needs: Statistic
+    formula: Callable[[Any], NDArray[np.float64]]
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks whose models have this figure."""
+        return tuple(task for task in TASKS if self.needs in task.statistics)
+
+
+FIGURES: tuple[FigureSpec, ...] = (
+    FigureSpec(
+        name="accuracy",
+        title="Accuracy",
+        text="accuracy",
+        meaning="share of rows with the right label",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.accuracy,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="balanced_accuracy",
+        title="Balanced accuracy",
+        text="balanced accuracy",
+        meaning="mean recall of the classes",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.balanced_accuracy,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="precision",
+        title="Precision",
+        text="precision",
+        meaning="share of rows given the last label that have it",
+        better=1,
+        needs=Statistic.POSITIVE,
+        formula=formulas.of_last(formulas.class_precision),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="recall",
+        title="Recall",
+        text="recall",
+        meaning="share of rows of the last label that are found",
+        better=1,
+        needs=Statistic.POSITIVE,
+        formula=formulas.of_last(formulas.class_recall),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="f1",
+        title="F1",
+        text="F1",
+        meaning="harmonic mean of precision and recall of the last label",
+        better=1,
+        needs=Statistic.POSITIVE,
+        formula=formulas.of_last(formulas.class_f1),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="macro_precision",
+        title="Macro precision",
+        text="macro precision",
+        meaning="mean precision of the classes",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.macro(formulas.class_precision),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="macro_recall",
+        title="Macro recall",
+        text="macro recall",
+        meaning="mean recall of the classes",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.macro(formulas.class_recall),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="macro_f1",
+        title="Macro F1",
+        text="macro F1",
+        meaning="mean F1 of the classes",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.macro(formulas.class_f1),
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="weighted_f1",
+        title="Weighted F1",
+        text="weighted F1",
+        meaning="mean F1 of the classes, weighted by rows",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.weighted_f1,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="mcc",
+        title="Matthews corr.",
+        text="Matthews correlation",
+        meaning="correlation of labels and predictions",
+        better=1,
+        needs=Statistic.CONFUSION,
+        formula=formulas.matthews,
+        low=-1,
+        high=1,
+    ),
+    FigureSpec(
+        name="roc_auc",
+        title="ROC AUC",
+        text="ROC AUC",
+        meaning="area under the ROC curve (mean of one class v. rest)",
+        better=1,
+        needs=Statistic.RANKING,
+        formula=formulas.roc_auc,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="pr_auc",
+        title="PR AUC",
+        text="PR AUC",
+        meaning="average precision (mean of one class v. rest)",
+        better=1,
+        needs=Statistic.RANKING,
+        formula=formulas.pr_auc,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="log_loss",
+        title="Log loss",
+        text="log loss",
+        meaning="mean of -ln(probability of the right label)",
+        better=-1,
+        needs=Statistic.LOSSES,
+        formula=lambda sums: formulas.ratio(sums.log_loss, sums.rows),
+        low=0,
+    ),
+    FigureSpec(
+        name="brier",
+        title="Brier score",
+        text="Brier score",
+        meaning="mean squared error of the probabilities",
+        better=-1,
+        needs=Statistic.LOSSES,
+        formula=lambda sums: formulas.ratio(sums.squared_error, sums.rows),
+        low=0,
+        high=2,
+    ),
+    FigureSpec(
+        name="ece",
+        title="Calibration error",
+        text="expected calibration error",
+        meaning="expected calibration error, 15 equal bins",
+        better=-1,
+        needs=Statistic.CALIBRATION,
+        formula=formulas.calibration_error,
+        low=0,
+        high=1,
+    ),
+    FigureSpec(
+        name="mae",
+        title="MAE",
+        text="mean absolute error",
+        meaning="mean absolute error",
+        better=-1,
+        needs=Statistic.ERRORS,
+        formula=lambda sums: formulas.ratio(sums.absolute, sums.rows),
+        low=0,
+    ),
+    FigureSpec(
+        name="rmse",
+        title="RMSE",
+        text="root mean squared error",
+        meaning="root of the mean squared error",
+        better=-1,
+        needs=Statistic.ERRORS,
+        formula=lambda sums: formulas.ratio(sums.square, sums.rows) ** 0.5,
+        low=0,
+    ),
+    FigureSpec(
+        name="median_ae",
+        title="Median abs. error",
+        text="median absolute error",
+        meaning="half of the rows are off by less",
+        better=-1,
+        needs=Statistic.MIDDLE_ERRORS,
+        formula=lambda sums: (sums.lower + sums.upper) / 2,
+        low=0,
+    ),
+    FigureSpec(
+        name="r2",
+        title="R²",
+        text="R²",
+        meaning="share of the variance explained",
+        better=1,
+        needs=Statistic.ERRORS,
+        formula=formulas.r2,
+        high=1,
+    ),
+    FigureSpec(
+        name="bias",
+        title="Bias",
+        text="bias",
+        meaning="mean of prediction - truth",
+        better=0,
+        needs=Statistic.ERRORS,
+        formula=lambda sums: formulas.ratio(sums.error, sums.rows),
+    ),
+    FigureSpec(
+        name="spearman",
+        title="Spearman",
+        text="Spearman correlation",
+        meaning="rank correlation of prediction and truth",
+        better=1,
+        needs=Statistic.RANKS,
+        formula=formulas.spearman,
+        low=-1,
+        high=1,
+    ),
+)
+
+
+def figure_spec(name: str) -> FigureSpec:
+    """The figure of that name. Raises KeyError."""
+    for figure in FIGURES:
+        if figure.name == name:
+            return figure
+    raise KeyError(name)
+
+
+def figure_names() -> tuple[str, ...]:
+    """The names of all figures, in order."""
+    return tuple(figure.name for figure in FIGURES)

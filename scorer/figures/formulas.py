@@ -1,0 +1,199 @@
+"""Sums over rows, and the figures' formulas, which are functions of them.
+
+Arrays begin with as many further axes (...) as there are slices and replicates; a formula gives an
+array of those axes, NaN where the figure is not defined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Doubles = NDArray[np.float64]
+
+
+class ClassCounts(NamedTuple):
+    """Rows by true class (axis -2) and predicted class (axis -1): (..., k, k)."""
+
+    counts: Doubles
+
+
+class LossSums(NamedTuple):
+    """Rows, and the sums of their losses: (...) each. The squared error is Brier's (1950)."""
+
+    rows: Doubles
+    log_loss: Doubles
+    squared_error: Doubles
+
+
+class RankingSums(NamedTuple):
+    """Of each ranked class against the rest: (..., classes) each.
+
+    yes, no     rows of the class, rows of all others
+    won         pairs of one of each in which the former scores higher, ties counting half
+    precision   precisions at each row of the class, summed
+    """
+
+    yes: Doubles
+    no: Doubles
+    won: Doubles
+    precision: Doubles
+
+
+class CalibrationSums(NamedTuple):
+    """Rows by bins of their stated probability, its sum, and the rows it came true: (..., bins)."""
+
+    rows: Doubles
+    stated: Doubles
+    events: Doubles
+
+
+class ErrorSums(NamedTuple):
+    """Rows and the sums of their errors (prediction - truth) and targets: (...) each.
+
+    Targets are less one constant near their mean, so that their squares do not cancel.
+    """
+
+    rows: Doubles
+    absolute: Doubles
+    error: Doubles
+    square: Doubles
+    target: Doubles
+    target_square: Doubles
+
+
+class MiddleErrors(NamedTuple):
+    """The two middle ones of the absolute errors (one twice of an odd number): (...) each."""
+
+    lower: Doubles
+    upper: Doubles
+
+
+class RankMoments(NamedTuple):
+    """Sums of products of truth's and predictions' midranks less their means: (...) each."""
+
+    product: Doubles
+    truth: Doubles
+    prediction: Doubles
+
+
+def ratio(above: Doubles, below: Doubles, empty: float = math.nan) -> Doubles:
+    """above / below, and `empty` where `below` is not above zero."""
+    import numpy as np
+
+    full = np.full(np.broadcast_shapes(np.shape(above), np.shape(below)), empty)
+    return np.asarray(np.divide(above, below, out=full, where=np.asarray(below) > 0))
+
+
+def _mean(values: Doubles, where: NDArray[np.bool_]) -> Doubles:
+    """The mean over the last axis of the entries marked; NaN where none is."""
+    import numpy as np
+
+    return ratio(np.where(where, values, 0.0).sum(axis=-1), where.sum(axis=-1).astype(float))
+
+
+def _hits(sums: ClassCounts) -> Doubles:
+    return sums.counts.diagonal(axis1=-2, axis2=-1)
+
+
+def _support(sums: ClassCounts) -> Doubles:
+    """Rows that have each class: (..., k)."""
+    rows: Doubles = sums.counts.sum(axis=-1)
+    return rows
+
+
+def _predicted(sums: ClassCounts) -> Doubles:
+    """Rows that were given each class: (..., k)."""
+    rows: Doubles = sums.counts.sum(axis=-2)
+    return rows
+
+
+def class_precision(sums: ClassCounts) -> Doubles:
+    """(..., k): of the rows given a class, the share that has it; 0 where none was given it."""
+    return ratio(_hits(sums), _predicted(sums), 0.0)
+
+
+def class_recall(sums: ClassCounts) -> Doubles:
+    """(..., k): of the rows that have a class, the share that was given it; 0 where none has it."""
+    return ratio(_hits(sums), _support(sums), 0.0)
+
+
+def class_f1(sums: ClassCounts) -> Doubles:
+    """(..., k): the harmonic mean of precision and recall."""
+    return ratio(2 * _hits(sums), _support(sums) + _predicted(sums), 0.0)
+
+
+def accuracy(sums: ClassCounts) -> Doubles:
+    return ratio(_hits(sums).sum(axis=-1), _support(sums).sum(axis=-1))
+
+
+def balanced_accuracy(sums: ClassCounts) -> Doubles:
+    return _mean(class_recall(sums), _support(sums) > 0)
+
+
+def of_last(rate: Callable[[ClassCounts], Doubles]) -> Callable[[ClassCounts], Doubles]:
+    """The rate of the last class; NaN without rows."""
+
+    def formula(sums: ClassCounts) -> Doubles:
+        import numpy as np
+
+        return np.where(_support(sums).sum(axis=-1) > 0, rate(sums)[..., -1], np.nan)
+
+    return formula
+
+
+def macro(rate: Callable[[ClassCounts], Doubles]) -> Callable[[ClassCounts], Doubles]:
+    """The mean rate of the classes that a row has or was given."""
+    return lambda sums: _mean(rate(sums), _support(sums) + _predicted(sums) > 0)
+
+
+def weighted_f1(sums: ClassCounts) -> Doubles:
+    support = _support(sums)
+    return ratio((class_f1(sums) * support).sum(axis=-1), support.sum(axis=-1))
+
+
+def matthews(sums: ClassCounts) -> Doubles:
+    """Gorodkin (2004), the generalisation to k classes; 0 where a margin has one class only."""
+    import numpy as np
+
+    support, predicted = _support(sums), _predicted(sums)
+    rows = support.sum(axis=-1)
+    covariance = _hits(sums).sum(axis=-1) * rows - (support * predicted).sum(axis=-1)
+    spread = rows**2 - (support**2).sum(axis=-1)
+    guessed = rows**2 - (predicted**2).sum(axis=-1)
+    return np.where(rows > 0, ratio(covariance, np.sqrt(spread * guessed), 0.0), np.nan)
+
+
+def _of_ranked(sums: RankingSums, values: Doubles) -> Doubles:
+    """The mean over the classes that some rows have and others have not."""
+    return _mean(values, (sums.yes > 0) & (sums.no > 0))
+
+
+def roc_auc(sums: RankingSums) -> Doubles:
+    """Mann and Whitney's: the share of the pairs that are won."""
+    return _of_ranked(sums, ratio(sums.won, sums.yes * sums.no, 0.0))
+
+
+def pr_auc(sums: RankingSums) -> Doubles:
+    return _of_ranked(sums, ratio(sums.precision, sums.yes, 0.0))
+
+
+def calibration_error(sums: CalibrationSums) -> Doubles:
+    """Naeini et al. (2015)."""
+    return ratio(abs(sums.events - sums.stated).sum(axis=-1), sums.rows.sum(axis=-1))
+
+
+def r2(sums: ErrorSums) -> Doubles:
+    """1 less the errors' mean square over the target's variance; NaN where that is zero."""
+    mean = ratio(sums.target, sums.rows)
+    variance = ratio(sums.target_square, sums.rows) - mean**2
+    return 1 - ratio(ratio(sums.square, sums.rows), variance)
+
+
+def spearman(sums: RankMoments) -> Doubles:
+    return ratio(sums.product, (sums.truth * sums.prediction) ** 0.5)
