@@ -172,7 +172,7 @@ def test_the_documented_schema_is_the_code_s() -> None:
 
 def test_a_report_that_cannot_be_written_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(OutputError, match=r"taken.*cannot write the report"):
+    with pytest.raises(OutputError, match=r"taken.*cannot be written"):
         write_report(hostile("binary", 50), tmp_path / "taken")
 
 

@@ -81,9 +81,10 @@ def ranking_sums(blocks: Iterable[NDArray[Any]]) -> RankingSums:
         no, yes = block[..., 0, :], block[..., 1, :]
         found = yes_above[..., None] + np.cumsum(yes, axis=-1)
         wrong = no_above[..., None] + np.cumsum(no, axis=-1)
+        won = won + (no * found).sum(axis=-1) - (no * yes).sum(axis=-1) / 2
         shown = found + wrong
         right = np.divide(found, shown, out=np.zeros(shown.shape), where=shown > 0)
-        won = won + (no * (found - yes / 2)).sum(axis=-1)
         precision = precision + (yes * right).sum(axis=-1)
-        no_above, yes_above = wrong[..., -1], found[..., -1]
+        # Copies: a view would keep the whole block.
+        no_above, yes_above = wrong[..., -1].copy(), found[..., -1].copy()
     return RankingSums(yes_above, no_above, won, precision)

@@ -168,14 +168,14 @@ def _stacked(found: Sequence[RankingSums]) -> RankingSums:
 def _rank_class(
     sample: Sample, c: int, resampler: Resampler
 ) -> tuple[RankingSums, RankingSums, RankingSums]:
-    scores = sample.column(lambda part: part.probabilities[:, c])
-    bins = quantile_bins(scores, SCORE_BINS)
+    exact = ranking_sums(rank(sample, c).falling())
+    bins = quantile_bins(sample.column(lambda part: part.probabilities[:, c]), SCORE_BINS)
     blocks = zip(in_blocks(sample.target), in_blocks(bins), strict=True)
     cells = ((target == c) * SCORE_BINS + bin_ for target, bin_ in blocks)
     counts = resampler.counts(cells, 2 * SCORE_BINS)
     shape = (-1, 2, SCORE_BINS)
     return (
-        ranking_sums(rank(sample, c).falling()),
+        exact,
         ranking_sums([counts.drawn.reshape(shape)[..., ::-1]]),
         ranking_sums([counts.whole.reshape(shape)[0, :, ::-1]]),
     )
