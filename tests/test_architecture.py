@@ -32,6 +32,7 @@ LAYERS = (
     "composition",
     "figures",
     "tasks",
+    "compiling",
     "files printable",
     "errors",
 )

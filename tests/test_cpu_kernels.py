@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba.core.caching import NullCache
-from numba.core.dispatcher import Dispatcher
 
-from scorer.engines.cpu import kernels, sequences, simd
-from scorer.engines.cpu.compiled import BUILD
+from scorer.engines.cpu import kernels, simd
 from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.simd import pack, pack_columns, padded
 
@@ -96,20 +93,6 @@ def test_pack_keeps_every_weight(k: int, units: int) -> None:
     unpacked = packed.transpose(1, 2, 0, 3).reshape(k, 4, -1)
     assert np.array_equal(unpacked[:, :, :units], matrix)
     assert not unpacked[:, :, units:].any()
-
-
-def test_the_cache_of_every_kernel_depends_on_the_whole_package() -> None:
-    """Numba looks at a kernel's own file alone; the default argument makes it see the others."""
-    found = [
-        value
-        for module in (kernels, sequences)
-        for value in vars(module).values()
-        if isinstance(value, Dispatcher)
-    ]
-    cached = [kernel for kernel in found if not isinstance(kernel._cache, NullCache)]
-    assert len(cached) == 12
-    for kernel in cached:
-        assert kernel.py_func.__defaults__ == (BUILD,)
 
 
 PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fma")}

@@ -15,15 +15,17 @@ that equal keys are equal n-grams; a token without entry is part of none and cos
 
     paths    open addressing as above: (slots, 2), the key and the unit
 
-Importing this module imports Numba and loads the loops (the very first time: compiles them). Their
-signatures are explicit, so that none is compiled again for another kind of array; inputs may be
-read-only, as Arrow's buffers are. All release the GIL and share nothing between calls.
+Importing this module imports Numba. The signatures are explicit, so that none is compiled again for
+another kind of array; inputs may be read-only, as Arrow's buffers are. All release the GIL and
+share nothing between calls.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from scorer.compiling.kernel import kernel, part
 
 KEEP = 1 << 8  # the byte in the low 8 bits belongs to the token
 BREAK = 1 << 9  # the token before this byte ends here
@@ -37,8 +39,8 @@ _NONE_YET = 1 << 30  # a size beyond that of any n-gram
 _UPPER = ~_LOWER
 
 
-def _array(dtype: types.Type, dimensions: int = 1) -> types.Array:
-    return types.Array(dtype, dimensions, "C", readonly=True)
+def _array(dtype: types.Type, dimensions: int = 1, *, written: bool = False) -> types.Array:
+    return types.Array(dtype, dimensions, "C", readonly=not written)
 
 
 _BYTES = _array(types.uint8)
@@ -46,10 +48,15 @@ _ACTIONS = _array(types.uint16)
 _LENGTHS = _array(types.int64)
 _WORDS = _array(types.uint64)
 _PAIRS = _array(types.uint64, 2)
+_SLOTS = _array(types.uint64, written=True)
+_PATHS = _array(types.uint64, 2, written=True)
+_IDS = _array(types.int32, written=True)
+_ENDS = _array(types.int64, written=True)
+_COUNTS = _array(types.int32, 2, written=True)
 _TABLES = types.Tuple((_WORDS, _WORDS, _PAIRS))  # type: ignore[no-untyped-call] # as `tokenize`
 
 
-@njit(nogil=True)
+@part
 def _mix(state: np.uint64, word: np.uint64) -> np.uint64:
     """Hash one more word: multiply, then fold the well-mixed upper half into the lower, which
     selects the slot."""
@@ -57,7 +64,6 @@ def _mix(state: np.uint64, word: np.uint64) -> np.uint64:
     return state ^ (state >> _HALF)
 
 
-@njit(nogil=True)
 def _slots(entries: int) -> int:
     """A power of two that leaves half of the slots free."""
     size = 16
@@ -66,10 +72,16 @@ def _slots(entries: int) -> int:
     return size
 
 
-@njit((_LENGTHS, _WORDS), nogil=True, cache=True)
 def build_slots(starts: np.ndarray, entries: np.ndarray) -> np.ndarray:
     """The slots, uint64 (slots,), of distinct entries that begin at `starts` (none at 0)."""
     slots = np.zeros(_slots(starts.size), np.uint64)
+    fill_slots(starts, entries, slots)
+    return slots
+
+
+@kernel(signature=(_LENGTHS, _WORDS, _SLOTS))
+def fill_slots(starts: np.ndarray, entries: np.ndarray, slots: np.ndarray) -> None:
+    """Put the entries into slots that are all 0."""
     mask = np.uint64(slots.size - 1)
     for index in range(starts.size):
         start = starts[index]
@@ -82,10 +94,9 @@ def build_slots(starts: np.ndarray, entries: np.ndarray) -> np.ndarray:
         while slots[slot]:
             slot = (slot + _ONE) & mask
         slots[slot] = (state & _UPPER) | np.uint64(start)
-    return slots
 
 
-@njit(nogil=True)
+@part
 def _find(
     slots: np.ndarray, entries: np.ndarray, state: np.uint64, key: np.ndarray, length: np.uint64
 ) -> np.uint64:
@@ -105,17 +116,16 @@ def _find(
     return _ONE
 
 
-@njit(nogil=True)
+@part
 def _path_slot(paths: np.ndarray, key: np.uint64) -> np.uint64:
     """Where the key lies, or the free slot for it."""
     mask = np.uint64(len(paths) - 1)
-    slot = _mix(np.uint64(0), key) & mask
+    slot: np.uint64 = _mix(np.uint64(0), key) & mask
     while paths[slot, 0] and paths[slot, 0] != key:
         slot = (slot + _ONE) & mask
     return slot
 
 
-@njit((_LENGTHS, _LENGTHS, _LENGTHS, types.int64), nogil=True, cache=True)
 def build_paths(
     places: np.ndarray, ends: np.ndarray, ids: np.ndarray, first_free: int
 ) -> np.ndarray:
@@ -126,8 +136,18 @@ def build_paths(
     first_free  a place behind all entries; what lies behind is free to name parts of n-grams
     """
     paths = np.zeros((_slots(places.size - ids.size), 2), np.uint64)
+    if ids.size:
+        fill_paths(places, ends, ids, first_free, paths)
+    return paths
+
+
+@kernel(signature=(_LENGTHS, _LENGTHS, _LENGTHS, types.int64, _PATHS))
+def fill_paths(
+    places: np.ndarray, ends: np.ndarray, ids: np.ndarray, first_free: int, paths: np.ndarray
+) -> None:
+    """Put the n-grams into paths that are all 0."""
     free = np.uint64(first_free)
-    begin = 0
+    begin = np.int64(0)
     for index in range(ids.size):
         left, slot = np.uint64(places[begin]), np.uint64(0)
         for k in range(begin + 1, ends[index]):
@@ -140,10 +160,9 @@ def build_paths(
             left = paths[slot, 1] >> _HALF
         paths[slot, 1] = (left << _HALF) | np.uint64(ids[index])
         begin = ends[index]
-    return paths
 
 
-@njit(nogil=True)
+@part
 def _longer(unit: np.uint64, token: np.uint64, paths: np.ndarray) -> np.uint64:
     """The unit of an n-gram and one more token."""
     right = token >> _HALF
@@ -153,7 +172,7 @@ def _longer(unit: np.uint64, token: np.uint64, paths: np.ndarray) -> np.uint64:
     return np.uint64(paths[slot, 1]) if paths[slot, 0] else _ONE
 
 
-@njit(nogil=True)
+@part
 def _append(
     ids: np.ndarray,
     total: int,
@@ -163,8 +182,9 @@ def _append(
     limit: int,
     sizes: np.ndarray,
     paths: np.ndarray,
-) -> tuple[np.ndarray, int]:
-    """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids.
+) -> int:
+    """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids; how many ids
+    there are then. -1: there is no room for them.
 
     units, ngrams uint64 (at least tokens,): the tokens' units, and scratch for those of the n-grams
     that begin at each token. They grow from one size to the next, where that is not smaller.
@@ -172,38 +192,23 @@ def _append(
     left, width = limit, _NONE_YET
     for size in sizes:
         count = max(min(tokens - size + 1, left), 0)
+        if total + count > ids.size:
+            return -1
         if size < width:
-            ngrams[:tokens] = units[:tokens]
+            for first in range(tokens):
+                ngrams[first] = units[first]
             width = 1
         for grown in range(width, size):
             for first in range(min(tokens - grown, limit)):
                 ngrams[first] = _longer(ngrams[first], units[first + grown], paths)
         width = size
-        ids = _with_room(ids, total + count)
         for first in range(count):
             ids[total + first] = np.int32(ngrams[first] & _LOWER)
         total += count
         left -= count
-    return ids, total
+    return total
 
 
-@njit(nogil=True)
-def _with_room(array: np.ndarray, size: int) -> np.ndarray:
-    if size <= array.size:
-        return array
-    larger = np.empty(max(size, 2 * array.size), array.dtype)
-    larger[: array.size] = array
-    return larger
-
-
-# One long function on purpose: as a function of its own, the loop that gathers a token costs half
-# the speed (Numba counts references to its arrays at every token), and so does a test for room at
-# every token instead of every row.
-@njit(
-    (_BYTES, _LENGTHS, _ACTIONS, types.int64, types.int64, _LENGTHS, _TABLES),
-    nogil=True,
-    cache=True,
-)
 def tokenize(
     data: np.ndarray,
     offsets: np.ndarray,
@@ -220,20 +225,59 @@ def tokenize(
     `longest` the length of the longest entry in words. A row's ids are those of its n-grams of
     each of `sizes` in turn; `tables` are slots, entries and paths.
     """
-    slots, entries, paths = tables
     rows = offsets.size - 1
-    row_ends = np.zeros(rows + 1, np.int64)
-    n_tokens = np.zeros(rows, np.int32)
-    n_oov = np.zeros(rows, np.int32)
-    ids = np.empty(64 + (offsets[rows] - offsets[0]) // 5, np.int32)
-    units, ngrams = np.empty(64, np.uint64), np.empty(64, np.uint64)
+    row_ends, counts = np.zeros(rows + 1, np.int64), np.empty((2, rows), np.int32)
+    scratch = np.empty((2, int(np.diff(offsets).max(initial=0))), np.uint64)
     # A token longer than every entry overwrites the last word; its length keeps it from matching.
     key = np.zeros(longest + 1, np.uint64)
-    total = 0
-    for row in range(rows):
+    ids = np.empty(64 + (offsets[rows] - offsets[0]) // 5, np.int32)
+    row, given = 0, (data, offsets, actions, limit, sizes, tables)
+    while row < rows:
+        row = tokenize_rows(row, *given, ids, row_ends, counts, scratch, key)
+        if row < rows:  # its ids have no room
+            most = min(limit, int(offsets[row + 1] - offsets[row]) * sizes.size)
+            ids = np.concatenate([ids, np.empty(max(ids.size, most), np.int32)])
+    return ids[: row_ends[rows]].copy(), row_ends, counts[0], counts[1]
+
+
+# One long function on purpose: as a function of its own, the loop that gathers a token costs half
+# the speed. It allocates nothing: code that may allocate takes twice as long to compile.
+@kernel(
+    signature=(
+        types.int64,
+        *(_BYTES, _LENGTHS, _ACTIONS, types.int64, _LENGTHS, _TABLES),
+        *(_IDS, _ENDS, _COUNTS, _PATHS, _SLOTS),
+    )
+)
+def tokenize_rows(
+    row: int,
+    data: np.ndarray,
+    offsets: np.ndarray,
+    actions: np.ndarray,
+    limit: int,
+    sizes: np.ndarray,
+    tables: tuple[np.ndarray, ...],
+    ids: np.ndarray,
+    row_ends: np.ndarray,
+    counts: np.ndarray,
+    scratch: np.ndarray,
+    key: np.ndarray,
+) -> int:
+    """Tokenize from `row` on; the first row that is left, because its ids have no room in `ids`.
+
+    ids       int32, written from row_ends[row] on
+    row_ends  int64 (rows + 1,), written behind `row`
+    counts    int32 (2, rows), n_tokens and n_oov, written from `row` on
+    scratch   uint64 (2, bytes of the longest row)
+    key       uint64 (longest + 1,): scratch
+    """
+    slots, entries, paths = tables
+    units, ngrams = scratch[0], scratch[1]
+    longest = key.size - 1
+    total = row_ends[row]
+    while row < offsets.size - 1:
         i, end = offsets[row], offsets[row + 1]
-        units, ngrams = _with_room(units, end - i), _with_room(ngrams, end - i)
-        tokens = oov = 0
+        tokens = oov = np.int64(0)
         while True:
             length = 0
             word = state = np.uint64(0)
@@ -259,8 +303,11 @@ def tokenize(
             oov += unit & _LOWER == _ONE
             units[tokens] = unit
             tokens += 1
-        ids, total = _append(ids, total, units, ngrams, tokens, limit, sizes, paths)
+        total = _append(ids, total, units, ngrams, tokens, limit, sizes, paths)
+        if total < 0:
+            return row
         row_ends[row + 1] = total
-        n_tokens[row] = tokens
-        n_oov[row] = oov
-    return ids[:total].copy(), row_ends, n_tokens, n_oov
+        counts[0, row] = tokens
+        counts[1, row] = oov
+        row += 1
+    return row

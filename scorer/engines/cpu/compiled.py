@@ -1,36 +1,16 @@
-"""What all kernels share: how they are compiled, and how they find the rows of a tile.
+"""How kernels find the rows of a tile.
 
 Float arrays that a kernel writes have rows of whole vectors: a leading dimension `ld` of at least
 `padded(columns)`, in which the columns beyond the layer's own hold no meaning.
-
-Numba's disk cache sees that a kernel is out of date by its own file's time alone, not by what it
-calls. So every kernel has a last argument, never passed, whose default BUILD changes with any file
-of this package and is part of the cache's key.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-BUILD = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py"))))
-
-
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile for calls from Python: without the GIL, cached on disk."""
-    compiled: Callable[..., Any] = njit(nogil=True, cache=True)(function)
-    return compiled
-
-
-def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile for calls from kernels."""
-    compiled: Callable[..., Any] = njit(nogil=True)(function)
-    return compiled
+from scorer.compiling.kernel import part
 
 
 class Rows(NamedTuple):

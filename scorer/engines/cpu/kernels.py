@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
+from scorer.compiling.kernel import kernel, part
+from scorer.engines.cpu.compiled import Rows, source
 from scorer.engines.cpu.simd import (
     COLUMNS,
     GATES,
@@ -51,6 +52,15 @@ def _unfinished(steps: np.ndarray, active: int, t: int) -> int:
 
 
 @part
+def _repeat_last(table: np.ndarray, rows: int, end: int) -> None:
+    """Fill the last block up with what the last row reads; entry by entry, since a slice costs a
+    second to compile: Numba writes a message for the case that the lengths differ."""
+    for r in range(rows, end):
+        for field in range(3):
+            table[field, r] = table[field, rows - 1]
+
+
+@part
 def _end_block(table: np.ndarray, first: int, end: int, unit: int, fold: int) -> None:
     """Compute the gates of some rows, and prefetch the next start; `unit` is in bytes of h."""
     for r in range(first, end):
@@ -69,7 +79,6 @@ def lstm(
     out: np.ndarray,
     column: int,
     out_starts: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """Run one direction over a tile whose rows are sorted by `steps`, most first.
 
@@ -116,8 +125,7 @@ def lstm(
             else:
                 table[4, r] = h + ((t & 1) * count + r) * wide
         end = -(-active // ROWS) * ROWS
-        for r in range(active, end):
-            table[:3, r] = table[:3, active - 1]
+        _repeat_last(table, active, end)
         for j in range(states.shape[1] // LANES):
             w, unit = weights + j * block, 4 * j * LANES
             for r in range(0, end, ROWS):
@@ -136,8 +144,8 @@ def multiply_blocks(table: np.ndarray, k: int, weights: np.ndarray, out: np.ndar
     """
     rows = len(out) - 1
     for r in range(rows, rows + ROWS):
-        table[1:3, r] = table[1:3, rows - 1]
-        table[0, r] = table[3, r] = out[rows].ctypes.data
+        table[1, r], table[2, r] = table[1, rows - 1], table[2, rows - 1]
+        table[0, r] = table[3, r] = out.ctypes.data + rows * 4 * out.shape[1]
     for column in range(0, out.shape[1], COLUMNS):
         w = weights.ctypes.data + 4 * k * column
         for r in range(0, rows, ROWS):
@@ -152,7 +160,6 @@ def affine(
     bias: np.ndarray,
     table: np.ndarray,
     out: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out = x W + bias, row by row.
 
@@ -191,7 +198,7 @@ def _softmax(row: np.ndarray, columns: int) -> None:
 
 
 @kernel
-def normalize(values: np.ndarray, columns: int, _build: int = BUILD) -> None:
+def normalize(values: np.ndarray, columns: int) -> None:
     """Divide the first `columns` of each row, float32 (rows, ld), by their Euclidean length."""
     for r in range(len(values)):
         square = 0.0
@@ -204,7 +211,7 @@ def normalize(values: np.ndarray, columns: int, _build: int = BUILD) -> None:
 
 
 @kernel
-def activate(values: np.ndarray, columns: int, kind: int, _build: int = BUILD) -> None:
+def activate(values: np.ndarray, columns: int, kind: int) -> None:
     """Apply RELU, SIGMOID, TANH or SOFTMAX (over `columns`) to float32 (rows, ld) in place."""
     for r in range(len(values)):
         row = values[r]

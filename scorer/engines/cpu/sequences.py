@@ -1,4 +1,7 @@
-"""The compiled loops along positions: look-up, Conv1D, pooling, and bags of words."""
+"""The compiled loops along positions: look-up, Conv1D, pooling, and bags of words.
+
+Rows are copied number by number: assigning a slice would double the time that compiling takes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.engines.cpu.compiled import BUILD, Rows, kernel, part, source
+from scorer.compiling.kernel import kernel, part
+from scorer.engines.cpu.compiled import Rows, source
 from scorer.engines.cpu.kernels import multiply_blocks
 from scorer.engines.cpu.simd import COLUMNS, LANES, add_lanes, max_lanes, prefetch_block, sum_lanes
 
@@ -17,7 +21,6 @@ def look_up(
     matrix: np.ndarray,
     out: np.ndarray,
     out_starts: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out[out_starts[r] + position] = matrix[id], for `rows.steps` positions of each row.
 
@@ -26,7 +29,9 @@ def look_up(
     width = matrix.shape[1]
     for r in range(len(rows.steps)):
         for position in range(rows.steps[r]):
-            out[out_starts[r] + position, :width] = matrix[source(rows, r, position)]
+            values, place = matrix[source(rows, r, position)], out_starts[r] + position
+            for i in range(width):
+                out[place, i] = values[i]
 
 
 @part
@@ -78,7 +83,6 @@ def convolve_tokens(
     terms: np.ndarray,
     out: np.ndarray,
     out_starts: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out(t) = bias + sum over taps of table[id(t + tap), tap]: embedding and kernel are folded.
 
@@ -103,7 +107,6 @@ def convolve_tokens_max(
     terms: np.ndarray,
     values: np.ndarray,
     out: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out[r] = greatest of each column over the positions that convolve_tokens would write.
 
@@ -142,7 +145,6 @@ def convolve(
     table: np.ndarray,
     out: np.ndarray,
     out_starts: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out(t) = bias + sum over taps of x(t + tap) W[tap].
 
@@ -166,18 +168,17 @@ def convolve(
 
 
 @kernel
-def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
     """out[r] = greatest of each column over the row's stored positions; zeros over none.
 
     x float32 (positions, ld); out float32 (rows, at most ld).
     """
     wide = out.shape[1]
     for r in range(len(rows.stored)):
-        target = out[r].ctypes.data
+        target = out.ctypes.data + 4 * r * wide
         first = rows.starts[r]
-        out[r] = 0
-        if rows.stored[r]:
-            out[r] = x[first, :wide]
+        for i in range(wide):
+            out[r, i] = x[first, i] if rows.stored[r] else np.float32(0)
         for position in range(first + 1, first + rows.stored[r]):
             values = x.ctypes.data + 4 * position * x.shape[1]
             for i in range(0, 4 * wide, 4 * LANES):
@@ -185,7 +186,7 @@ def pool_max(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) ->
 
 
 @kernel
-def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -> None:
+def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray) -> None:
     """out[r] = mean of each column over `rows.steps` positions; sizes as in pool_max.
 
     Not a number over none, as in Keras. Positions past the stored ones equal the last, so they are
@@ -195,7 +196,8 @@ def pool_mean(rows: Rows, x: np.ndarray, out: np.ndarray, _build: int = BUILD) -
     for r in range(len(rows.steps)):
         row, first, steps = out[r], rows.starts[r], rows.steps[r]
         if steps == 0:
-            row[:] = np.nan
+            for i in range(wide):
+                row[i] = np.nan
             continue
         last = first + min(steps, rows.stored[r]) - 1
         for i in range(wide):
@@ -213,7 +215,6 @@ def bag_lengths(
     distinct: bool,
     counts: np.ndarray,
     lengths: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """lengths[r] = Euclidean length of the row's bag of words; 1 for a bag of zeros.
 
@@ -242,7 +243,6 @@ def sum_rows(
     seen: np.ndarray,
     total: np.ndarray,
     out: np.ndarray,
-    _build: int = BUILD,
 ) -> None:
     """out[r] = bias + sum over the row's tokens of weights[id - 1], divided by lengths[r]: a bag
     of words times a matrix.
@@ -252,7 +252,8 @@ def sum_rows(
     float64 (n,): scratch.
     """
     for r in range(len(rows.stored)):
-        total[:] = 0
+        for i in range(len(total)):
+            total[i] = 0
         for position in range(rows.stored[r]):
             column = rows.ids[rows.starts[r] + position] - 1
             if seen.size:
