@@ -24,7 +24,7 @@ from scorer.errors import BundleError, InputError
 from scorer.tables import WindowSize
 from scorer.tables.columns import check_words, choose_text_column, missing
 from scorer.tasks import OutputOptions
-from scorer.vectorizer import TokenBatch, Vectorizer
+from scorer.vectorizer import TokenBatch, Vectorizer, expect_kernels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,8 +229,11 @@ def load_model(
     card = entry.card
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     _check_outputs(card, bundle)
+    expect_kernels(branch.vectorizer for branch in bundle.branches)
     loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
-    return Model(card, bundle, loaded)
+    model = Model(card, bundle, loaded)
+    model.vectorize(pa.array(["a"]))  # what is compiled is compiled now, not in the first window
+    return model
 
 
 def _check_outputs(card: Card, bundle: Bundle) -> None:

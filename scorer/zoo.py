@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import platformdirs
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,6 +28,7 @@ from pydantic import (
 from scorer.card import Card, Name, Version, read_card
 from scorer.errors import BundleError, CardError, ModelNotFound
 from scorer.files import read_regular, write_whole
+from scorer.homes import user_folder
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "README.md"
@@ -100,14 +100,17 @@ def shipped_zoo() -> Path:
     return installed if installed.is_dir() else here.parent / "zoo"
 
 
-def user_zoo() -> Path:
-    return platformdirs.user_data_path("scorer") / "zoo"
+def user_zoo() -> Path | None:
+    """The user's own zoo, which may not exist yet; None where the user has no home."""
+    home = user_folder("data")
+    return None if home is None else home / "zoo"
 
 
 def search_path(zoos: Sequence[Path] = ()) -> list[Path]:
     """Zoos in the order they are searched: given ones, $SCORER_ZOO, the user's, the shipped."""
     named = [Path(p) for p in os.environ.get("SCORER_ZOO", "").split(os.pathsep) if p]
-    return [*zoos, *named, user_zoo(), shipped_zoo()]
+    own = user_zoo()
+    return [*zoos, *named, *([own] if own is not None else []), shipped_zoo()]
 
 
 def find(reference: str, zoos: Sequence[Path] = ()) -> Entry:

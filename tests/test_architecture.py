@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "scorer"
 
 #: top to bottom; a module may import from its own line and the lines below
 LAYERS = (
+    "__main__",
     "cli",
     "distributed",
     "jobs",
@@ -33,7 +34,7 @@ LAYERS = (
     "figures",
     "tasks",
     "compiling",
-    "files printable",
+    "files homes printable",
     "errors",
 )
 RANK = {part: rank for rank, line in enumerate(LAYERS) for part in line.split()}

@@ -24,6 +24,7 @@ from scorer.cli.common import (
     threshold_option,
     zoo_option,
 )
+from scorer.cli.compile_view import compiling_shown
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.printable import printable
@@ -100,7 +101,8 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
         refuse_inputs(reports, [source.path for source in sources if source.path is not None])
     skip_unused_imports()
     options["read"] = reading_of(options)
-    models = _models(options)
+    with compiling_shown(shown=not options["quiet"]):
+        models = _models(options)
     report = _evaluate(models, sources, options, requirements)
     if folder is not None:
         from scorer.evaluation.report import write_report

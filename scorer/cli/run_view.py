@@ -77,7 +77,8 @@ def render(summary: RunSummary) -> str:
     if summary.skipped or summary.removed or len(summary.files) + len(summary.failures) > 1:
         lines.append(_files_line(summary))
     model = f"{summary.model.name}@{summary.model.version} ({summary.model.engine})"
-    lines.append(f"{model}: {read:,} rows in {seconds:.2f} s{rate}")
+    compiled = f", after {summary.compile_s:.1f} s of compiling" if summary.compile_s else ""
+    lines.append(f"{model}: {read:,} rows in {seconds:.2f} s{rate}{compiled}")
     return "\n".join(lines)
 
 

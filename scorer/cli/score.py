@@ -24,6 +24,7 @@ from scorer.cli.common import (
     threshold_option,
     zoo_option,
 )
+from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
@@ -111,14 +112,15 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     log_to_stderr(options["log_format"], run_id, quiet=options["quiet"])
     made = plan(inputs, options["output"], run_id)
     _check(options, made, settings)
-    model = load_model(
-        options["reference"],
-        zoos=options["zoos"],
-        device=options["device"] if options["runner"] == "local" else "cpu",
-        engine=options["engine"],
-        precision=options["precision"],
-    )
     human = options["log_format"] == "text" and not options["quiet"]
+    with compiling_shown(shown=human):
+        model = load_model(
+            options["reference"],
+            zoos=options["zoos"],
+            device=options["device"] if options["runner"] == "local" else "cpu",
+            engine=options["engine"],
+            precision=options["precision"],
+        )
     shown = human and sys.stderr.isatty()
     runner = _runner(options["runner"], model, shown=shown)
     summary = run_jobs(model, made, settings, [Progress()] if shown else [], run_id, runner)

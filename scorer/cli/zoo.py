@@ -309,10 +309,13 @@ def add_command(
     from scorer.card import read_card
     from scorer.curate import add
 
+    target = target or zoo.user_zoo()
+    if target is None:
+        raise UsageError("you have no home folder for a zoo of your own: name one with --zoo")
     archive = archive / zoo.MODEL_FILE if archive.is_dir() else archive
     card = read_card(card_path) if card_path else _drafted(fields)
     try:
-        entry = add(archive, card, target or zoo.user_zoo(), force=force)
+        entry = add(archive, card, target, force=force)
     except BundleError as error:
         _tell_faults(archive, error)
         raise

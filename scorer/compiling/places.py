@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from scorer.homes import user_folder
+
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = "SCORER_CACHE_DIR"
@@ -42,6 +44,9 @@ class Untrusted(Exception):
     """Someone else could have written this; says who or how."""
 
 
+_confined_to: list[Place] = []
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder for kernels. `private`: for this user alone; `named`: the user asked for it."""
@@ -53,19 +58,30 @@ class Place:
 
 def places() -> list[Place]:
     """Where kernels may lie, the first choice first."""
+    if _confined_to:
+        return _confined_to[-1:]
     found = [
         Place(Path(folder).absolute() / FOLDER, named=True)
         for name in (ENVIRONMENT, "NUMBA_CACHE_DIR")
         if (folder := os.environ.get(name))
     ]
     found.append(Place(Path(__file__).resolve().parents[1] / "__pycache__" / FOLDER))
-    with suppress(RuntimeError):  # this user has no home
-        import platformdirs
-
-        found.append(Place(platformdirs.user_cache_path("scorer") / FOLDER))
+    home = user_folder("cache")
+    if home is not None:
+        found.append(Place(home / FOLDER))
     with suppress(FileNotFoundError):  # there is no temporary folder
         found.append(Place(Path(tempfile.gettempdir()) / f"scorer-{os.geteuid()}", private=True))
-    return [place for place in found if place.path.is_absolute()]
+    return found
+
+
+@contextmanager
+def confined(place: Place) -> Iterator[None]:
+    """Within, kernels are read from and written to this one place."""
+    _confined_to.append(place)
+    try:
+        yield
+    finally:
+        _confined_to.pop()
 
 
 def read(name: str) -> bytes | None:
@@ -83,9 +99,9 @@ def holds(name: str) -> bool:
     return any(_has(place, name) for place in places())
 
 
-def write(name: str, content: bytes, only: Place | None = None) -> Path | None:
-    """Keep a file in the first place that takes it, or in `only`; None where none does."""
-    for place in places() if only is None else [only]:
+def write(name: str, content: bytes) -> Path | None:
+    """Keep a file in the first place that takes it; None where none does."""
+    for place in places():
         with suppress(OSError), _opened(place, create=True) as folder:
             if folder is not None:
                 _write(name, content, folder)

@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-#: what a kernel takes on one core of a server; compiling takes about so long for each
-SECONDS_A_KERNEL = 0.6
+#: what compiling a kernel takes on one core of a server, on average
+SECONDS_A_KERNEL = 0.5
 
 
 @dataclass
 class Compilation:
-    """The kernels that this process has compiled and is known to need.
+    """The kernels that this process has compiled, and those that it is known to need.
 
-    names     of the kernels needed, in the order in which that became known
-    done      how many of them are compiled
-    current   the one that is being compiled
+    pending   names of those that are not compiled yet
+    done      how many are compiled
+    current   the one that is being compiled now
     seconds   the time spent on those that are done
     """
 
-    names: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
     done: int = 0
     current: str | None = None
     seconds: float = 0.0
@@ -32,14 +32,20 @@ class Compilation:
     _started: float = 0.0
 
     @property
+    def total(self) -> int:
+        """How many kernels are compiled or known to be needed."""
+        return self.done + len(self.pending)
+
+    @property
     def about_s(self) -> float:
-        """A guess of the seconds that all the kernels known to be needed take."""
-        return len(self.names) * SECONDS_A_KERNEL
+        """A guess of the seconds that all of them take together."""
+        measured = self.seconds / self.done if self.done else 0.0
+        return self.total * max(measured, SECONDS_A_KERNEL)
 
     def expect(self, name: str) -> None:
         """Note that a kernel has to be compiled."""
-        if name not in self.names[self.done :]:
-            self.names.append(name)
+        if name not in self.pending:
+            self.pending.append(name)
 
     def begin(self, name: str) -> None:
         self.expect(name)
@@ -49,9 +55,7 @@ class Compilation:
     def end(self) -> None:
         if self.current is None:
             return
-        # Kernels are compiled in another order than they became known in.
-        self.names.remove(self.current)
-        self.names.insert(self.done, self.current)
+        self.pending.remove(self.current)
         self.done += 1
         self.seconds += perf_counter() - self._started
         self.current = None

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from scorer.errors import OutputBusy, OutputError
 from scorer.files import follow_link, open_stream, output_errors, regular_target, rename
+from scorer.homes import user_folder
 from scorer.tables.remote import RemoteFile
 from scorer.tables.source import shown
 
@@ -159,13 +160,19 @@ def local_target(path: Path) -> Target:
 
 
 def remote_target(file: RemoteFile) -> Target:
-    """A URL as the target: the work lies in this user's state folder, under the URL's digest."""
-    import platformdirs
+    """A URL as the target: the work lies in this user's state folder, under the URL's digest.
 
+    Raises OutputError where the user has none.
+    """
+    state = user_folder("state")
+    if state is None:
+        raise OutputError(
+            f"{file.url}: there is no folder for an upload: this user has no home; "
+            "set XDG_STATE_HOME to a folder that the user can write to"
+        )
     rejects = file.child(f"{file.path}.rejects.jsonl")
     key = hashlib.sha256(file.url.encode()).hexdigest()[:16]
-    folder = platformdirs.user_state_path("scorer") / "uploads" / key
-    work = folder / file.path.rpartition("/")[2]
+    work = state / "uploads" / key / file.path.rpartition("/")[2]
     return Target(RemotePlace(file), RemotePlace(rejects), work)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
+from scorer.compiling.watch import compilation
 from scorer.jobs.each import LocalRunner, Runner, do_each
 from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental

@@ -68,6 +68,8 @@ class RunSummary:
     removed   inputs of earlier incremental runs that are gone; their outputs stay
     ignored   files of input folders that are not tables
     warnings  what of the inputs was left out, and why
+    compile_s what this process spent on compiling kernels, before the run for the most part: no
+              part of `elapsed_s`, nor of the files' `seconds`
     """
 
     run_id: str
@@ -83,6 +85,7 @@ class RunSummary:
     ignored: Sequence[str] = ()
     warnings: Sequence[str] = ()
     elapsed_s: float = 0.0
+    compile_s: float = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -107,6 +110,7 @@ class RunSummary:
             "rows": self.rows,
             "rows_per_s": self.rows_per_s,
             "elapsed_s": self.elapsed_s,
+            "compile_s": self.compile_s,
         }
 
     @property

@@ -17,7 +17,7 @@ from scorer.vectorizer.spec import (
     VectorizerSpec,
 )
 from scorer.vectorizer.textvectorization import spec_from_config
-from scorer.vectorizer.vectorizer import Vectorizer
+from scorer.vectorizer.vectorizer import Vectorizer, expect_kernels
 
 __all__ = [
     "BAG_MODES",
@@ -26,5 +26,6 @@ __all__ = [
     "TokenBatch",
     "Vectorizer",
     "VectorizerSpec",
+    "expect_kernels",
     "spec_from_config",
 ]

@@ -6,6 +6,7 @@ bytes serve all settings; what needs more (Unicode's letters, patterns) is prepa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LEFT_OUT = -1
+
+
+def expect_kernels(specs: Iterable[VectorizerSpec]) -> None:
+    """Tell `compiling.watch` what vectorizers of these specs will have to compile."""
+    from scorer.vectorizer import kernels
+
+    kernels.fill_slots.expect()
+    kernels.tokenize_rows.expect()
+    if any(max(spec.ngrams) > 1 for spec in specs):
+        kernels.fill_paths.expect()
 
 
 class Vectorizer:

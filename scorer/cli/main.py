@@ -1,0 +1,52 @@
+"""`scorer`: all commands under one name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from scorer import __version__
+
+#: the commands and their modules, each imported when it is asked for
+COMMANDS = {
+    "score": "scorer.cli.score",
+    "evaluate": "scorer.cli.evaluate",
+    "zoo": "scorer.cli.zoo",
+    "warm-up": "scorer.cli.warm_up",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it runs, or when the help lists it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).main
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        _, command, rest = super().resolve_command(ctx, args)
+        return args[0], command, rest  # not the command's own name, which is `main`
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="scorer")
+def main(**_: Any) -> None:
+    """Score tables with text models, offline.
+
+    \b
+    scorer score -m imdb-bilstm reviews.csv    the same as: score -m imdb-bilstm reviews.csv
+    scorer COMMAND --help
+    """
+
+
+if __name__ == "__main__":
+    main()
