@@ -19,6 +19,7 @@ import pyarrow as pa
 from scorer import zoo
 from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
+from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError
 from scorer.tables import WindowSize
@@ -58,7 +59,12 @@ class Scores:
 
 
 class Model:
-    """A loaded model. Thread-safe: several threads may score at once."""
+    """A loaded model. Thread-safe: several threads may score at once.
+
+    compile_s   the seconds of its loading in which kernels were compiled
+    """
+
+    compile_s = 0.0
 
     def __init__(self, card: Card, bundle: Bundle, engine: Engine) -> None:
         self.card = card
@@ -229,10 +235,12 @@ def load_model(
     card = entry.card
     bundle = read_bundle(entry.model_path, digest=entry.digest)
     _check_outputs(card, bundle)
+    compiled_before = compilation.seconds
     expect_kernels(branch.vectorizer for branch in bundle.branches)
     loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
     model = Model(card, bundle, loaded)
     model.vectorize(pa.array(["a"]))  # what is compiled is compiled now, not in the first window
+    model.compile_s = compilation.seconds - compiled_before
     return model
 
 

@@ -299,13 +299,15 @@ class Count(event.Listener):
         pass
 
 event.register("numba:compile", Count())
+from scorer.compiling import places
 from scorer.compiling.watch import compilation
 from scorer.model import load_model
 from pathlib import Path
 import pyarrow as pa
-model = load_model(sys.argv[1], zoos=[Path(sys.argv[2])], engine="cpu")
-loaded = len(Count.names)
-model.score(pa.array(["a good film", None, "", *["bad"] * 300, "word " * 500]))
+with places.confined(places.Place(Path(sys.argv[3]))):
+    model = load_model(sys.argv[1], zoos=[Path(sys.argv[2])], engine="cpu")
+    loaded = len(Count.names)
+    model.score(pa.array(["a good film", None, "", *["bad"] * 300, "word " * 500]))
 kernels = compilation.done
 print(json.dumps([kernels, loaded, len(Count.names)]))
 """
@@ -314,10 +316,9 @@ print(json.dumps([kernels, loaded, len(Count.names)]))
 def test_a_model_compiles_what_it_needs_and_nothing_later(tiny_zoo: Path, tmp_path: Path) -> None:
     """A count, since times vary: Numba compiled 96 functions when this was written, where a kernel
     assigned a slice, returned an array or was called with other types later."""
-    command = [sys.executable, "-c", COUNT, "tiny-binary", str(tiny_zoo)]
-    environment = {**os.environ, "SCORER_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COUNT, "tiny-binary", str(tiny_zoo), str(tmp_path / "kernels")]
     for expected in ((1, 30), (0, 0)):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         kernels, loaded, later = json.loads(done.stdout)
         assert loaded == later
@@ -482,3 +483,20 @@ def test_one_command_has_them_all() -> None:
         f"scorer, version {__version__}"
     )
     assert CliRunner().invoke(main, ["nothing"]).exit_code == 2
+
+
+def test_the_summary_tells_compiling_from_scoring(
+    place: Place, tiny_zoo: Path, tmp_path: Path
+) -> None:
+    from scorer.jobs.plan import plan
+    from scorer.jobs.run import run_jobs
+    from scorer.jobs.score import Settings
+    from scorer.model import load_model
+
+    (tmp_path / "in.csv").write_text("review\na good film\n")
+    model = load_model("tiny-binary", zoos=[tiny_zoo], engine="cpu")
+    model.compile_s = 3.14159
+    made = plan([str(tmp_path / "in.csv")], str(tmp_path / "out.csv"), "run")
+    summary = run_jobs(model, made, Settings())
+    assert summary.as_json()["compile_s"] == summary.totals()["compile_s"] == 3.142
+    assert sum(summary.files[0].seconds.values()) < 3

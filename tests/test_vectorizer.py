@@ -252,7 +252,7 @@ def test_words_of_equal_hash_are_told_apart() -> None:
 
 def mixed(word: int) -> np.uint64:
     """The hash of one word, by the loop's own function, uncompiled."""
-    from scorer import vectorizer_kernels as kernels
+    from scorer.vectorizer import kernels
 
     with np.errstate(over="ignore"):
         state: np.uint64 = kernels._mix.py_func(np.uint64(0), np.uint64(word))  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
-from scorer.compiling.watch import compilation
 from scorer.jobs.each import LocalRunner, Runner, do_each
 from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental
@@ -75,6 +74,7 @@ def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSumm
         settings=asdict(settings),
         ignored=plan.ignored,
         warnings=plan.warnings,
+        compile_s=round(model.compile_s, 3),
     )
 
 

@@ -68,8 +68,8 @@ class RunSummary:
     removed   inputs of earlier incremental runs that are gone; their outputs stay
     ignored   files of input folders that are not tables
     warnings  what of the inputs was left out, and why
-    compile_s what this process spent on compiling kernels, before the run for the most part: no
-              part of `elapsed_s`, nor of the files' `seconds`
+    compile_s what loading the model spent on compiling kernels, before the run: no part of
+              `elapsed_s`, nor of the files' `seconds`
     """
 
     run_id: str
