@@ -12,7 +12,7 @@ import numpy as np
 from scorer.evaluation.resample import Doubles, Resampler, interval
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.statistics import STATISTICS, Resampled
-from scorer.figures import FIGURES, FigureSpec, figure_spec
+from scorer.figures import FigureSpec, figure_spec, figures_of
 from scorer.tasks import Statistic
 
 
@@ -44,7 +44,7 @@ def measure(sample: Sample, resampler: Resampler) -> Measured:
     """Every figure of the sample's task. Needs at least one row."""
     statistics = _statistics(sample, resampler)
     values, replicates = {}, {}
-    for spec in FIGURES:
+    for spec in figures_of(sample.problem.task):
         if spec.needs in statistics:
             values[spec.name], replicates[spec.name] = figure_of(spec, statistics[spec.needs])
     return Measured(values, replicates, statistics)

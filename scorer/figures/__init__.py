@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scorer.figures import formulas
-from scorer.tasks import TASKS, Statistic, Task
+from scorer.tasks import Statistic, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,11 +46,6 @@ class FigureSpec:
     formula: Callable[[Any], NDArray[np.float64]]
     low: float = -math.inf
     high: float = math.inf
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The tasks whose models have this figure."""
-        return tuple(task for task in TASKS if self.needs in task.statistics)
 
 
 FIGURES: tuple[FigureSpec, ...] = (
@@ -287,6 +282,11 @@ def figure_spec(name: str) -> FigureSpec:
         if figure.name == name:
             return figure
     raise KeyError(name)
+
+
+def figures_of(task: Task) -> tuple[FigureSpec, ...]:
+    """The figures that models of a task have, in order."""
+    return tuple(figure for figure in FIGURES if figure.needs in task.statistics)
 
 
 def figure_names() -> tuple[str, ...]:
