@@ -42,6 +42,32 @@ def read_regular(path: Path, most: int) -> bytes:
     return data
 
 
+#: files that this process leaves only if it ends without cleaning up
+_temporary: set[Path] = set()
+
+
+@contextmanager
+def temporary(path: Path) -> Iterator[None]:
+    """Note that `path` is for the block to remove, see `remove_temporary`."""
+    _temporary.add(path)
+    try:
+        yield
+    finally:
+        _temporary.discard(path)
+
+
+def keep(path: Path) -> None:
+    """Note that `path` is worth keeping after all."""
+    _temporary.discard(path)
+
+
+def remove_temporary() -> None:
+    """Remove what open blocks would remove: for a process that ends without leaving them."""
+    for path in list(_temporary):
+        with suppress(OSError):
+            path.unlink()
+
+
 @contextmanager
 def output_errors(path: Path | str) -> Iterator[None]:
     """Turn the system's refusals to write `path` into OutputErrors that name it."""
@@ -141,19 +167,20 @@ def staged(part: Path, name: str, publish: Callable[[], None]) -> Iterator[Binar
 
     Errors call it by `name`.
     """
-    try:
-        with output_errors(name):
-            part.unlink(missing_ok=True)  # of a run that was killed, or a link that waits for us
-        with output_errors(name), part.open("xb", buffering=BUFFER_BYTES) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        with output_errors(name):
-            publish()
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+    with temporary(part):
+        try:
+            with output_errors(name):
+                part.unlink(missing_ok=True)  # of a run that was killed, or a link that waits
+            with output_errors(name), part.open("xb", buffering=BUFFER_BYTES) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            with output_errors(name):
+                publish()
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
 
 def rename(part: Path, target: Path) -> None:

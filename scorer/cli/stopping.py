@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from scorer.files import remove_temporary
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: seconds until Python must have noticed a signal, and until the command must have cleaned up
 NOTICED_S = 2.0
@@ -96,6 +98,7 @@ def _end_now(number: int, say: Callable[[str], None]) -> None:
     saying = threading.Thread(target=say, args=(message,), daemon=True)
     saying.start()
     saying.join(SAID_S)
+    remove_temporary()
     os._exit(128 + number)
 
 

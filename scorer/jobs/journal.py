@@ -18,7 +18,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +29,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from scorer.errors import UsageError
-from scorer.files import output_errors, write_whole
+from scorer.files import keep, output_errors, temporary, write_whole
 from scorer.jobs.identity import difference
 from scorer.jobs.summary import FileSummary
 from scorer.model import Scores
@@ -89,6 +89,7 @@ class Journal:
         with output_errors(self.path):
             self._file.write(_record(window, scores))
         self.windows += 1
+        keep(self.path)
 
 
 @contextmanager
@@ -118,7 +119,8 @@ def journal(
                 file.write(_header({"identity": dict(identity)}))
         opened = Journal(path, name, file, recorded)
         try:
-            yield opened
+            with nullcontext() if opened.windows else temporary(path):
+                yield opened
         except BaseException:
             if opened.windows:
                 log.warning("%s: the scores so far are kept for --resume", name)

@@ -21,7 +21,14 @@ from typing import BinaryIO, Protocol
 from filelock import FileLock, Timeout
 
 from scorer.errors import OutputBusy, OutputError
-from scorer.files import follow_link, open_stream, output_errors, regular_target, rename
+from scorer.files import (
+    follow_link,
+    open_stream,
+    output_errors,
+    regular_target,
+    rename,
+    temporary,
+)
 from scorer.homes import user_folder
 from scorer.tables.remote import RemoteFile
 from scorer.tables.source import shown
@@ -186,7 +193,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         except Timeout:
             raise OutputBusy(f"{busy}: wait for it to end") from None
     try:
-        yield
+        with temporary(path):
+            yield
     finally:
         # Unlinked while held: who opens the name from now on makes a new file and locks that. Who
         # has opened the old one finds it unlinked when it gets the lock, and starts over: filelock
