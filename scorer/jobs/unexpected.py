@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from scorer import __version__
 from scorer.errors import InputError, ScorerError, UnexpectedError
+from scorer.homes import user_folder
 
 Result = TypeVar("Result")
 
@@ -80,17 +81,18 @@ class BugReports:
 
 def _write(error: UnexpectedError) -> Path | None:
     """The report's file, readable by this user alone; None where it cannot be written."""
-    import platformdirs
-
     now = datetime.now(UTC)
     versions = f"scorer {__version__}, Python {sys.version.split()[0]}, {platform.platform()}"
+    state = user_folder("state")
+    if state is None:
+        return None
+    folder = state / "reports"
     try:
-        folder = platformdirs.user_state_path("scorer") / "reports"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}.txt"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{versions}\n{error}\n\n{error.details}")
-    except (OSError, RuntimeError, KeyError):  # no home, or one that nobody may write
+    except OSError:  # nothing that this user may write
         return None
     return path
