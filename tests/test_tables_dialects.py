@@ -200,12 +200,19 @@ def test_backslashes_may_escape_quotes() -> None:
 
 
 def test_backslashes_may_escape_delimiters_and_line_ends() -> None:
-    content = b"id,text\n1,a\\,b\\\nc\n2,x\\\r\n3,y\n"
+    content = b"id,text\n1,a\\,b\\\nc\n2,x\\\r\n3,y\\\n\r\n4,z\\\\\n"
     options = {"quoting": "none", "escape": "\\"}
-    assert texts(content, **options) == ["a,b\nc", "y"]
-    assert rejects(content, **options)[0][2] == "an escape character stands before the line end"
+    assert texts(content, **options) == ["a,b\nc", "x\r", "y\n", "z\\"]
     out = appended(content, "p,\nq", **options)
-    assert out.splitlines(keepends=True)[1:4] == [b"1,a\\,b\\\n", b"c,p\\,\\\n", b"q,0.5\n"]
+    cells = b",p\\,\\\nq,0.5"
+    assert out.split(cells) == [
+        b"id,text,prediction,probability\n1,a\\,b\\\nc",
+        b"\n2,x\\\r",
+        b"\n3,y\\\n",
+        b"\r\n4,z\\\\",
+        b"\n",
+    ]
+    assert texts(out, **options) == texts(content, **options)
 
 
 def test_what_a_dialect_cannot_hold_is_refused() -> None:

@@ -112,8 +112,6 @@ class DelimitedReader:
             )
         if len(fields) != width:
             return f"expected {width} fields, found {len(fields)}"
-        if self.dialect.ends_escaped(self._lines.text):
-            return "an escape character stands before the line end"
         return ""
 
 
@@ -157,7 +155,7 @@ class DelimitedWriter:
     abandon = close
 
     def _append(self, raw: bytes, cells: Sequence[str]) -> bytes:
-        body = raw.rstrip(b"\r\n")
+        body = self._body(raw)
         delimiter = self.dialect.delimiter
         tail = delimiter + delimiter.join(cells)
         try:
@@ -167,6 +165,14 @@ class DelimitedWriter:
                 f"{tail[1:]!r} cannot be written in {self.encoding}, the input's encoding: "
                 "convert the input to UTF-8 first"
             ) from error
+
+    def _body(self, raw: bytes) -> bytes:
+        """The record without its line end."""
+        if self.dialect.escape is None:
+            return raw.rstrip(b"\r\n")
+        record = raw.decode(self.encoding)
+        end = len(record) - len(self.dialect.body(record))
+        return raw[: len(raw) - end]
 
     def _cells(self, column: pa.Array) -> list[str]:
         cells = column.cast(pa.string()).to_pylist()

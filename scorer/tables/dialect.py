@@ -61,12 +61,12 @@ class Dialect:
         """Whether a number needs neither quotes nor escapes."""
         return not {self.delimiter, self.escape} & set("+-.")
 
-    def ends_escaped(self, record: str) -> bool:
-        """Whether an escape character takes away the meaning of what follows the record."""
-        if self.escape is None:
-            return False
+    def body(self, record: str) -> str:
+        """A record without its line end. One that is escaped is part of the last field."""
         body = record.rstrip("\r\n")
-        return (len(body) - len(body.rstrip(self.escape))) % 2 == 1
+        if self.escape is not None and (len(body) - len(body.rstrip(self.escape))) % 2:
+            return record[: len(body) + 1]
+        return body
 
 
 def _escaped(value: str, escape: str, marks: Iterable[str]) -> str:

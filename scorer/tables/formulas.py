@@ -69,7 +69,7 @@ class FormulaGuard:
             raw = lines.take()
             safe = [safe_cell(cell) for cell in cells]
             if safe != cells:
-                end = raw[len(raw.rstrip("\r\n")) :]
+                end = raw[len(self._dialect.body(raw)) :]
                 raw = self._dialect.record(safe) + end
             yield raw
 

@@ -52,7 +52,7 @@ def read_header(
         raise InputError(f"{name}: has more than {MAX_COLUMNS:,} columns")
     if options.columns:
         _check_width(name, fields, options.columns)
-    elif fields is None or (options.header and not _are_names(fields, lines, dialect)):
+    elif fields is None or (options.header and not _are_names(fields, lines)):
         encoding, raw = lines.encoding, b"".join(lines.raw)
         raise InputError(
             f"{name}: not a {label} file in {encoding}: its first line cannot be read as "
@@ -99,9 +99,8 @@ def _first_record(lines: RecordLines, dialect: Dialect) -> tuple[list[str] | Non
         lines.begin()
 
 
-def _are_names(fields: Sequence[str], lines: RecordLines, dialect: Dialect) -> bool:
-    nul = any("\0" in field for field in fields)
-    return not (lines.broken or nul or dialect.ends_escaped(lines.text))
+def _are_names(fields: Sequence[str], lines: RecordLines) -> bool:
+    return not (lines.broken or any("\0" in field for field in fields))
 
 
 def _check_width(name: str, fields: Sequence[str] | None, columns: Sequence[str]) -> None:
