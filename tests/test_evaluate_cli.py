@@ -348,3 +348,43 @@ def test_from_python_as_from_the_command(model: Model, tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert written(tmp_path / "rows.report").models == found.models
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.tsv", "0\t{0}\n", ["--columns", "n,text", "--quoting", "none"]),
+        ("a.csv", "n;text\n0;{0}\n", ["--delimiter", ";", "--encoding", "cp1252"]),
+        ("a.csv", "n\ttext\n0\t{0}\n", ["--delimiter", r"\t", "--escape", "\\"]),
+        ("a.csv", "{0}\n", ["--no-header", "--text-column", "column_1"]),
+    ],
+)
+def test_text_files_are_read_as_score_reads_them(
+    name: str, content: str, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = install(monkeypatch, [parrot()])[0]
+    path = tmp_path / name
+    path.write_text(content.format("a good film"), encoding="cp1252")
+    done = evaluate("-m", "parrot", path, *options, "--json", "-q")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"] == 1
+    assert model.engine.rows == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--delimiter", "ab", "must be a single character, not a letter, digit, quote or newline"),
+        ("--encoding", "nope", "unknown encoding"),
+        ("--escape", "n", "must be a single character, not a letter, digit, quote or newline"),
+        ("--columns", "a,a", "'a' is there twice"),
+    ],
+)
+def test_how_text_files_are_read_is_checked_before_a_model_is_loaded(
+    option: str, value: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("text\ngood\n")
+    done = evaluate("-m", "no-such-model", tmp_path / "a.csv", option, value)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

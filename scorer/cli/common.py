@@ -126,7 +126,8 @@ threshold_option = click.option(
 READ_OPTIONS = (
     click.option(
         "--delimiter",
-        help=r"Separate the fields of CSV and TSV by this. Default: a comma, and a tab (\t).",
+        help=r"Separate the fields of CSV and TSV at this character; \t is a tab. "
+        "Default: a comma for CSV, a tab for TSV.",
     ),
     click.option(
         "--encoding", default="utf-8", show_default=True, help="Read text files in this encoding."
@@ -136,22 +137,24 @@ READ_OPTIONS = (
         type=click.Choice(["double", "none"]),
         default="double",
         show_default=True,
-        help='Take double quotes around fields of CSV and TSV for quotes, or ("none") for text.',
+        help='Read "..." in CSV and TSV as a quoted field; with none, read quotes as text.',
     ),
     click.option(
         "--escape",
         metavar="CHARACTER",
-        help="Take what follows this in CSV and TSV, usually a backslash, for text. Default: none.",
+        help="Read the character after this one in CSV and TSV as text. It is usually a "
+        "backslash. Default: no escape character.",
     ),
     click.option(
         "--no-header",
         is_flag=True,
-        help="Take the first line of CSV and TSV for a row: columns are column_1, column_2, ...",
+        help="Read the first line of CSV and TSV as a row, and name the columns column_1, "
+        "column_2, ... Default: it has the columns' names.",
     ),
     click.option(
         "--columns",
         metavar="NAME,NAME,...",
-        help="Name the columns of CSV and TSV that have no header (implies --no-header).",
+        help="Name the columns of CSV and TSV files that have no header line. Implies --no-header.",
     ),
 )
 
