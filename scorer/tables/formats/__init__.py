@@ -11,13 +11,15 @@ from pathlib import PurePosixPath
 
 from scorer.errors import InputError, UsageError
 from scorer.tables.compression import COMPRESSIONS, Compression, compression_of_suffix
+from scorer.tables.formats.arrow import ARROW, ARROW_STREAM
 from scorer.tables.formats.base import Format
 from scorer.tables.formats.delimited import CSV, TSV
 from scorer.tables.formats.jsonl import JSONL
+from scorer.tables.formats.orc import ORC
 from scorer.tables.formats.parquet import PARQUET
 
 #: from the one that any text may be to those that cannot be mistaken
-FORMATS: tuple[Format, ...] = (CSV, TSV, JSONL, PARQUET)
+FORMATS: tuple[Format, ...] = (CSV, TSV, JSONL, PARQUET, ARROW, ARROW_STREAM, ORC)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""ORC: read in batches of rows, written with the input's schema and compression.
+
+Neither the metadata of an ORC file nor the names of the model can be written: pyarrow has no call
+for them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow import orc
+
+from scorer.errors import InputError
+from scorer.tables.batches import decode, decoded, windows_of
+from scorer.tables.formats.base import Format, Output
+from scorer.tables.window import USUAL_SIZE, Window, WindowSize
+
+UNCOMPRESSED = "UNCOMPRESSED"
+WRITABLE_CODECS = (UNCOMPRESSED, "SNAPPY", "ZLIB", "LZ4", "ZSTD")
+
+
+class OrcReader:
+    """Reads an ORC file in windows of all its columns."""
+
+    encoding = "utf-8"
+
+    def __init__(self, name: str, stream: BinaryIO | str, format: Format) -> None:
+        self.name = name
+        self.format = format
+        self._file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
+        try:
+            with self._explained():
+                opened = orc.ORCFile(self._file)
+                self.schema: pa.Schema = opened.schema
+                self.schema.names  # noqa: B018 - which raises where one is not UTF-8
+                self.rows: int | None = opened.nrows
+                self.codec = str(opened.compression)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{self.name}: cannot be read as ORC: {reason}") from error
+
+    def windows(
+        self,
+        text: str,
+        others: Sequence[str] = (),
+        size: WindowSize = USUAL_SIZE,
+        reserved: frozenset[str] = frozenset(),
+    ) -> Iterator[Window]:
+        """All columns, a window at a time; `reserved` names are the caller's to look for."""
+        return windows_of(self.name, self._batches(size.rows), text, size)
+
+    def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        with self._explained():
+            self._file.seek(0)
+            fragment = ds.OrcFileFormat().make_fragment(pa.PythonFile(self._file, "r"))
+            batches: Any = fragment.scanner(
+                batch_size=rows, use_threads=False, batch_readahead=0, fragment_readahead=0
+            ).to_batches()
+        while True:
+            with self._explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def same_format(self, output: Output) -> OrcWriter:
+        codec = self.codec if self.codec in WRITABLE_CODECS else "ZSTD"
+        return OrcWriter(output, self.schema, codec)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class OrcWriter:
+    """Writes the windows' own columns with the new ones at their right."""
+
+    columns: Sequence[str] = ()
+
+    def __init__(self, output: Output, schema: pa.Schema, codec: str) -> None:
+        self._schema = pa.schema([*schema, *output.added])
+        trial = orc.ORCWriter(io.BytesIO())  # says at once which types ORC lacks
+        trial.write(self._schema.empty_table())
+        trial.close()
+        self._writer = orc.ORCWriter(output.stream, compression=codec.lower())
+        self._is_empty = True
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> pa.Table:
+        """The window's columns and the new ones; called from any thread."""
+        columns = [*window.table.columns, *added.columns]
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+    def write(self, encoded: pa.Table) -> None:
+        self._writer.write(encoded)
+        self._is_empty = False
+
+    def close(self) -> None:
+        if self._is_empty:  # else there would be no schema
+            self._writer.write(self._schema.empty_table())
+        self._writer.close()
+
+    def abandon(self) -> None:
+        # pyarrow's writer would write its footer when it is collected, to a stream that is gone.
+        self._writer.is_open = False
+
+
+class ToOrc(OrcWriter):
+    """Rows of another format; dictionaries, which ORC has no type for, become values."""
+
+    def __init__(self, output: Output, schema: pa.Schema) -> None:
+        super().__init__(output, decoded(schema), "ZSTD")
+        self.columns: Sequence[str] = schema.names
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> pa.Table:
+        """The window's columns in the file's order, and the new ones; from any thread."""
+        table = decode(window.table.select(list(self.columns)))
+        return super().encode(Window(window.index, window.texts, table), added)
