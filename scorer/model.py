@@ -19,6 +19,7 @@ import pyarrow as pa
 from scorer import zoo
 from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
 from scorer.card import Card
+from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError, InputError
@@ -195,6 +196,7 @@ class Model:
         pandas' kinds give a DataFrame with their index; anything else gives an Arrow table. Raises
         InputError where a text is neither a string nor null, ColumnError where no column fits.
         """
+        check_at_least("threads", threads, 1)
         options = options or OutputOptions()
         array = self._texts_of(texts)
         rows = self._rows_at_once(array, threads)
@@ -229,8 +231,11 @@ def load_model(
     """Find, check and load a model by `name`, `name@version` or path.
 
     device is auto, cpu or gpu; engine forces `cpu` or `keras`; precision is float32 or mixed.
-    Raises ModelNotFound, CardError, BundleError, UnsupportedModel, EngineError.
+    Raises UsageError, ModelNotFound, CardError, BundleError, UnsupportedModel, EngineError.
     """
+    check_choice("device", device, ("auto", "cpu", "gpu"))
+    check_choice("engine", engine, ("cpu", "keras"))
+    check_choice("precision", precision, ("float32", "mixed"))
     entry = zoo.find(reference, zoos)
     card = entry.card
     bundle = read_bundle(entry.model_path, digest=entry.digest)

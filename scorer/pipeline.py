@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from scorer.errors import RowsLost
+from scorer.errors import RejectedRow, RowsLost
 from scorer.model import Model, Scores
-from scorer.tables import Window, Writer
+from scorer.tables import Reject, Window, Writer
 from scorer.tasks import OutputOptions
 
 LOOK_AHEAD = 2
@@ -64,6 +64,27 @@ class Tally:
                 f"scored + {self.unscored} unscored + {self.rejected} rejected are {found}: "
                 "nothing was published; please report this"
             )
+
+
+@dataclass
+class RejectLimit:
+    """How many rows of a table could not be read, and how many may be: None, any number."""
+
+    name: str
+    limit: int | None
+    count: int = 0
+
+    def add(self, window: Window) -> None:
+        """Count a window's. Raises RejectedRow naming the first row that is too many."""
+        before = self.count
+        self.count += len(window.rejects)
+        if self.limit is not None and self.count > self.limit:
+            raise RejectedRow(self._stopped(window.rejects[self.limit - before]))
+
+    def _stopped(self, reject: Reject) -> str:
+        place = f"row {reject.row}" + (f" (line {reject.line})" if reject.line else "")
+        rule = "--strict" if self.limit == 0 else f"--max-rejects {self.limit}"
+        return f"{self.name}: {place} cannot be read: {reject.reason}; {rule}: nothing published"
 
 
 @dataclass(frozen=True)

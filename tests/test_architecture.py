@@ -34,7 +34,7 @@ LAYERS = (
     "figures",
     "tasks",
     "compiling",
-    "files homes printable",
+    "checks files homes printable",
     "errors",
 )
 RANK = {part: rank for rank, line in enumerate(LAYERS) for part in line.split()}

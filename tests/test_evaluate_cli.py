@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -28,7 +29,7 @@ from scorer import load
 from scorer.card import Card
 from scorer.cli.evaluate import main
 from scorer.evaluation import evaluate_file
-from scorer.evaluation.request import Wanted
+from scorer.evaluation.request import EvaluationOptions
 from scorer.evaluation.result import Report
 from scorer.model import Model
 from tests.parrot import WORDS, parrot
@@ -291,12 +292,51 @@ def test_a_folder_with_other_files_is_left_alone(model: Model, tmp_path: Path) -
     assert evaluate(*arguments).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--encoding", "nope", "--encoding 'nope'"),
+        ("--delimiter", "ab", "--delimiter 'ab'"),
+        ("--max-rejects", "0", "row 2 (line 3) cannot be read"),
+    ],
+)
+def test_tables_are_read_as_score_reads_them(
+    option: str, value: str, words: str, model: Model, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\ngood,pos\nbroken\n")
+    done = evaluate("-m", "parrot", tmp_path / "rows.csv", option, value)
+    assert done.exit_code in (1, 2), done.output
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "rows.report").exists()
+
+
+def test_a_tab_may_be_written_as_people_do(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text\tlabel\ngood\tpos\n")
+    done = evaluate("-m", "parrot", tmp_path / "rows.csv", "--delimiter", r"\t", "-q")
+    assert done.exit_code == 0, done.output
+
+
+def test_evaluate_has_every_option_of_score_that_makes_sense() -> None:
+    """`score` alone has those that say which rows are written, where, and when."""
+    from scorer.cli.score import main as score
+
+    def flags(command: click.Command) -> set[str]:
+        return {flag for param in command.params for flag in param.opts}
+
+    assert flags(score) - flags(main) == {
+        *("--probabilities", "--diagnostics", "--prefix", "--csv-safe", "--runner", "--resume"),
+        *("--incremental", "--dry-run", "--summary"),
+    }
+    assert flags(main) - flags(score) == {"--require"}
+
+
 def test_a_threshold_is_for_binary_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = install(monkeypatch, [parrot("multiclass")])[0]
     pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
     done = evaluate("-m", "parrot", tmp_path / "rows.parquet", "--threshold", 0.3)
     assert done.exit_code == 2
-    assert "--threshold is for binary models" in done.stderr
+    assert "a threshold is for binary models" in done.stderr
 
 
 def test_a_threshold_changes_the_predictions(model: Model, tmp_path: Path) -> None:
@@ -340,8 +380,8 @@ def test_json_numbers_are_plain(model: Model, tmp_path: Path) -> None:
 
 def test_from_python_as_from_the_command(model: Model, tmp_path: Path) -> None:
     pa.parquet.write_table(table(model), tmp_path / "rows.parquet")
-    wanted = Wanted(label_column="label", slices=("place",), threshold=0.4)
-    found = evaluate_file(model, tmp_path / "rows.parquet", wanted=wanted, threads=2)
+    options = EvaluationOptions(label_column="label", slices=("place",), threshold=0.4)
+    found = evaluate_file(model, tmp_path / "rows.parquet", options=options, threads=2)
     done = evaluate(
         *("-m", "parrot", tmp_path / "rows.parquet", "--label-column", "label"),
         *("--slice", "place", "--threshold", 0.4, "-q"),

@@ -197,3 +197,46 @@ def test_half_a_surrogate_pair_in_a_label_is_no_label(model: Model, tmp_path: Pa
     file = summary(score(tmp_path / "rows.jsonl", "--json"))
     assert file["scored"] == 40
     assert "20 rows are left out" in file["notes"][0]
+
+
+def test_a_folder_with_other_files_is_left_alone(model: Model, tmp_path: Path) -> None:
+    """The rule of `evaluate`; refused before a row is scored."""
+    pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
+    folder = tmp_path / "rows.report"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    done = score(tmp_path / "rows.parquet")
+    assert done.exit_code == 2
+    assert "holds other files (notes.txt)" in done.stderr
+    assert not (tmp_path / "rows.scored.parquet").exists()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert score(tmp_path / "rows.parquet", "--force").exit_code == 0
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_there_is_no_report_without_its_output(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scorer.errors import OutputError
+    from scorer.jobs.publish import LocalPlace
+
+    pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
+    published: list[str] = []
+    whole = LocalPlace.publish
+
+    def publish(self: LocalPlace, part: Path) -> None:
+        published.append(self.path.name)
+        assert not (tmp_path / "rows.report" / "report.html").exists()
+        if fail:
+            raise OutputError("it cannot be renamed")
+        whole(self, part)
+
+    monkeypatch.setattr(LocalPlace, "publish", publish)
+    fail = True
+    assert score(tmp_path / "rows.parquet").exit_code == 1
+    assert published == ["rows.scored.parquet"]
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"rows.parquet", ".rows.scored.parquet.journal"}
+    fail = False
+    assert score(tmp_path / "rows.parquet").exit_code == 0
+    assert (tmp_path / "rows.report" / "report.html").exists()

@@ -16,8 +16,9 @@ from scorer.card import Figure, Label
 from scorer.errors import OutputError
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
+from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.gates import parse_requirement
-from scorer.evaluation.report import findings, render_html, write_report
+from scorer.evaluation.report import findings, render_html
 from scorer.evaluation.report.svg import short, ticks
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report, json_schema
@@ -148,10 +149,15 @@ def test_label_names_stay_texts() -> None:
     assert "\x1b" not in page.text + render_text(report)
 
 
+def write_into(folder: Path, report: Report) -> None:
+    with ReportFolder(folder).staged() as write:
+        write(report)
+
+
 @pytest.mark.parametrize("task", LABELS)
 def test_json_follows_the_documented_schema(task: str, tmp_path: Path) -> None:
     report = hostile(task)
-    write_report(report, tmp_path / "rows.report")
+    write_into(tmp_path / "rows.report", report)
     text = (tmp_path / "rows.report" / "report.json").read_text(encoding="utf-8")
     assert Report.model_validate_json(text) == report
     stored = json.loads(text)
@@ -172,8 +178,8 @@ def test_the_documented_schema_is_the_code_s() -> None:
 
 def test_a_report_that_cannot_be_written_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(OutputError, match=r"taken.*cannot be written"):
-        write_report(hostile("binary", 50), tmp_path / "taken")
+    with pytest.raises(OutputError, match=r"taken.*cannot be written: Not a directory"):
+        write_into(tmp_path / "taken" / "rows.report", hostile("binary", 50))
 
 
 def test_the_page_does_not_grow_with_the_data() -> None:

@@ -11,19 +11,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scorer.cli.options import option
 from scorer.cli.stopping import Stopped, leave, stoppable
 from scorer.errors import OutputClosed, ScorerError
 from scorer.files import output_errors
 from scorer.printable import printable
 
 if TYPE_CHECKING:
-    from scorer.tables.options import ReadOptions
+    from scorer.evaluation.request import EvaluationOptions
+    from scorer.model import Model
+    from scorer.tables import ReadOptions
+    from scorer.tables.dialect import Quoting
 
 
 class ExpectedErrors(click.Command):
@@ -99,95 +103,150 @@ class ExpectedErrorsGroup(click.Group):
     command_class = ExpectedErrors
 
 
-zoo_option = click.option(
-    "--zoo",
-    "zoos",
-    type=click.Path(path_type=Path, file_okay=False),
-    multiple=True,
-    help="Search this zoo first (repeatable); then $SCORER_ZOO, yours and the shipped one.",
-)
-label_column_option = click.option(
-    "--label-column", help="The column with the truth. Default: as the card says."
-)
-label_map_option = click.option(
-    "--label-map",
-    multiple=True,
-    metavar="VALUE=LABEL",
-    help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
-)
-slice_option = click.option(
-    "--slice", "slices", multiple=True, help="Figures by this column (repeatable)."
-)
-threshold_option = click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability from which a binary model says its last label. Default: the card's.",
-)
-READ_OPTIONS = (
-    click.option(
+ZOO: dict[str, Any] = {
+    "type": click.Path(path_type=Path, file_okay=False),
+    "multiple": True,
+    "help": "Search this zoo first (repeatable); then $SCORER_ZOO, yours and the shipped one.",
+}
+zoo_option = click.option("--zoo", "zoos", **ZOO)
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """What to evaluate by."""
+
+    threshold: float | None = option(
+        "--threshold",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Probability from which a binary model says its last label. Default: the card's.",
+    )
+    label_column: str | None = option(
+        "--label-column", help="The column with the truth. Default: as the card says."
+    )
+    label_map: tuple[str, ...] = option(
+        "--label-map",
+        multiple=True,
+        metavar="VALUE=LABEL",
+        help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
+    )
+    slices: tuple[str, ...] = option(
+        "--slice", multiple=True, help="Figures by this column (repeatable)."
+    )
+    no_report: bool = option("--no-report", is_flag=True, help="Write no report.")
+
+    def evaluation(self) -> EvaluationOptions:
+        from scorer.evaluation.request import EvaluationOptions
+
+        return EvaluationOptions(self.label_column, self.label_map, self.slices, self.threshold)
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How the tables are written, and what becomes of rows that cannot be read."""
+
+    delimiter: str | None = option(
         "--delimiter",
         help=r"Separate the fields of CSV and TSV at this character; \t is a tab. "
         "Default: a comma for CSV, a tab for TSV.",
-    ),
-    click.option(
+    )
+    encoding: str = option(
         "--encoding", default="utf-8", show_default=True, help="Read text files in this encoding."
-    ),
-    click.option(
+    )
+    quoting: Quoting = option(
         "--quoting",
         type=click.Choice(["double", "none"]),
         default="double",
         show_default=True,
         help='Read "..." in CSV and TSV as a quoted field; with none, read quotes as text.',
-    ),
-    click.option(
+    )
+    escape: str | None = option(
         "--escape",
         metavar="CHARACTER",
         help="Read the character after this one in CSV and TSV as text. It is usually a "
         "backslash. Default: no escape character.",
-    ),
-    click.option(
+    )
+    no_header: bool = option(
         "--no-header",
         is_flag=True,
         help="Read the first line of CSV and TSV as a row, and name the columns column_1, "
         "column_2, ... Default: it has the columns' names.",
-    ),
-    click.option(
+    )
+    columns: str | None = option(
         "--columns",
         metavar="NAME,NAME,...",
         help="Name the columns of CSV and TSV files that have no header line. Implies --no-header.",
-    ),
-)
-
-
-def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say how text files are written."""
-    for option in reversed(READ_OPTIONS):
-        command = option(command)
-    return command
-
-
-def reading_of(options: Mapping[str, Any]) -> ReadOptions:
-    """What was said with `read_options`. Raises UsageError for what cannot be."""
-    from scorer.tables.options import ReadOptions
-
-    names = options["columns"]
-    return ReadOptions(
-        delimiter=options["delimiter"],
-        encoding=options["encoding"],
-        quoting=options["quoting"],
-        escape=options["escape"],
-        header=not options["no_header"],
-        columns=() if names is None else next(csv.reader([names]), [""]),
+    )
+    strict: bool = option(
+        "--strict", is_flag=True, help="Stop at the first row that cannot be read."
+    )
+    max_rejects: int | None = option(
+        "--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable."
     )
 
+    def read(self) -> ReadOptions:
+        """Raises UsageError for what cannot be."""
+        from scorer.tables import ReadOptions
 
-device_option = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
-engine_option = click.option(
-    "--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine."
-)
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="Default: one a processor."
-)
-batch_size_option = click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time."
-)
+        names = self.columns
+        return ReadOptions(
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            quoting=self.quoting,
+            escape=self.escape,
+            header=not self.no_header,
+            columns=() if names is None else next(csv.reader([names]), [""]),
+        )
+
+    @property
+    def most_rejects(self) -> int | None:
+        return 0 if self.strict else self.max_rejects
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What runs the model."""
+
+    device: str = option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
+    engine: str | None = option(
+        "--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine."
+    )
+    precision: str = option(
+        "--precision",
+        type=click.Choice(["float32", "mixed"]),
+        default="float32",
+        show_default=True,
+        help="mixed: float16 inside the network, for GPUs; see docs/benchmarks.md.",
+    )
+    threads: int | None = option(
+        "--threads", type=click.IntRange(min=1), help="Default: one a processor."
+    )
+    batch_size: int | None = option(
+        "--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time."
+    )
+    zoos: tuple[Path, ...] = option("--zoo", **ZOO)
+
+    def load(self, reference: str, device: str | None = None) -> Model:
+        """The model, on another `device` than the one asked for where that is given."""
+        from scorer.model import load_model
+
+        return load_model(
+            reference,
+            zoos=self.zoos,
+            device=device or self.device,
+            engine=self.engine,
+            precision=self.precision,
+        )
+
+
+@dataclass(frozen=True)
+class TellingOptions:
+    """What is said, and where."""
+
+    quiet: bool = option("-q", "--quiet", is_flag=True, help="Nothing but errors on stderr.")
+    as_json: bool = option("--json", is_flag=True, help="Print the result as JSON on stdout.")
+    log_format: str = option("--log-format", type=click.Choice(["text", "json"]), default="text")
+
+    @property
+    def human(self) -> bool:
+        """Whether anything but errors and warnings is said to people."""
+        return self.log_format == "text" and not self.quiet

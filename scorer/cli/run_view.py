@@ -116,18 +116,14 @@ def _file_line(file: FileSummary) -> str:
 def _evaluation_lines(file: FileSummary) -> str:
     """The first figures with their intervals, where the report is, and how the texts drifted."""
     shown = [
-        f"{name} {item['value']:.4f} ({item['low']:.4f} to {item['high']:.4f})"
-        for name, item in file.figures.items()
-        if name in SHOWN_FIGURES and item["low"] is not None
+        f"{name} {figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
+        for name, figure in file.figures.items()
+        if name in SHOWN_FIGURES and figure.value is not None and figure.low is not None
     ]
     lines = [", ".join(shown)] if shown else []
     lines += [f"report: {printable(file.report)}/report.html"] if file.report else []
     lines += [printable(note) for note in file.notes]
-    if file.drift and file.drift["verdict"] in ("moderate", "major"):
-        moved = ", ".join(
-            f"{part['name']} {part['psi']:.2f}"
-            for part in file.drift["parts"]
-            if part["verdict"] in ("moderate", "major")
-        )
-        lines.append(f"drift since training is {file.drift['verdict']} (PSI: {moved})")
+    if file.drift and file.drift.moved:
+        parts = ", ".join(f"{part.name} {part.psi:.2f}" for part in file.drift.moved)
+        lines.append(f"drift since training is {file.drift.verdict} (PSI: {parts})")
     return "".join(f"\n  {line}" for line in lines)

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from scorer.cli.common import (
+    EngineOptions,
     ExpectedErrors,
-    batch_size_option,
-    device_option,
+    LabelOptions,
+    ReadingOptions,
+    TellingOptions,
     echo,
-    engine_option,
-    label_column_option,
-    label_map_option,
-    read_options,
-    reading_of,
-    slice_option,
-    threads_option,
-    threshold_option,
-    zoo_option,
 )
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
+from scorer.cli.options import argument, option, options, takes
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
@@ -37,53 +32,81 @@ if TYPE_CHECKING:
     from scorer.model import Model
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line says."""
+
+    inputs: tuple[str, ...] = argument(nargs=-1, required=True, metavar="INPUT...")
+    reference: str = option("-m", "--model", required=True, help="Name, name@version or path.")
+    output: str | None = option("-o", "--output", help="File or directory to write; - is stdout.")
+    text_column: str | None = option(
+        "--text-column", help="The column to score. Default: as the model's card says."
+    )
+    probabilities: bool = option(
+        "--probabilities", is_flag=True, help="Add a column for every label's probability."
+    )
+    diagnostics: bool = option(
+        "--diagnostics", is_flag=True, help="Add n_tokens, oov_share and truncated."
+    )
+    prefix: str = option("--prefix", default="", help="Put this before the new columns' names.")
+    labels: LabelOptions = options(LabelOptions)
+    reading: ReadingOptions = options(ReadingOptions)
+    csv_safe: bool = option(
+        "--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula."
+    )
+    engine: EngineOptions = options(EngineOptions)
+    runner: str = option(
+        "--runner",
+        type=click.Choice(["local", "ray", "spark"]),
+        default="local",
+        show_default=True,
+        help="Score each file here, or in a task of Ray or Spark.",
+    )
+    force: bool = option("--force", is_flag=True, help="Replace outputs that are there already.")
+    resume: bool = option(
+        "--resume", is_flag=True, help="Finish what an interrupted run has begun."
+    )
+    incremental: bool = option(
+        "--incremental", is_flag=True, help="Score only inputs that are new or changed."
+    )
+    dry_run: bool = option(
+        "--dry-run", is_flag=True, help="Say what would be scored and why; write nothing."
+    )
+    telling: TellingOptions = options(TellingOptions)
+    summary: Path | None = option(
+        "--summary",
+        type=click.Path(path_type=Path),
+        help="Write the summary as JSON to this file.",
+    )
+
+    def settings(self) -> Settings:
+        """Raises UsageError for what cannot be."""
+        from scorer.jobs.score import Settings, available_cpus
+        from scorer.tasks import OutputOptions
+
+        # Ray and Spark fill the processors with tasks.
+        threads = available_cpus() if self.runner == "local" else 1
+        return Settings(
+            text_column=self.text_column,
+            output=OutputOptions(
+                self.probabilities, self.diagnostics, self.labels.threshold, self.prefix
+            ),
+            read=self.reading.read(),
+            batch_size=self.engine.batch_size,
+            threads=self.engine.threads or threads,
+            force=self.force,
+            resume=self.resume,
+            incremental=self.incremental,
+            dry_run=self.dry_run,
+            max_rejects=self.reading.most_rejects,
+            evaluation=None if self.labels.no_report else self.labels.evaluation(),
+            csv_safe=self.csv_safe,
+        )
+
+
 @click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-m", "--model", "reference", required=True, help="Name, name@version or path.")
-@click.option("-o", "--output", help="File or directory to write; - is stdout.")
-@click.option("--text-column", help="The column to score. Default: as the model's card says.")
-@click.option("--probabilities", is_flag=True, help="Add a column for every label's probability.")
-@click.option("--diagnostics", is_flag=True, help="Add n_tokens, oov_share and truncated.")
-@click.option("--prefix", default="", help="Put this before the new columns' names.")
-@threshold_option
-@label_column_option
-@label_map_option
-@slice_option
-@click.option("--no-report", is_flag=True, help="Do not evaluate where there are labels.")
-@read_options
-@click.option("--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula.")
-@click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read.")
-@click.option("--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable.")
-@device_option
-@engine_option
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "mixed"]),
-    default="float32",
-    show_default=True,
-    help="mixed: float16 inside the network, for GPUs; see docs/benchmarks.md.",
-)
-@threads_option
-@click.option(
-    "--runner",
-    type=click.Choice(["local", "ray", "spark"]),
-    default="local",
-    show_default=True,
-    help="Score each file here, or in a task of Ray or Spark.",
-)
-@batch_size_option
-@click.option("--force", is_flag=True, help="Replace outputs that are there already.")
-@click.option("--resume", is_flag=True, help="Finish what an interrupted run has begun.")
-@click.option("--incremental", is_flag=True, help="Score only inputs that are new or changed.")
-@click.option("--dry-run", is_flag=True, help="Say what would be scored and why; write nothing.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing but errors on stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
-@click.option(
-    "--summary", type=click.Path(path_type=Path), help="Write the summary as JSON to this file."
-)
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
-@zoo_option
-def main(inputs: tuple[str, ...], **options: Any) -> None:
+@takes(Arguments)
+def main(arguments: Arguments) -> None:
     """Append a model's predictions to tables: CSV, TSV, JSON Lines or Parquet.
 
     \b
@@ -102,66 +125,55 @@ def main(inputs: tuple[str, ...], **options: Any) -> None:
     Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
     rows were rejected; 5 another run holds the output.
     """
-    settings = _settings(options)
+    settings = arguments.settings()
     skip_unused_imports()
     from scorer.jobs.plan import plan
     from scorer.jobs.run import new_run_id, run_jobs
-    from scorer.model import load_model
 
     run_id = new_run_id()
-    log_to_stderr(options["log_format"], run_id, quiet=options["quiet"])
-    made = plan(inputs, options["output"], run_id)
-    _check(options, made, settings)
-    human = options["log_format"] == "text" and not options["quiet"]
-    with compiling_shown(shown=human):
-        model = load_model(
-            options["reference"],
-            zoos=options["zoos"],
-            device=options["device"] if options["runner"] == "local" else "cpu",
-            engine=options["engine"],
-            precision=options["precision"],
-        )
-    shown = human and sys.stderr.isatty()
-    runner = _runner(options["runner"], model, shown=shown)
+    telling, local = arguments.telling, arguments.runner == "local"
+    log_to_stderr(telling.log_format, run_id, quiet=telling.quiet)
+    made = plan(arguments.inputs, arguments.output, run_id)
+    _check(arguments, made, settings)
+    with compiling_shown(shown=telling.human):
+        model = arguments.engine.load(arguments.reference, None if local else "cpu")
+    shown = telling.human and sys.stderr.isatty()
+    runner = _runner(arguments.runner, model, shown=shown)
     summary = run_jobs(model, made, settings, [Progress()] if shown else [], run_id, runner)
-    if options["summary"]:
-        write_json(options["summary"], summary.as_json())
-    if options["as_json"]:
+    if arguments.summary:
+        write_json(arguments.summary, summary.as_json())
+    if telling.as_json:
         echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
     elif settings.dry_run:
         echo(render_plan(summary))
-    if human and (len(made.jobs) > 1 or not summary.failures):
+    if telling.human and (len(made.jobs) > 1 or not summary.failures):
         click.echo(render(summary), err=True)
     raise SystemExit(summary.exit_code)
 
 
-def _check(options: dict[str, Any], made: Plan, settings: Settings) -> None:
+def _check(arguments: Arguments, made: Plan, settings: Settings) -> None:
     """Refuse before the model is loaded what cannot be done."""
     from scorer.jobs.plan import check_summary
     from scorer.jobs.publish import Stream
-    from scorer.jobs.score import check_writable
+    from scorer.jobs.score import check_resumable, check_writable
 
-    streaming = any(job.stream for job in made.jobs)
-    if options["as_json"] and any(job.stream == Stream() for job in made.jobs):
+    if arguments.telling.as_json and any(job.stream == Stream() for job in made.jobs):
         raise UsageError("--json and the rows cannot both go to stdout: use --summary FILE")
-    if options["summary"]:
-        check_summary(options["summary"], made)
-    if options["runner"] != "local":
-        _check_runner(options, made)
-    if streaming and (settings.resume or settings.incremental):
-        raise UsageError("what goes to stdout cannot be resumed: name an --output")
-    if settings.resume and any(job.source.stat is None for job in made.jobs):
-        raise UsageError("stdin cannot be read again, so the run cannot be resumed: name a file")
-    if not settings.incremental:
-        for job in made.jobs:
+    if arguments.summary:
+        check_summary(arguments.summary, made)
+    if arguments.runner != "local":
+        _check_runner(arguments, made)
+    for job in made.jobs:
+        check_resumable(job, settings)
+        if not settings.incremental:
             check_writable(job, settings)
 
 
-def _check_runner(options: dict[str, Any], made: Plan) -> None:
-    runner = f"--runner {options['runner']}"
+def _check_runner(arguments: Arguments, made: Plan) -> None:
+    runner = f"--runner {arguments.runner}"
     if any(job.stream or job.source.stat is None for job in made.jobs):
         raise UsageError(f"{runner} scores files: stdin and stdout are for --runner local")
-    if options["device"] == "gpu":
+    if arguments.engine.device == "gpu":
         raise UsageError(f"{runner} scores on CPUs: leave --device gpu out")
 
 
@@ -173,40 +185,6 @@ def _runner(name: str, model: Model, *, shown: bool) -> Runner | None:
 
     runner = open_runner(name, model)
     return FileProgress(runner) if shown else runner
-
-
-def _settings(options: dict[str, Any]) -> Settings:
-    from scorer.evaluation.request import Wanted
-    from scorer.jobs.score import Settings
-    from scorer.tasks import OutputOptions
-
-    wanted = Wanted(
-        options["label_column"], options["label_map"], options["slices"], options["threshold"]
-    )
-    output = OutputOptions(
-        probabilities=options["probabilities"],
-        diagnostics=options["diagnostics"],
-        threshold=options["threshold"],
-        prefix=options["prefix"],
-    )
-    if options["resume"] and options["incremental"]:
-        raise UsageError("--incremental resumes by itself: leave --resume out")
-    given = {key: options[key] for key in ("threads", "batch_size") if options[key] is not None}
-    if options["runner"] != "local":
-        given.setdefault("threads", 1)  # Ray and Spark fill the processors with tasks
-    return Settings(
-        text_column=options["text_column"],
-        output=output,
-        read=reading_of(options),
-        force=options["force"],
-        resume=options["resume"],
-        incremental=options["incremental"],
-        dry_run=options["dry_run"],
-        max_rejects=0 if options["strict"] else options["max_rejects"],
-        evaluation=None if options["no_report"] else wanted,
-        csv_safe=options["csv_safe"],
-        **given,
-    )
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scorer.evaluation.request import Wanted
+    from scorer.evaluation.request import EvaluationOptions
     from scorer.evaluation.result import Report
     from scorer.model import Model
+    from scorer.tables import ReadOptions
 
 __all__ = ["evaluate_file"]
 
@@ -21,22 +22,30 @@ def evaluate_file(
     models: Model | Sequence[Model],
     path: str | Path,
     *,
-    wanted: Wanted | None = None,
+    options: EvaluationOptions | None = None,
+    read: ReadOptions | None = None,
     text_column: str | None = None,
     threads: int = 1,
+    report: str | Path | None = None,
 ) -> Report:
-    """Evaluate one or several models on a table, as `evaluate` does, without writing anything.
+    """Evaluate one or several models on a table, as `evaluate` does.
 
-    `wanted` names label column, label map, slices and threshold. Raises InputError, ColumnError,
-    UsageError.
+    `options` name label column, label map, slices and threshold, `read` says how the file is
+    written; `report` is a folder to write `report.json` and `report.html` into. Raises InputError,
+    ColumnError, OutputError, UsageError.
     """
-    from scorer.evaluation.finish import finish
-    from scorer.evaluation.request import Wanted
-    from scorer.evaluation.run import Reading, evaluate_tables
-    from scorer.tables import local_source
+    from scorer.evaluation.folder import ReportFolder
+    from scorer.evaluation.request import EvaluationOptions
+    from scorer.evaluation.run import Reading, evaluate
+    from scorer.tables import ReadOptions, local_source
 
+    reading = Reading(text_column, read or ReadOptions(), threads=threads)
     several = list(models) if isinstance(models, Sequence) else [models]
-    source = local_source(Path(path))
-    reading = Reading(text_column=text_column, threads=threads)
-    evaluator = evaluate_tables(several, [source], wanted or Wanted(), reading)
-    return finish(evaluator, [source.name])
+    folder = None if report is None else ReportFolder(Path(report))
+    return evaluate(
+        several,
+        [local_source(Path(path))],
+        options or EvaluationOptions(),
+        reading,
+        folder=folder,
+    )

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import in_blocks, occurrences
+from scorer.evaluation.part import Figure
 from scorer.evaluation.ranking import Ranking, rank, ranking_sums
 from scorer.evaluation.resample import Doubles, interval, quantile_bins
 from scorer.evaluation.result import (
     Bin,
     Calibration,
     Curve,
-    Figure,
     Histogram,
     Residuals,
     Threshold,

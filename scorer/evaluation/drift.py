@@ -53,6 +53,11 @@ class Drift(Part):
         """The largest stability index."""
         return max((part.psi for part in self.parts), default=None)
 
+    @property
+    def moved(self) -> tuple[DriftPart, ...]:
+        """The parts that have changed."""
+        return tuple(part for part in self.parts if part.verdict in ("moderate", "major"))
+
 
 class DriftCounter:
     """Counts scored rows into the card's bins; costs about 0.1 ms per thousand rows."""

@@ -9,8 +9,9 @@ import numpy as np
 from scorer.card import Figure as CardFigure
 from scorer.evaluation.curves import figure
 from scorer.evaluation.measure import Measured
+from scorer.evaluation.part import Figure
 from scorer.evaluation.resample import SEED, Doubles, interval
-from scorer.evaluation.result import Figure, Promise
+from scorer.evaluation.result import Promise
 from scorer.evaluation.sections import judge
 from scorer.figures import figure_spec
 

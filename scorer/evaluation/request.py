@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scorer.card import ScorerCard
+from scorer.checks import check_share
 from scorer.errors import ColumnError
 from scorer.evaluation.labels import choose_label_column, parse_label_map
 from scorer.model import Model
@@ -15,13 +16,16 @@ from scorer.tasks import Problem
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EvaluationOptions:
     """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs."""
 
     label_column: str | None = None
     label_map: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
     threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
 
 
 @dataclass(frozen=True)
@@ -54,27 +58,27 @@ class Request:
         return tuple(dict.fromkeys((*label, *self.slices)))
 
 
-def subject(model: Model, wanted: Wanted) -> Subject:
+def subject(model: Model, options: EvaluationOptions) -> Subject:
     """The model as the evaluation sees it."""
-    return Subject(model.ref, model.digest, model.card.scorer, wanted.threshold)
+    return Subject(model.ref, model.digest, model.card.scorer, options.threshold)
 
 
-def request(model: Model, reader: Reader, wanted: Wanted) -> Request:
+def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request:
     """The columns of `reader` to evaluate `model` by. Raises ColumnError where one is missing."""
     present, card = reader.schema.names, model.card.scorer
     if not present:
         return Request()  # an empty text file has no columns, nor rows
-    label = choose_label_column(reader.name, present, wanted.label_column, card.label_columns)
-    asked = wanted.label_column is not None or bool(wanted.label_map)
+    label = choose_label_column(reader.name, present, options.label_column, card.label_columns)
+    asked = options.label_column is not None or bool(options.label_map)
     if label is not None and not asked and present.count(label) > 1:
         label = None  # found by chance, and no telling which of the two
-    if label is None and wanted.label_map:
+    if label is None and options.label_map:
         raise ColumnError(
             f"{reader.name}: no label column for --label-map: name it with --label-column"
         )
-    for column in (*wanted.slices, *((label,) if label else ())):
+    for column in (*options.slices, *((label,) if label else ())):
         if column not in present:
             raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
         if present.count(column) > 1:
             raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
-    return Request(label, asked, parse_label_map(wanted.label_map, card), wanted.slices)
+    return Request(label, asked, parse_label_map(options.label_map, card), options.slices)

@@ -12,17 +12,9 @@ from pydantic import Field
 
 from scorer.card import TaskField
 from scorer.evaluation.drift import Drift
-from scorer.evaluation.part import Part
+from scorer.evaluation.part import Figure, Part
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
-
-
-class Figure(Part):
-    """A figure and its 95% bootstrap interval."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 class Curve(Part):

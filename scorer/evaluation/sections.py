@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scorer.evaluation.blocks import occurrences
 from scorer.evaluation.curves import figure
 from scorer.evaluation.measure import Measured
+from scorer.evaluation.part import Figure
 from scorer.evaluation.resample import Resampler, interval
-from scorer.evaluation.result import ClassFigures, Figure, Slice, SliceRow
+from scorer.evaluation.result import ClassFigures, Slice, SliceRow
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.slices import Sliced
 from scorer.evaluation.statistics import (

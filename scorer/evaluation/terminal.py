@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scorer.evaluation.part import Figure
 from scorer.evaluation.report import figure_text, findings
-from scorer.evaluation.result import Figure, ModelReport, Report
+from scorer.evaluation.result import ModelReport, Report
 from scorer.figures import figure_spec
 from scorer.printable import printable
 

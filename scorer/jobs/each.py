@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -66,7 +66,7 @@ def do_each(
             done[job.key] = Failure(name, line, code)
         else:
             file = replace(outcome, reason=reasons[job.key])
-            tell("file_done", **asdict(file))
+            tell("file_done", **file.as_json())
             done[job.key] = file
     ordered = [done[key] for key in reasons]
     files = [found for found in ordered if isinstance(found, FileSummary)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -113,7 +113,7 @@ class _Update:
         if isinstance(outcome, ScorerError):
             self.ledger.fail(self.key(job), str(outcome))
         else:
-            self.ledger.finish(self.key(job), job.source, asdict(outcome))
+            self.ledger.finish(self.key(job), job.source, outcome.as_json())
             job.forget()
         return outcome
 

@@ -19,19 +19,19 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from scorer.errors import UsageError
 from scorer.files import keep, output_errors, temporary, write_whole
 from scorer.jobs.identity import difference
-from scorer.jobs.summary import FileSummary
+from scorer.jobs.summary import FileSummary, read_summary
 from scorer.model import Scores
 from scorer.tables import Window
 
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 MAGIC = b"scorer journal 1\n"
 _HEADER = struct.Struct("<II")
 _RECORD = struct.Struct("<QIIII")
-_SUMMARY = TypeAdapter(FileSummary)
 
 
 class Journal:
@@ -144,13 +143,13 @@ def _check(path: Path, name: str, identity: Mapping[str, Any]) -> tuple[int, int
     return count, end
 
 
-def mark_done(path: Path, identity: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+def mark_done(path: Path, identity: Mapping[str, Any], done: FileSummary) -> None:
     """Replace a journal, at once, by a note that its output is published."""
     with write_whole(path, path.with_name(f"{path.name}.part")) as file:
-        file.write(_header({"identity": dict(identity), "done": dict(done)}))
+        file.write(_header({"identity": dict(identity), "done": done.as_json()}))
 
 
-def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> FileSummary | None:
     """What `mark_done` noted; None where the journal is of an unfinished output, or not there.
 
     Raises UsageError where the output was made by a different run.
@@ -165,8 +164,7 @@ def read_done(path: Path, name: str, identity: Mapping[str, Any]) -> dict[str, A
     if changed:
         raise UsageError(f"{name}: cannot resume: {changed}; start over with --force")
     try:
-        # As JSON: strict validation of Python values takes no mapping for a dataclass.
-        return asdict(_SUMMARY.validate_json(json.dumps(header["done"]), strict=True))
+        return read_summary(json.dumps(header["done"]))
     except ValidationError:
         return None
 

@@ -8,40 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from scorer.errors import RejectedRow
 from scorer.model import Scores
+from scorer.pipeline import RejectLimit
 from scorer.tables import Reject, Window
 
 
 @dataclass
 class RejectsFile:
-    """An observer that writes the windows' rejects. The file is opened at the first of them.
+    """An observer that writes the windows' rejects. The file is opened at the first of them."""
 
-    `limit` is how many may be set aside before the run stops with RejectedRow; None: any number.
-    """
-
-    name: str
     encoding: str
-    limit: int | None
+    limit: RejectLimit
     opened: Callable[[], BinaryIO]
-    count: int = field(default=0, init=False)
     _file: BinaryIO | None = field(default=None, init=False)
 
     def __call__(self, window: Window, scores: Scores) -> None:
+        self.limit.add(window)
         for reject in window.rejects:
-            self.count += 1
-            if self.limit is not None and self.count > self.limit:
-                raise RejectedRow(self._stopped(reject))
             if self._file is None:
                 self._file = self.opened()
-            record = reject_record(self.name, reject, self.encoding)
+            record = reject_record(self.limit.name, reject, self.encoding)
             line = json.dumps(record, ensure_ascii=False) + "\n"
             self._file.write(line.encode("utf-8", "backslashreplace"))
-
-    def _stopped(self, reject: Reject) -> str:
-        place = f"row {reject.row}" + (f" (line {reject.line})" if reject.line else "")
-        rule = "--strict" if self.limit == 0 else f"--max-rejects {self.limit}"
-        return f"{self.name}: {place} cannot be read: {reject.reason}; {rule}: nothing published"
 
 
 def reject_record(name: str, reject: Reject, encoding: str) -> dict[str, Any]:

@@ -9,19 +9,21 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from scorer import __version__
-from scorer.errors import InputError, OutputExists
-from scorer.evaluation.request import Wanted
+from scorer.checks import check_at_least
+from scorer.errors import InputError, OutputExists, UsageError
+from scorer.evaluation.folder import ReportFolder, report_beside
+from scorer.evaluation.request import EvaluationOptions
+from scorer.evaluation.watch import Evaluated, TableEvaluation
 from scorer.files import staged
-from scorer.jobs.evaluation import TableEvaluation
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, Scores
-from scorer.pipeline import Observer, Scoring, run
+from scorer.pipeline import Observer, RejectLimit, Scoring, Tally, run
 from scorer.tables import (
     Reader,
     ReadOptions,
@@ -35,8 +37,11 @@ from scorer.tables import (
     writable,
 )
 from scorer.tables.columns import check_free, text_column_of
-from scorer.tables.formats import output_format, split_suffixes
+from scorer.tables.formats import output_format
 from scorer.tasks import OutputOptions
+
+if TYPE_CHECKING:
+    from scorer.evaluation.result import Report
 
 
 def available_cpus() -> int:
@@ -66,8 +71,15 @@ class Settings:
     incremental: bool = False
     dry_run: bool = False
     max_rejects: int | None = None
-    evaluation: Wanted | None = field(default_factory=Wanted)
+    evaluation: EvaluationOptions | None = field(default_factory=EvaluationOptions)
     csv_safe: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least("threads", self.threads, 1)
+        check_at_least("batch_size", self.batch_size, 1)
+        check_at_least("max_rejects", self.max_rejects, 0)
+        if self.resume and self.incremental:
+            raise UsageError("--incremental resumes by itself: leave --resume out")
 
 
 @dataclass(frozen=True)
@@ -96,13 +108,11 @@ class Job:
     def output_name(self) -> str:
         return self.stream.name if self.stream else self.target.name
 
-    @property
-    def report_folder(self) -> Path | None:
-        """`reviews.report` beside `reviews.scored.csv`; None for stdout and URLs."""
+    def report_folder(self, *, force: bool) -> ReportFolder | None:
+        """`reviews.report` beside `reviews.scored.csv`; None for streams and URLs."""
         if self.stream is not None or not isinstance(self.target.output, LocalPlace):
             return None
-        stem = split_suffixes(self.target.output.path.name)[0].removesuffix(".scored")
-        return self.target.output.path.with_name(f"{stem}.report")
+        return ReportFolder(report_beside(self.target.output.path), force)
 
 
 class Watcher(Protocol):
@@ -123,6 +133,7 @@ def score_table(
     When it fails nothing is published, and the scores so far are kept for `--resume`. Raises
     OutputExists, OutputBusy, OutputError, InputError, ColumnError, RejectedRow, RowsLost.
     """
+    check_resumable(job, settings)
     if job.stream is not None:
         return _score(model, job, settings, watchers, None)
     with job.target.locked():
@@ -130,7 +141,7 @@ def score_table(
         identity = run_identity(model, job, settings)
         done = read_done(job.target.journal, job.source.name, identity) if settings.resume else None
         if done is not None and job.target.output.exists():
-            return FileSummary(**done)
+            return done
         path = job.target.journal
         resume: bool | Literal["if it fits"] = settings.resume
         if settings.incremental:
@@ -138,10 +149,18 @@ def score_table(
         with journal(path, job.source.name, identity, resume=resume) as records:
             summary = _score(model, job, settings, watchers, records)
         if job.one_of_many:
-            mark_done(path, identity, asdict(summary))
+            mark_done(path, identity, summary)
         else:
             path.unlink(missing_ok=True)
         return summary
+
+
+def check_resumable(job: Job, settings: Settings) -> None:
+    """Raise UsageError where the job is to be resumed, and cannot be."""
+    if job.stream is not None and (settings.resume or settings.incremental):
+        raise UsageError(f"what goes to {job.stream.name} cannot be resumed: name a file to write")
+    if settings.resume and job.source.stat is None:
+        raise UsageError("stdin cannot be read again, so the run cannot be resumed: name a file")
 
 
 def check_writable(job: Job, settings: Settings) -> None:
@@ -196,13 +215,34 @@ def _score(
 ) -> FileSummary:
     started = perf_counter()
     before = job.source.fingerprint()
+    folder = job.report_folder(force=settings.force)
+    evaluation = TableEvaluation(model, settings.evaluation, folder)
     with ExitStack() as stack:
+        # Published in the reverse order: rejects, output, report. None without the ones before.
+        write = stack.enter_context(folder.staged()) if folder is not None else _no_report
         table = stack.enter_context(_opened(model, job, settings))
-        writer = table.writer
-        evaluation = TableEvaluation(model, settings.evaluation, job.report_folder)
-        watchers = [*watchers, evaluation]
+        tally = _run(model, settings, table, [*watchers, evaluation], records)
+        if job.source.fingerprint() != before:
+            raise InputError(f"{job.source.name}: changed while it was read: nothing published")
+        evaluated = evaluation.finish(write)
+    return _summary(job, table, tally, records, evaluated, perf_counter() - started)
+
+
+def _no_report(report: Report) -> None:
+    raise AssertionError("there is no place for a report, so none is made")
+
+
+def _run(
+    model: Model,
+    settings: Settings,
+    table: _Table,
+    watchers: Sequence[Watcher],
+    records: Journal | None,
+) -> Tally:
+    """Take the table's rows through the model to its writer. Raises RowsLost."""
+    with ExitStack() as stack:
         beside = model.columns_beside(table.reader.name, table.reader.schema)
-        others = [*writer.columns, *(beside if table.text is not None else [])]
+        others = [*table.writer.columns, *(beside if table.text is not None else [])]
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
@@ -210,26 +250,37 @@ def _score(
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []
-        observers = [table.rejects, *kept, *watchers]
-        tally = run(pairs, Scoring(model, settings.output, writer), settings.threads, observers)
-        writer.close()
+        scoring = Scoring(model, settings.output, table.writer)
+        tally = run(pairs, scoring, settings.threads, [table.rejects, *kept, *watchers])
+        table.writer.close()
         tally.check(table.reader.rows)
-        if job.source.fingerprint() != before:
-            raise InputError(f"{job.source.name}: changed while it was read: nothing published")
-        evaluated = evaluation.finish()
+    return tally
+
+
+def _summary(
+    job: Job,
+    table: _Table,
+    tally: Tally,
+    records: Journal | None,
+    evaluated: Evaluated,
+    elapsed_s: float,
+) -> FileSummary:
     return FileSummary(
         input=job.source.name,
         output=job.output_name,
-        rejects=job.target.rejects.name if table.rejects.count else None,
+        rejects=job.target.rejects.name if table.rejects.limit.count else None,
         text_column=table.text,
         read=tally.read,
         scored=tally.scored,
         unscored=tally.unscored,
         rejected=tally.rejected,
         resumed=records.resumed if records else 0,
-        elapsed_s=round(perf_counter() - started, 3),
+        elapsed_s=round(elapsed_s, 3),
         seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
-        **evaluated,
+        drift=evaluated.drift,
+        report=evaluated.report,
+        figures=evaluated.figures,
+        notes=evaluated.notes,
     )
 
 
@@ -276,9 +327,8 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
     target = job.target
     with ExitStack() as stack:
         yield RejectsFile(
-            job.source.name,
             reader.encoding,
-            settings.max_rejects,
+            RejectLimit(job.source.name, settings.max_rejects),
             lambda: stack.enter_context(_staged(target.rejects_part, target.rejects)),
         )
         if job.stream is None:

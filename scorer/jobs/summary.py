@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter
+
+from scorer.evaluation.drift import Drift
+from scorer.evaluation.part import Figure
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,15 @@ class FileSummary:
     elapsed_s: float
     seconds: Mapping[str, float]
     reason: str = ""
-    drift: Mapping[str, Any] | None = None
+    drift: Drift | None = None
     report: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as plain JSON values."""
+        values: dict[str, Any] = _file_adapter().dump_python(self, mode="json")
+        return values
 
 
 @dataclass(frozen=True)
@@ -124,4 +135,20 @@ class RunSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The summary as plain JSON values, with the totals and the throughput."""
-        return {**asdict(self), "rows": self.rows, "rows_per_s": self.rows_per_s}
+        values: dict[str, Any] = _run_adapter().dump_python(self, mode="json")
+        return {**values, "rows": self.rows, "rows_per_s": self.rows_per_s}
+
+
+def read_summary(text: str) -> FileSummary:
+    """A file's summary from its JSON. Raises pydantic's ValidationError where it is not one."""
+    return _file_adapter().validate_json(text, strict=True)
+
+
+@cache
+def _file_adapter() -> TypeAdapter[FileSummary]:
+    return TypeAdapter(FileSummary)
+
+
+@cache
+def _run_adapter() -> TypeAdapter[RunSummary]:
+    return TypeAdapter(RunSummary)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from scorer.checks import check_share
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -44,6 +46,9 @@ class OutputOptions:
     diagnostics: bool = False
     threshold: float | None = None
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        check_share("threshold", self.threshold)
 
 
 @dataclass(frozen=True)

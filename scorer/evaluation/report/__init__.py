@@ -7,7 +7,6 @@ from typing import Any
 
 from scorer.evaluation.result import ModelReport, Report, Slice
 from scorer.figures import figure_spec
-from scorer.files import output_errors, write_whole
 from scorer.printable import printable_lines
 from scorer.tasks import Classification
 
@@ -22,15 +21,6 @@ _LEVELS = {
     "moderate": "warn",
     "major": "bad",
 }
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """Write `report.json` and `report.html` into `folder`, each whole or not at all."""
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("report.json", report.to_json()), ("report.html", render_html(report))):
-        with write_whole(folder / name) as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def render_html(report: Report) -> str:
@@ -115,7 +105,7 @@ def _drift_findings(model: ModelReport) -> list[tuple[str, str]]:
 
     if model.drift is None or not model.drift.parts:
         return []
-    moved = [p for p in model.drift.parts if p.verdict in ("moderate", "major")]
+    moved = model.drift.moved
     if not moved:
         return (
             [("good", "No drift: scores, lengths and vocabulary are as in training.")]

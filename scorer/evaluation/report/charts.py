@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from scorer.evaluation.drift import DriftPart
+from scorer.evaluation.part import Figure
 from scorer.evaluation.report.svg import BOTTOM, Frame, short, swatches
 from scorer.evaluation.result import (
     Calibration,
     Curve,
-    Figure,
     Histogram,
     ModelReport,
     Residuals,

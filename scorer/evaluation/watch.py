@@ -1,0 +1,89 @@
+"""Evaluates a table while it is scored: drift always, and a report where there are labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scorer.evaluation.drift import Drift, DriftCounter
+from scorer.evaluation.folder import ReportFolder
+from scorer.evaluation.part import Figure
+from scorer.evaluation.request import EvaluationOptions, request, subject
+from scorer.model import Model, Scores
+from scorer.tables import Reader, Window
+from scorer.tables.source import shown
+
+if TYPE_CHECKING:
+    from scorer.evaluation.evaluator import Evaluator
+    from scorer.evaluation.result import Report
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a table's summary says of its evaluation."""
+
+    drift: Drift | None
+    report: str | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+class TableEvaluation:
+    """A watcher of one table. `options` None: drift only. `folder` None: nowhere to write."""
+
+    def __init__(
+        self, model: Model, options: EvaluationOptions | None, folder: ReportFolder | None
+    ) -> None:
+        self._model = model
+        self._options = options
+        self._folder = folder
+        self._subject = subject(model, options or EvaluationOptions())
+        self._drift = DriftCounter(self._subject.problem, model.card.scorer.reference)
+        self._evaluator: Evaluator | None = None
+        self._name = ""
+
+    def begin(self, reader: Reader) -> Sequence[str]:
+        """The columns of the labels and slices.
+
+        Raises ColumnError, UsageError, and OutputExists where the report's folder is another's.
+        """
+        self._name = reader.name
+        if self._options is None or self._folder is None:
+            return ()
+        asked = request(self._model, reader, self._options)
+        if asked.label_column is None:
+            return ()
+        self._folder.check()
+        # Only now: most runs have no labels, and need not wait for these imports.
+        from scorer.evaluation.evaluator import Evaluator
+
+        self._evaluator = Evaluator([self._subject], asked)
+        return asked.columns
+
+    def __call__(self, window: Window, scores: Scores) -> None:
+        """Take in a window."""
+        if self._evaluator is None:
+            self._drift.add(scores)
+        else:
+            self._evaluator(window, scores)
+
+    def end(self) -> None:
+        """Nothing is held open."""
+
+    def finish(self, write: Callable[[Report], None]) -> Evaluated:
+        """Compute, and `write` the report where there is one.
+
+        Raises OutputError, and ColumnError where the labels asked for make no sense.
+        """
+        if self._evaluator is None or self._folder is None:
+            return Evaluated(self._drift.result())
+        from scorer.evaluation.finish import finish
+
+        report = finish(self._evaluator, [self._name])
+        model = report.models[0]
+        written = None
+        if model.evaluated:
+            write(report)
+            written = shown(self._folder.path)
+        return Evaluated(model.drift, written, model.figures, report.warnings)
