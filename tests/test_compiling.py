@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,22 @@ def test_a_kernel_is_compiled_once(place: Place, compiled: Compilation) -> None:
         assert doubled(double()) == [2, 2]
     assert (compiled.done, compiled.pending, compiled.current) == (1, [], None)
     assert compiled.seconds > 0
+
+
+def test_threads_that_come_first_together_compile_once(place: Place, compiled: Compilation) -> None:
+    import numba
+
+    kernel = double()
+    again = type(kernel)(kernel.function, (numba.float64[::1],))
+    barrier = threading.Barrier(4)
+
+    def call(_: int) -> list[float]:
+        barrier.wait()
+        return doubled(again)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(call, range(4))) == [[2, 2]] * 4
+    assert compiled.done == 1
 
 
 def test_damaged_and_renamed_files_are_compiled_again(place: Place, compiled: Compilation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,6 +41,7 @@ class Kernel:
         self._compiled: Any = _njit(**_OPTIONS)(function)
         self._jitted = is_jitted(self._compiled)  # not so with NUMBA_DISABLE_JIT
         self._ready = signature is None or not self._jitted
+        self._first_call = threading.Lock()
         if self._jitted:
             self._compiled._cache = KernelCache(function)
 
@@ -48,10 +50,16 @@ class Kernel:
             self.expect(*arguments)
             return None
         if not self._ready:
+            with self._first_call:
+                self._prepare()
+        return self._compiled(*arguments)
+
+    def _prepare(self) -> None:
+        """Compile for the signature and for nothing else: once, whichever thread comes first."""
+        if not self._ready:
             self._compiled.compile(self._signature)
             self._compiled.disable_compile()
             self._ready = True
-        return self._compiled(*arguments)
 
     def expect(self, *arguments: Any) -> None:
         """Tell `watch` if a call with such arguments would have to compile first."""
