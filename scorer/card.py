@@ -30,7 +30,7 @@ from pydantic import (
 
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
-from scorer.figures import figures_of
+from scorer.figures import figure_names
 from scorer.files import read_regular
 from scorer.tasks import TASKS, Problem, Task, task_named, task_names
 
@@ -51,6 +51,15 @@ TaskField = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"enum": list(task_names()), "type": "string"}),
 ]
+
+
+def _known_figure(name: str) -> str:
+    if name not in figure_names():
+        raise ValueError(f"{name!r} is not a figure: choose one of {', '.join(figure_names())}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known_figure)]
 
 
 def _checked(template: str) -> str:
@@ -115,7 +124,7 @@ class Reference(_Part):
 class Figure(_Part):
     """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with."""
 
-    metric: str
+    metric: MetricName
     value: Finite
     low: Finite | None = None
     high: Finite | None = None
@@ -168,17 +177,6 @@ class ScorerCard(_Part):
         twice = sorted({s for s in spellings if spellings.count(s) > 1})
         if twice:
             raise ValueError(f"the spelling {twice[0]!r} stands for two labels")
-        return self
-
-    @model_validator(mode="after")
-    def _figures_fit_task(self) -> ScorerCard:
-        known = [spec.name for spec in figures_of(self.task)]
-        for figure in self.figures:
-            if figure.metric not in known:
-                raise ValueError(
-                    f"a {self.task} model has no figure {figure.metric!r}: "
-                    f"choose one of {', '.join(known)}"
-                )
         return self
 
     @model_validator(mode="after")

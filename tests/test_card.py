@@ -41,12 +41,8 @@ def test_a_card_survives_rendering(text: str, body: str) -> None:
         ({"golden": [{"text": "a", "output": [1.0, 2.0]}]}, "golden row 0 has 2 outputs"),
         ({"golden": [{"text": "a", "output": [float("nan")]}]}, "golden.0.output.0"),
         (
-            {"figures": [{"metric": "mae", "value": 1.0, "data": "d", "rows": 9}]},
-            "a binary model has no figure 'mae': choose one of accuracy, ",
-        ),
-        (
             {"figures": [{"metric": "luck", "value": 1.0, "data": "d", "rows": 9}]},
-            "a binary model has no figure 'luck': choose one of accuracy, ",
+            "'luck' is not a figure: choose one of accuracy, ",
         ),
         ({"threshold": 1.5}, "field `scorer.threshold`"),
         ({"surprise": 1}, "field `scorer.surprise`"),

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import look_up
 from scorer.evaluation.labels import normal
 
 Codes = NDArray[np.signedinteger[Any]]
@@ -53,13 +52,6 @@ class CodedColumn:
         self._chunks = [_joined(self._chunks, self._kind)]
         return self._chunks[0]
 
-    def merge(self, later: CodedColumn) -> None:
-        """Append the rows of a column that was collected after this one."""
-        known = [self._encode(v) for v in later.spellings]
-        beyond = [self.limit] * (later.limit + 1 - len(known))
-        table = np.array([*known, *beyond, BLANK], dtype=self._kind)
-        self._chunks.append(look_up(table, later.codes()))
-
     def _encode(self, value: object) -> int:
         key = self._key(value)
         if key is None or key == "nan":
@@ -92,11 +84,6 @@ class NumberColumn:
         """float32 or float64 (rows,): of every row so far."""
         self._chunks = [_joined(self._chunks, np.float32)]
         return self._chunks[0]
-
-    def merge(self, later: NumberColumn) -> None:
-        """Append the rows of a column that was collected after this one."""
-        self.blank += later.blank
-        self._chunks.append(later.values())
 
 
 def _encoded(column: pa.Array) -> pa.DictionaryArray:

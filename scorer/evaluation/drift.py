@@ -90,15 +90,6 @@ class DriftCounter:
         bins = np.searchsorted(edges, values, side="right")
         self._counts[name] += np.bincount(bins, minlength=len(edges) + 1)
 
-    def merge(self, other: DriftCounter) -> None:
-        """Add the rows that another one counted against the same reference."""
-        self.rows += other.rows
-        self.truncated += other.truncated
-        self.tokens += other.tokens
-        self.oov += other.oov
-        for name, counts in other._counts.items():
-            self._counts[name] += counts
-
     def result(self) -> Drift | None:
         """What was found; None before the first scored row."""
         if not self.rows:

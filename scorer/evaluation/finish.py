@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -90,8 +90,8 @@ def _samples(
     if labels is None:
         nothing = np.zeros(0, dtype=np.bool_)
         return [None for _ in evaluator.models], [nothing for _ in evaluator.models]
-    truth = evaluator.truth()
-    usable = np.isfinite(truth) if truth.dtype.kind == "f" else truth >= 0
+    truth = evaluator.truth.target()
+    usable = evaluator.truth.usable(truth)
     rows = [usable & np.isfinite(model.all_outputs()[:, 0]) for model in evaluator.models]
     return [
         Sample(model.subject.problem, truth[found], model.all_outputs()[found])
@@ -120,32 +120,43 @@ def _model_report(
         return report
     resampler = Resampler(len(sample))
     measured = measure(sample, resampler)
-    found = {
-        "figures": figures(measured),
-        "headlines": tuple(n for n in problem.task.headlines if n in measured.values),
-        "scores": curves.score_histogram(sample),
-        "slices": _slices(evaluator, model, sample, rows, resampler),
-        "mistakes": _mistakes(evaluator, model),
-        "promises": check_promises(measured, subject.card.figures),
-    }
-    if problem.task.truth is Truth.NUMBER:
-        return report.model_copy(update=found | {"residuals": curves.residuals(sample)})
-    found |= _classifier_sections(sample, measured)
-    return report.model_copy(update=found)
+    report = report.model_copy(
+        update={
+            "figures": figures(measured),
+            "headlines": tuple(n for n in problem.task.headlines if n in measured.values),
+            "scores": curves.score_histogram(sample),
+            "slices": _slices(evaluator, model, sample, rows, resampler),
+            "mistakes": _mistakes(evaluator, model),
+            "promises": check_promises(measured, subject.card.figures),
+        }
+    )
+    return _WITH_SECTIONS[problem.task.truth](report, sample, measured)
 
 
-def _classifier_sections(sample: Sample, measured: Measured) -> dict[str, object]:
+def _with_class_sections(report: ModelReport, sample: Sample, measured: Measured) -> ModelReport:
     roc, precision_recall = curves.ranking_curves(sample)
     counts = measured.statistics[Statistic.CONFUSION]
     cells = counts.whole.counts.astype(int).tolist()
-    return {
-        "classes": class_figures(sample.problem.labels, counts),
-        "confusion": tuple(map(tuple, cells)) if len(cells) <= MAX_CONFUSION else (),
-        "roc": roc,
-        "precision_recall": precision_recall,
-        "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
-        "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
-    }
+    return report.model_copy(
+        update={
+            "classes": class_figures(sample.problem.labels, counts),
+            "confusion": tuple(map(tuple, cells)) if len(cells) <= MAX_CONFUSION else (),
+            "roc": roc,
+            "precision_recall": precision_recall,
+            "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
+            "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
+        }
+    )
+
+
+def _with_error_sections(report: ModelReport, sample: Sample, measured: Measured) -> ModelReport:
+    return report.model_copy(update={"residuals": curves.residuals(sample)})
+
+
+_WITH_SECTIONS: dict[Truth, Callable[[ModelReport, Sample, Measured], ModelReport]] = {
+    Truth.CLASS: _with_class_sections,
+    Truth.NUMBER: _with_error_sections,
+}
 
 
 def _slices(
@@ -163,18 +174,15 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
     """The largest mistakes, now that it is known what every label value means."""
     problem = model.subject.problem
     at = evaluator.models.index(model)
-    groups: list[object] = ["error"]
-    if problem.task.truth is Truth.CLASS:
-        groups = list(evaluator.meaning().codes.items())
     return tuple(
         Mistake(
             row=kept.row,
             text=kept.text,
-            truth=problem.labels[group[1]] if isinstance(group, tuple) else kept.label or "",
+            truth=evaluator.truth.shown(problem, group, kept),
             predicted=problem.task.in_words(problem, kept.outputs[at]),
             size=round(size, 6),
         )
-        for size, group, kept in model.mistakes.best(groups)
+        for size, group, kept in model.mistakes.best(evaluator.truth.mistake_groups())
     )
 
 
@@ -182,8 +190,8 @@ def _comparison(evaluator: Evaluator, labels: LabelSource | None) -> Comparison 
     """On the rows that every model scored; None for a single model or without labels."""
     if len(evaluator.models) < 2 or labels is None:
         return None
-    truth = evaluator.truth()
-    both = np.isfinite(truth) if truth.dtype.kind == "f" else truth >= 0
+    truth = evaluator.truth.target()
+    both = evaluator.truth.usable(truth)
     for model in evaluator.models:
         both &= np.isfinite(model.all_outputs()[:, 0])
     if not both.any():

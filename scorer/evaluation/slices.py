@@ -49,15 +49,6 @@ class SliceColumn:
             column = pc.strftime(column, format="%Y-%m")
         self._column.add(column)
 
-    def merge(self, later: SliceColumn) -> None:
-        """Append the rows of the same column, collected after this one."""
-        if self._column is None or later._column is None:
-            self._column = self._column or later._column
-            return
-        if type(self._column) is not type(later._column):
-            raise TypeError(f"column {self.name!r} held numbers in one part and not in the other")
-        self._column.merge(later._column)  # type: ignore[arg-type]
-
     def cut(self, rows: NDArray[Any]) -> Sliced:
         """Cut those rows (mask or indices of all rows so far)."""
         if self._column is None:

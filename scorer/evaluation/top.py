@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +69,3 @@ class TopRows:
         rows = [(key, at, g, kept) for g in groups for key, at, kept in self._heaps.get(g, [])]
         rows.sort(key=lambda item: (-item[0], -item[1]))
         return [(key, group, kept) for key, _, group, kept in rows[: self.size]]
-
-    def merge(self, later: TopRows, rows_before: int) -> None:
-        """Take over what another one kept of the rows that follow `rows_before` rows."""
-        for group, theirs in later._heaps.items():
-            for key, _, kept in theirs:
-                moved = replace(kept, row=kept.row + rows_before)
-                heap = self._heaps.setdefault(group, [])
-                self._offer(heap, key, moved.row, 0, lambda _, moved=moved: moved)  # type: ignore[misc]

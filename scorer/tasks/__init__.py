@@ -19,6 +19,7 @@ __all__ = [
     "MULTICLASS",
     "REGRESSION",
     "TASKS",
+    "Binary",
     "Classification",
     "OutputOptions",
     "Problem",
