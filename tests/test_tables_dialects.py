@@ -52,6 +52,12 @@ def test_a_csv_file_without_a_record_is_empty(name: str, content: bytes) -> None
     assert (summary.read, Path(f"out-{name}").read_bytes()) == (0, content)
 
 
+def test_a_file_of_nothing_but_line_ends_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer.tables.header.MAX_BLANK_BYTES", 100)
+    with pytest.raises(InputError, match="begins with more than 100 bytes of empty lines"):
+        open_reader(source(b"\n" * 101 + b"text\na\n"))
+
+
 @pytest.mark.parametrize("content", [b"", BOM, BOM + b"\n", b"\n \n"])
 def test_a_json_lines_file_without_an_object_is_empty(content: bytes) -> None:
     assert score("in.jsonl", content).read == 0

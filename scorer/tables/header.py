@@ -13,6 +13,7 @@ from scorer.tables.lines import LONE_CR, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
 
 MAX_COLUMNS = 1 << 18
+MAX_BLANK_BYTES = 1_000_000
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = ",;\t|"
 # A line that Excel writes and reads, and no one else: which delimiter the file has.
@@ -42,12 +43,12 @@ def read_header(
     not as many fields as `options.columns`.
     """
     dialect, preamble = _sep_line(lines, options, dialect)
-    fields, blank = _first_record(lines, dialect)
+    fields, blank = _first_record(name, lines, dialect)
     preamble += blank
     if fields is None:
         lines.keep_first()
         _refuse_other_delimiter(name, lines.text, dialect)
-        fields = _alone(lines.text, dialect, strict=False)
+        fields = _alone(lines.text, dialect, strict=False) or None
     if fields is not None and len(fields) > MAX_COLUMNS:
         raise InputError(f"{name}: has more than {MAX_COLUMNS:,} columns")
     if options.columns:
@@ -80,7 +81,9 @@ def _sep_line(lines: RecordLines, options: ReadOptions, dialect: Dialect) -> tup
     return dialect, found[0]
 
 
-def _first_record(lines: RecordLines, dialect: Dialect) -> tuple[list[str] | None, bytes]:
+def _first_record(
+    name: str, lines: RecordLines, dialect: Dialect
+) -> tuple[list[str] | None, bytes]:
     """The first record's fields, None where it cannot be read, and the blank lines before it."""
     parser, blank = dialect.parser(lines), bytearray()
     while True:
@@ -96,6 +99,10 @@ def _first_record(lines: RecordLines, dialect: Dialect) -> tuple[list[str] | Non
         if fields:
             return fields, bytes(blank)
         blank += b"".join(lines.raw)
+        if len(blank) > MAX_BLANK_BYTES:
+            raise InputError(
+                f"{name}: begins with more than {MAX_BLANK_BYTES:,} bytes of empty lines"
+            )
         lines.begin()
 
 

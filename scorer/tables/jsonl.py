@@ -38,11 +38,13 @@ MAX_VALUES = 1 << 18
 SCHEMA_ROWS = WINDOW_ROWS
 SCHEMA_BYTES = 1 << 20
 # How far to look for the first key where objects are empty.
-EMPTY_BYTES = 16 << 20
+EMPTY_BYTES = 1 << 20
 
 
 class _Object:
     """One line that holds an object."""
+
+    __slots__ = ("line", "raw", "row", "value")
 
     def __init__(self, row: int, line: int, raw: bytes, value: dict[str, Any]) -> None:
         self.row, self.line, self.raw, self.value = row, line, raw, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import deque
 from typing import BinaryIO, Protocol
@@ -29,16 +30,17 @@ class AnyLineEnds:
     """
 
     def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start = io.BytesIO(start)
         self._stream = stream
-        self._lines = deque(start.splitlines(keepends=True))
-        self._last = self._lines.pop() if self._lines else b""
+        self._lines: deque[bytes] = deque()
+        self._last = b""
 
     def readline(self, limit: int, /) -> bytes:
         """The next line, or the next `limit` bytes of it; nothing at the end."""
         while not self._lines:
             if len(self._last) >= limit:
                 break
-            data = self._stream.read(CHUNK_BYTES)
+            data = self._start.read(CHUNK_BYTES) or self._stream.read(CHUNK_BYTES)
             if not data:
                 break
             # The last line waits for more: it may be unfinished, or its CR belong to a CRLF.

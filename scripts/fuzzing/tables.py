@@ -16,10 +16,14 @@ CSV = (
     b'\xef\xbb\xbfid,text\r\n1,good film\r\n2,"bad, ""very"" bad\nfilm"\r\n3,\r\n',
     b'text,id\nwine,007\n\xc3\xbc\xe6\x97\xa5,1.10\nbroken,1,2\n"open,3\nx,\xff\n\n',
     b"text\n" + b"a" * 5000 + b"\n\0\n",
+    b'\xef\xbb\xbfsep=;\r\rid;text\r1;good film\r2;"bad\rfilm"\r3;\r',
+    b'id,text\n1","good","film\n2,"a "b" c"\n3,"x\n',
 )
 JSON_LINES = (
     b'{"text": "good film", "id": 1}\n{"id": 2, "text": null}\n{"text": "\\ud83d", "id": 3}\n',
     b'{"text": "a\\u0000b"}\r\n[1]\n{"text": 3}\nbroken\n{"text": "\xff"}\n{}\n\n{"text":"x"}',
+    b'{}\n{"\\ud800": 1}\n{}\n{"text": "x"}\n',
+    b'{"text": "good"}\r{"text":\r"bad"}\r',
 )
 
 
