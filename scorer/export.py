@@ -143,7 +143,7 @@ def _import(name: str) -> Any:
 
 
 def _is_identity(layer: Layer) -> bool:
-    return not layer.weights and not layer.config
+    return not layer.weights and not layer.settings
 
 
 def _activate(graph: _Graph, kind: str) -> None:
@@ -152,19 +152,19 @@ def _activate(graph: _Graph, kind: str) -> None:
 
 
 def _embedding(graph: _Graph, layer: Layer) -> None:
-    graph.masked = layer.config["mask_zero"]
+    graph.masked = layer.settings["mask_zero"]
     graph.value = graph.node("Gather", graph.constant(layer.weights[0]), graph.value)
 
 
 def _dense(graph: _Graph, layer: Layer) -> None:
     graph.value = graph.node("MatMul", graph.value, graph.constant(layer.weights[0]))
-    if layer.config["use_bias"]:
+    if layer.settings["use_bias"]:
         graph.value = graph.node("Add", graph.value, graph.constant(layer.weights[1]))
-    _activate(graph, layer.config["activation"])
+    _activate(graph, layer.settings["activation"])
 
 
 def _activation(graph: _Graph, layer: Layer) -> None:
-    _activate(graph, layer.config.get("activation", "relu"))
+    _activate(graph, layer.settings.get("activation", "relu"))
 
 
 def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarray]:
@@ -180,16 +180,16 @@ def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarra
 
 
 def _lstm(graph: _Graph, layer: Layer) -> None:
-    _recurrent(graph, layer.config, [layer.weights], "concat")
+    _recurrent(graph, layer.settings, [layer.weights], "concat")
 
 
 def _bidirectional(graph: _Graph, layer: Layer) -> None:
-    inner: LayerSpec = layer.config["layer"]
+    inner: LayerSpec = layer.settings["layer"]
     if inner.kind != "LSTM":
         raise UnsupportedModel(f"layer {layer.name} ({inner.kind}): not written to ONNX yet")
     half = len(layer.weights) // 2
     both = [layer.weights[:half], layer.weights[half:]]
-    _recurrent(graph, inner.config, both, layer.config["merge_mode"])
+    _recurrent(graph, inner.settings, both, layer.settings["merge_mode"])
 
 
 def _recurrent(
@@ -225,7 +225,7 @@ def _recurrent(
 
 
 def _conv1d(graph: _Graph, layer: Layer) -> None:
-    config = layer.config
+    config = layer.settings
     size, dilation = config["kernel_size"][0], config["dilation_rate"][0]
     reach = (size - 1) * dilation
     if config["padding"] == "same" and config["strides"] != [1]:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer import zoo
-from scorer.bundle import TRAINING_ONLY, Bundle, read_bundle
+from scorer.bundle import Bundle, read_bundle
 from scorer.card import Card
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
@@ -74,7 +74,7 @@ class Model:
 
     @cached_property
     def _vectorizers(self) -> list[Vectorizer]:
-        return [Vectorizer(branch.vectorizer) for branch in self.bundle.branches]
+        return [Vectorizer(vectorizer) for vectorizer in self.bundle.vectorizers]
 
     def vectorize(self, texts: pa.Array) -> list[TokenBatch]:
         """The texts as each branch of the network reads them."""
@@ -250,19 +250,11 @@ def load_model(
 
 
 def _check_outputs(card: Card, bundle: Bundle) -> None:
-    if _outputs(bundle) != card.scorer.outputs:
+    if bundle.outputs != card.scorer.outputs:
         raise BundleError(
-            f"{bundle.path}: the card promises a {card.scorer.task} model, "
-            f"whose last layer is Dense with {card.scorer.outputs} units; this one's is not"
+            f"{bundle.path}: the card promises a {card.scorer.task} model, which gives "
+            f"{card.scorer.outputs} numbers for a text; this one gives {bundle.outputs}"
         )
-
-
-def _outputs(bundle: Bundle) -> int | None:
-    """The units of the last Dense, behind which may come a sum of branches and activations."""
-    passed = {"Add", "Activation", "ReLU", *TRAINING_ONLY}
-    layers = (*bundle.branches[0].layers, *bundle.head)
-    last = next((layer for layer in reversed(layers) if layer.kind not in passed), None)
-    return int(last.config["units"]) if last is not None and last.kind == "Dense" else None
 
 
 def _is_pandas(texts: Any) -> bool:

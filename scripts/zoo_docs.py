@@ -123,11 +123,11 @@ def layer_names(layers: Sequence[Layer]) -> list[str]:
 
 
 def layer_name(layer: Layer) -> str:
-    inner = layer.config.get("layer", layer)
+    inner = layer.settings.get("layer", layer)
     size = next(
-        (inner.config[k] for k in ("units", "filters", "output_dim") if k in inner.config), ""
+        (inner.settings[k] for k in ("units", "filters", "output_dim") if k in inner.settings), ""
     )
-    activation = inner.config.get("activation")
+    activation = inner.settings.get("activation")
     named = layer.kind in ("Dense", "Conv1D", "Activation")
     shown = f" {activation}" if activation and named else ""
     kind = f"Bidirectional {inner.kind}" if inner is not layer else layer.kind

@@ -139,33 +139,70 @@ def _added(config: dict[str, Any], layers: Layers) -> None:
     layers["wide"]["config"]["units"] = 3
 
 
-add("branch-feeds-back", "not one chain", branches(_fed_by("embedding", "lstm")))
-add("branch-fed-by-the-head", "not one chain", branches(_fed_by("wide", "merge")))
-add("branch-of-the-other", "not one chain", branches(_fed_by("wide", "embedding")))
-add("branch-without-vectorizer", "not one chain", branches(_fed_by("wide", "input_layer")))
-add("branch-merged-twice", "not one chain", branches(_fed_by("merge", "lstm", "lstm")))
-add("branch-of-two-calls", "not called exactly once", branches(
-    lambda c, ls: ls["wide"].update(inbound_nodes=[call("pairs")] * 2)
+def _read_of_call(number: int) -> Edit:
+    return _history([["pairs", number, 0]])
+
+
+def _read_of_output(number: int) -> Edit:
+    return _history([["pairs", 0, number]])
+
+
+def _history(histories: list[Any]) -> Edit:
+    """The wide layer reads what these say that it reads."""
+
+    def edit(config: dict[str, Any], layers: Layers) -> None:
+        node = call(*["pairs"] * len(histories))
+        for tensor, history in zip(node["args"], histories, strict=True):
+            tensor["config"]["keras_history"] = history
+        layers["wide"]["inbound_nodes"] = [node]
+
+    return edit
+
+
+add(
+    "branch-feeds-back",
+    "its output comes back as its input",
+    branches(_fed_by("embedding", "lstm")),
+)
+add(
+    "branch-fed-by-the-head",
+    "its output comes back as its input",
+    branches(_fed_by("wide", "merge")),
+)
+add("branch-of-the-other", "layer pairs: nothing reads it", branches(_fed_by("wide", "embedding")))
+add(
+    "branch-without-vectorizer",
+    "layer pairs: nothing reads it",
+    branches(_fed_by("wide", "input_layer")),
+)
+add("branch-merged-twice", "layer .*: nothing reads it", branches(_fed_by("merge", "lstm", "lstm")))
+add("branch-of-no-call", "it has no call 1", branches(_read_of_call(1)))
+add("branch-of-a-second-output", "its output 1 is not the only one", branches(
+    _read_of_output(1)
 ))  # fmt: skip
-add("branch-second-input", "the model has 2 inputs", branches(_second_input))
-add("branches-merged-again", "it merges what a later layer merges", branches(_merged_again))
+add("branch-second-input", "no call 0|input 'other'", branches(_second_input))
+add("branches-merged-again", r"combines the shapes \(4\) and \(2\)", branches(_merged_again))
 add("branch-masked-by-the-other", "only an Embedding's own mask|called with 'mask'", branches(
     _other_mask
 ))  # fmt: skip
-add("merge-of-a-sequence", "merges the output of lstm", branches(_sequence))
-add("merge-of-token-ids", "merges the output of text_vectorization", branches(_token_ids))
-add("merge-of-one", "not one chain", branches(_fed_by("merge", "lstm")))
-add("merge-inside-a-branch", "not one chain", branches(_fed_by("wide", "pairs", "lstm")))
+add("merge-of-a-sequence", "do not have the same positions", branches(_sequence))
+add("merge-of-token-ids", "it reads token ids", branches(_token_ids))
+add("merge-of-one", "layer pairs: nothing reads it", branches(_fed_by("merge", "lstm")))
+add(
+    "merge-inside-a-branch",
+    "on more or less than one tensor",
+    branches(_fed_by("wide", "pairs", "lstm")),
+)
 add("merge-on-another-axis", "axis=0 is not supported", branches(
     lambda c, ls: ls["merge"]["config"].update(axis=0)
 ))  # fmt: skip
-add("merge-by-product", "not one chain", branches(
+add("merge-by-product", "the setting 'axis' is not supported", branches(
     lambda c, ls: ls["merge"].update(class_name="Multiply")
 ))  # fmt: skip
 add("merge-with-a-mask", "it is called with 'mask'", branches(
     lambda c, ls: ls["merge"].update(inbound_nodes=[call("lstm", "wide", mask=[True])])
 ))  # fmt: skip
-add("sum-of-other-widths", "shape .* says|adds vectors of the widths", branches(_added))
+add("sum-of-other-widths", "combines the shapes", branches(_added))
 add("relu-that-leaks", "negative_slope=0.5", branches(
     lambda c, ls: ls["dense"].update(
         layer("ReLU", "dense", max_value=None, negative_slope=0.5, threshold=0.0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scorer.bundle import Branch, Bundle, Layer, LayerSpec
+from scorer.bundle import Bundle, Layer, LayerSpec, input_of
+from scorer.bundle.annotate import annotate
+from scorer.bundle.network import Call
 from scorer.vectorizer import TokenBatch, VectorizerSpec
 
 
@@ -32,12 +35,33 @@ def spec(words: int, *, length: int | None = None, mode: str = "int") -> Vectori
     return VectorizerSpec("lower", "whitespace", mode, length, vocabulary, idf_weights=idf)
 
 
+@dataclass(frozen=True)
+class Branch:
+    """A vectorizer and the layers that follow it, one after another."""
+
+    vectorizer: VectorizerSpec
+    layers: tuple[Layer, ...]
+
+
 def bundle(vectorizer: VectorizerSpec, *layers: Layer) -> Bundle:
     return merged(Branch(vectorizer, layers))
 
 
 def merged(*branches: Branch, head: tuple[Layer, ...] = ()) -> Bundle:
-    return Bundle(Path("model.keras"), "0" * 64, branches, head)
+    """Branches whose ends the head's first layer takes, its others following."""
+    inputs = tuple(input_of(f"text{i}", branch.vectorizer) for i, branch in enumerate(branches))
+    calls: list[Call] = []
+
+    def chain(ends: tuple[str, ...], layers: tuple[Layer, ...]) -> tuple[str, ...]:
+        for layer in layers:
+            calls.append(Call(f"call{len(calls)}", layer, ends))
+            ends = (calls[-1].name,)
+        return ends
+
+    pairs = zip(inputs, branches, strict=True)
+    ends = [end for given, branch in pairs for end in chain((given.name,), branch.layers)]
+    chain(tuple(ends), head)
+    return Bundle(Path("model.keras"), "0" * 64, inputs, annotate(inputs, calls))
 
 
 def merge(kind: str) -> Layer:
@@ -59,11 +83,11 @@ def _weights(rng: np.random.Generator, *shapes: tuple[int, ...]) -> tuple[np.nda
 
 
 def embedding(rng: np.random.Generator, words: int, width: int, *, mask: bool = True) -> Layer:
-    config = {"input_dim": words + 2, "output_dim": width, "mask_zero": mask}
-    return Layer("Embedding", "embedding", config, _weights(rng, (words + 2, width)))
+    settings = {"input_dim": words + 2, "output_dim": width, "mask_zero": mask}
+    return Layer("Embedding", "embedding", settings, _weights(rng, (words + 2, width)))
 
 
-def _lstm_config(units: int, **settings: Any) -> dict[str, Any]:
+def _lstm_settings(units: int, **settings: Any) -> dict[str, Any]:
     return {
         "units": units,
         "activation": "tanh",
@@ -78,25 +102,25 @@ def _lstm_config(units: int, **settings: Any) -> dict[str, Any]:
 
 def lstm(rng: np.random.Generator, width: int, units: int, **settings: Any) -> Layer:
     weights = _weights(rng, (width, 4 * units), (units, 4 * units), (4 * units,))
-    return Layer("LSTM", "lstm", _lstm_config(units, **settings), weights)
+    return Layer("LSTM", "lstm", _lstm_settings(units, **settings), weights)
 
 
 def bilstm(
     rng: np.random.Generator, width: int, units: int, merge: str = "concat", **settings: Any
 ) -> Layer:
-    inner = LayerSpec("LSTM", "inner", _lstm_config(units, **settings))
+    inner = LayerSpec("LSTM", "inner", _lstm_settings(units, **settings))
     shapes = ((width, 4 * units), (units, 4 * units), (4 * units,))
-    config = {"merge_mode": merge, "layer": inner}
-    return Layer("Bidirectional", "bidirectional", config, _weights(rng, *shapes, *shapes))
+    both = {"merge_mode": merge, "layer": inner}
+    return Layer("Bidirectional", "bidirectional", both, _weights(rng, *shapes, *shapes))
 
 
 def dense(rng: np.random.Generator, width: int, units: int, activation: str = "sigmoid") -> Layer:
-    config = {"units": units, "activation": activation, "use_bias": True}
-    return Layer("Dense", "dense", config, _weights(rng, (width, units), (units,)))
+    settings = {"units": units, "activation": activation, "use_bias": True}
+    return Layer("Dense", "dense", settings, _weights(rng, (width, units), (units,)))
 
 
-def conv(rng: np.random.Generator, width: int, filters: int, size: int, **settings: Any) -> Layer:
-    config = {
+def conv(rng: np.random.Generator, width: int, filters: int, size: int, **changes: Any) -> Layer:
+    settings = {
         "filters": filters,
         "kernel_size": [size],
         "strides": [1],
@@ -104,9 +128,9 @@ def conv(rng: np.random.Generator, width: int, filters: int, size: int, **settin
         "padding": "valid",
         "activation": "relu",
         "use_bias": True,
-        **settings,
+        **changes,
     }
-    return Layer("Conv1D", "conv", config, _weights(rng, (size, width, filters), (filters,)))
+    return Layer("Conv1D", "conv", settings, _weights(rng, (size, width, filters), (filters,)))
 
 
 def unit() -> Layer:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from scorer.bundle import Branch, Bundle
+from scorer.bundle import Bundle, input_of
 from scorer.card import Card
 from scorer.model import Model
 from scorer.vectorizer import TokenBatch, VectorizerSpec
@@ -74,7 +74,7 @@ def parrot(task: str = "binary", **engine: Any) -> Model:
         pad_to_max_tokens=False,
         idf_weights=None,
     )
-    bundle = Bundle(path=Path("parrot.keras"), digest="5" * 64, branches=(Branch(spec, ()),))
+    bundle = Bundle(path=Path("parrot.keras"), digest="5" * 64, inputs=(input_of("text", spec),))
     return Model(card, bundle, ParrotEngine(card.scorer.outputs, **engine))
 
 

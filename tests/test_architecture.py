@@ -26,6 +26,7 @@ LAYERS = (
     "tables",
     "engines",
     "bundle",
+    "layers",
     "vectorizer",
     "zoo",
     "card",

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scorer.bundle.config import LAYERS, TRAINING_ONLY
-from scorer.bundle.graph import MERGES
+from scorer.layers import KINDS, TRAINING_ONLY
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,5 +19,5 @@ def test_the_zoo_pages_are_fresh() -> None:
 
 def test_the_readme_names_every_layer_that_a_bundle_may_have() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    kinds = {*LAYERS, *MERGES, "Bidirectional"} - TRAINING_ONLY
+    kinds = KINDS.keys() - TRAINING_ONLY
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in readme] == []

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pytest
 
 from scorer import engines
-from scorer.bundle import Bundle, read_bundle
+from scorer.bundle import Bundle, Input, input_of, read_bundle
 from scorer.engines import backends, load_engine
 from scorer.engines import keras as keras_engine
 from scorer.engines.keras import KerasEngine
 from scorer.errors import EngineError, UnsupportedModel
-from scorer.vectorizer import Vectorizer
+from scorer.vectorizer import Vectorizer, VectorizerSpec
 from tests import tiny
 from tests.networks import batch, bundle, dense, embedding, lstm, random_rows, spec
 
@@ -312,6 +312,10 @@ def test_keras_engine_in_any_batch() -> None:
     assert engine.run(batch([])).shape == (0, 2)
 
 
+def _fed(vectorizer: VectorizerSpec) -> Input:
+    return input_of("text", vectorizer)
+
+
 def _fitting(cells: int) -> Callable[[keras_engine.Widths], int]:
     return lambda widths: max(1, min(256, cells // sum(widths)))
 
@@ -319,7 +323,7 @@ def _fitting(cells: int) -> Callable[[keras_engine.Widths], int]:
 @pytest.mark.parametrize("mode", ["int", "count"])
 def test_batches_hold_every_row_once_in_few_shapes(mode: str) -> None:
     kept = np.random.default_rng(0).integers(0, 3000, 5000)
-    batches = list(keras_engine._batches([spec(9, mode=mode)], [kept], _fitting(1 << 17)))
+    batches = list(keras_engine._batches([_fed(spec(9, mode=mode))], [kept], _fitting(1 << 17)))
     assert sorted(np.concatenate([b.rows for b in batches]).tolist()) == list(range(5000))
     assert len({(b.widths, b.padded) for b in batches}) < 40
     assert all(len(b.rows) <= b.padded <= 256 for b in batches)
@@ -334,7 +338,7 @@ def test_batches_of_two_branches_hold_rows_of_equal_widths() -> None:
     rng = np.random.default_rng(0)
     kept = [rng.integers(0, 200, 3000), rng.integers(0, 40, 3000), rng.integers(0, 9, 3000)]
     specs = [spec(9), spec(9), spec(30_000, mode="count")]
-    batches = list(keras_engine._batches(specs, kept, _fitting(1 << 20)))
+    batches = list(keras_engine._batches(list(map(_fed, specs)), kept, _fitting(1 << 20)))
     assert sorted(np.concatenate([b.rows for b in batches]).tolist()) == list(range(3000))
     for b in batches:
         assert b.widths[2] == 30_001
@@ -345,7 +349,9 @@ def test_batches_of_two_branches_hold_rows_of_equal_widths() -> None:
 def test_bags_of_a_large_vocabulary_are_encoded_a_few_rows_at_a_time() -> None:
     ones = np.ones(100, dtype=np.int64)
     for specs in ([spec(500_000, mode="count")], [spec(9), spec(500_000, mode="count")]):
-        batches = list(keras_engine._batches(specs, [ones] * len(specs), _fitting(1 << 40)))
+        batches = list(
+            keras_engine._batches(list(map(_fed, specs)), [ones] * len(specs), _fitting(1 << 40))
+        )
         assert max(b.padded for b in batches) * 500_001 <= keras_engine._BAG_CELLS
 
 

@@ -24,9 +24,10 @@ MAX_MEMBERS = 64
 _FREE_BYTES = 32 * _MB
 _MAX_RATIO = 20
 
-#: each vectorizer's vocabulary, which Keras writes twice
+#: each vectorizer's vocabulary, which Keras writes twice; it may stand in nested models
 _VOCABULARY = re.compile(
-    r"assets/layers/(text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
+    r"assets/((?:layers/(?:sequential|functional)(?:_[1-9][0-9]?)?/){0,8}"
+    r"layers/text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
 )
 _VOCABULARY_BYTES = 16 * _MB
 #: member -> most bytes it may hold, uncompressed
@@ -44,7 +45,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class Members:
-    """The bytes of the members that are read; vocabularies by the vectorizer's stored name."""
+    """The bytes of the members that are read; vocabularies by the place of their vectorizer."""
 
     config: bytes
     weights: bytes
@@ -137,7 +138,8 @@ def _read_all(archive: zipfile.ZipFile) -> Members:
         if found := _VOCABULARY.fullmatch(name):
             data = read_member(archive, name)
             if vocabularies.setdefault(found[1], data) != data:
-                raise BundleError(f"{found[1]}/vocabulary.txt: the archive's two copies differ")
+                place = found[1].removeprefix("layers/")
+                raise BundleError(f"{place}/vocabulary.txt: the archive's two copies differ")
     return Members(
         config=read_member(archive, "config.json"),
         weights=read_member(archive, "model.weights.h5"),

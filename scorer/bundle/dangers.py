@@ -22,8 +22,10 @@ _MODULE = re.compile(
     r"|metrics))?"
     r"|keras\.src\.(models\.(functional|sequential)|ops\.numpy)"
 )
+#: modules of operations, which are registered by their own names
+_OPERATION = re.compile(r"keras\.src\.ops\.numpy")
 _ODD = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
-_REGISTERED = (None, "Functional", "Sequential", "NotEqual")
+_REGISTERED = (None, "Functional", "Sequential")
 
 #: class name -> what loading or running it does
 _INTENT = {
@@ -110,7 +112,8 @@ def _object_fault(value: dict[str, Any]) -> str | None:
     if module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
         return f"an object of the module {_short(module)}, of which nothing is loaded"
     registered = value.get("registered_name")
-    if registered not in _REGISTERED:
+    operation = isinstance(module, str) and _OPERATION.fullmatch(module)
+    if registered not in _REGISTERED and not (operation and registered == kind):
         return f"the custom object {_short(registered)}, which is not loaded"
     if isinstance(value.get("vocabulary"), str):  # CVE-2025-12058
         words = _short(value["vocabulary"])

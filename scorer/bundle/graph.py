@@ -1,64 +1,80 @@
-"""The layers of a Sequential or Functional model in order: one chain, or branches that are merged.
+"""config.json's layers as calls in order, from the inputs to the one output.
 
-    text -> layers of a branch ---\\
-    text -> layers of a branch ----> merge -> layers of the head
+    Sequential    a chain
+    Functional    any graph without circles; Keras 3 and Keras 2 write calls in two ways
+    nested        a model that stands as a layer is unpacked: its layers are called where it is
 
-A Functional model writes an Embedding's mask down as an operation (`NotEqual`) and hands it to the
-layers that use it; only that mask is let through, since engines make it anew from `mask_zero`.
+Nothing is known here of what layers do. Calls come in the order in which the output needs them, so
+that inputs are numbered as the output reads them. Names of calls are those of the layers, inside a
+nested model after the model's; a further call of the same layer has a number.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from scorer.errors import BundleError, UnsupportedModel
 
-#: layers that may join the ends of branches
-MERGES = ("Concatenate", "Add")
+MAX_LAYERS = 128
+MAX_CALLS = 256
+_MODELS = ("Sequential", "Functional", "Model")
 _NAME = re.compile(r"\w[\w .-]{0,127}")
 
 Entry = dict[str, Any]  # a layer as config.json has it
+Key = tuple[str, int]  # a layer of one model, and which of its calls
 
 
 @dataclass(frozen=True)
-class Graph:
-    """The layers as config.json has them, inputs and masks left out.
+class Reference:
+    """The output of a call, or an input, by its name in the graph."""
 
-    branches  each begins where the text comes in
-    head      the layer that merges the branches, and what follows it; empty for one branch
-    entries   all layers, in the file's order
+    name: str
+
+
+@dataclass(frozen=True)
+class RawCall:
+    """A call as config.json has it.
+
+    kind, settings  Keras' class and its settings, unchecked
+    operation       it is no layer, but a function such as `x + y`
+    layer           names the layer; two calls of one layer share it
+    place           where the archive keeps the layer's weights and files
+    arguments       references, lists of them, and constants
+    keywords        the same, by name
     """
 
-    branches: tuple[list[Entry], ...]
-    head: list[Entry]
-    entries: list[Entry]
+    name: str
+    kind: str
+    settings: Entry
+    layer: str
+    place: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    operation: bool = False
 
 
-def read_graph(model: Entry) -> Graph:
-    """The model's layers, put in order. Raises BundleError or UnsupportedModel."""
-    kind = model.get("class_name")
-    if kind not in ("Sequential", "Functional"):
+@dataclass(frozen=True)
+class RawGraph:
+    """inputs: the archive's own, name -> settings, where anything reads them; calls, in order."""
+
+    inputs: dict[str, Entry]
+    calls: tuple[RawCall, ...]
+    output: str
+
+
+def read_graph(model: Entry) -> RawGraph:
+    """The model's calls, put in order. Raises BundleError or UnsupportedModel."""
+    if model.get("class_name") not in _MODELS:
         raise UnsupportedModel(
-            f"a model of class {str(kind)[:60]!r}: only Sequential and Functional ones are read"
+            f"a model of class {str(model.get('class_name'))[:60]!r}: "
+            "only Sequential and Functional ones are read"
         )
-    config = mapping(model.get("config"), "the model's config")
-    entries = config.get("layers")
-    if not isinstance(entries, list):
-        raise BundleError("config.json: the model has no list of layers")
-    layers = [mapping(entry, "a layer") for entry in entries]
-    names = [_name(layer) for layer in layers]
-    if len(set(names)) < len(names):
-        raise BundleError("config.json: two layers have the same name")
-    return _Functional(layers, config).graph() if kind == "Functional" else _sequential(layers)
-
-
-def _sequential(layers: list[Entry]) -> Graph:
-    if any(layer["class_name"] == "InputLayer" for layer in layers[1:]):
-        raise UnsupportedModel("the model has an input in the middle")
-    chain = [layer for layer in layers if layer["class_name"] != "InputLayer"]
-    return Graph((chain,), [], layers)
+    walk = _Walk()
+    output = walk.model(model, None, "", "layers/")
+    return RawGraph(walk.inputs, tuple(walk.calls), output.name)
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
@@ -67,153 +83,286 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _name(layer: dict[str, Any]) -> str:
-    if not isinstance(layer.get("class_name"), str):
+@dataclass
+class _Walk:
+    """What was met so far, over all nested models."""
+
+    inputs: dict[str, Entry] = field(default_factory=dict)
+    calls: list[RawCall] = field(default_factory=list)
+    layers: int = 0
+    called: dict[str, int] = field(default_factory=dict)
+
+    def model(
+        self, model: Entry, given: list[Reference] | None, prefix: str, place: str
+    ) -> Reference:
+        """Append a model's calls. given: what a nested one is called on; None for the outermost."""
+        config = mapping(model.get("config"), "the model's config")
+        entries = config.get("layers")
+        if not isinstance(entries, list):
+            raise BundleError("config.json: the model has no list of layers")
+        level = _Level([mapping(entry, "a layer") for entry in entries], prefix, place)
+        self.layers += len(entries)
+        if self.layers > MAX_LAYERS:
+            raise BundleError(f"config.json: {self.layers} layers, at most {MAX_LAYERS}")
+        form = _Sequential if model["class_name"] == "Sequential" else _Functional
+        return self._walked(form(level, config), level, given)
+
+    def _walked(
+        self, form: _Sequential | _Functional, level: _Level, given: list[Reference] | None
+    ) -> Reference:
+        """Depth first from the output, so that what is read first is called first."""
+        found: dict[Key, Reference] = self._given(form, level, given)
+        stack, path = [form.output], {form.output}
+        while stack:
+            key = stack[-1]
+            waiting = [k for k in form.sources(key) if k not in found] if key not in found else []
+            if not waiting:
+                if key not in found:
+                    found[key] = self._call(form, level, key, found)
+                path.discard(stack.pop())
+            elif waiting[0] in path:
+                raise UnsupportedModel(f"layer {waiting[0][0]}: its output comes back as its input")
+            else:
+                stack.append(waiting[0])
+                path.add(waiting[0])
+        for name in level.entries:
+            if not any(key[0] == name for key in found):
+                raise UnsupportedModel(f"layer {name}: nothing reads it")
+        return found[form.output]
+
+    def _given(
+        self, form: _Sequential | _Functional, level: _Level, given: list[Reference] | None
+    ) -> dict[Key, Reference]:
+        """The references of a model's own inputs."""
+        if given is None:
+            for name in form.inputs:
+                self.inputs[name] = level.entries.get(name, {"config": {}})["config"]
+            return {(name, 0): Reference(name) for name in form.inputs}
+        if len(given) != len(form.inputs):
+            raise UnsupportedModel(
+                f"model {level.prefix.rstrip('/')}: called on {len(given)} tensors, "
+                f"it has {len(form.inputs)} inputs"
+            )
+        return {(name, 0): there for name, there in zip(form.inputs, given, strict=True)}
+
+    def _call(
+        self,
+        form: _Sequential | _Functional,
+        level: _Level,
+        key: Key,
+        found: dict[Key, Reference],
+    ) -> Reference:
+        name, entry = key[0], level.entries[key[0]]
+        arguments, keywords = form.arguments(key)
+        arguments = tuple(_resolved(value, found) for value in arguments)
+        layer, place = level.prefix + name, level.place + level.stored[name]
+        if entry["class_name"] in _MODELS:
+            given = list(references(arguments))
+            return self.model(entry, given, f"{layer}/", f"{place}/layers/")
+        count = self.called[layer] = self.called.get(layer, -1) + 1
+        call = RawCall(
+            name=f"{layer}:{count}" if count else layer,
+            kind=entry["class_name"],
+            settings=entry["config"],
+            layer=layer,
+            place=place,
+            arguments=arguments,
+            keywords={k: _resolved(value, found) for k, value in keywords.items()},
+            operation=str(entry.get("module")).startswith("keras.src.ops."),
+        )
+        self.calls.append(call)
+        if len(self.calls) > MAX_CALLS:
+            raise BundleError(f"config.json: more than {MAX_CALLS} calls of layers")
+        return Reference(call.name)
+
+
+class _Level:
+    """The layers of one model by name, and the names that Keras gives them in its files."""
+
+    def __init__(self, entries: list[Entry], prefix: str, place: str) -> None:
+        self.prefix, self.place = prefix, place
+        names = [_name(entry) for entry in entries]
+        if len(set(names)) < len(names):
+            raise BundleError("config.json: two layers have the same name")
+        self.entries = dict(zip(names, entries, strict=True))
+        self.stored = _stored_names(self.entries)
+
+
+def _name(entry: Entry) -> str:
+    if not isinstance(entry.get("class_name"), str):
         raise BundleError("config.json: a layer has no class name")
-    settings = mapping(layer.get("config"), "a layer's config")
+    settings = mapping(entry.get("config"), "a layer's config")
     name = settings.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BundleError(f"config.json: the layer name {str(name)[:60]!r} is not allowed")
-    if layer.get("name", name) != name:
+    if entry.get("name", name) != name:
         raise BundleError(f"config.json: the layer {name!r} has a second name")
     return name
 
 
+def _stored_names(entries: dict[str, Entry]) -> dict[str, str]:
+    """The names that Keras gives layers in its files: snake case, numbered by class."""
+    used: dict[str, int] = {}
+    stored: dict[str, str] = {}
+    for key, entry in entries.items():
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(entry["class_name"]))
+        name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+        count = used[name] = used.get(name, -1) + 1
+        stored[key] = f"{name}_{count}" if count else name
+    return stored
+
+
+class _Sequential:
+    """A chain. Its input may be left out."""
+
+    def __init__(self, level: _Level, config: Entry) -> None:
+        names = list(level.entries)
+        kinds = [entry["class_name"] for entry in level.entries.values()]
+        if "InputLayer" in kinds[1:]:
+            raise UnsupportedModel("the model has an input in the middle")
+        if kinds[:1] != ["InputLayer"]:
+            names.insert(0, "input")
+            if "input" in level.entries:
+                raise BundleError("config.json: a layer without an input before it is named input")
+        if len(names) < 2:
+            raise UnsupportedModel("the model has no layers")
+        self.inputs = names[:1]
+        self.output: Key = (names[-1], 0)
+        self._before = dict(zip(names[1:], names, strict=False))
+
+    def sources(self, key: Key) -> list[Key]:
+        return [(self._before[key[0]], 0)]
+
+    def arguments(self, key: Key) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return ((_Tensor(self._before[key[0]], 0),), {})
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """The output of a layer's call, by the layer's name in its own model."""
+
+    layer: str
+    call: int
+
+
 class _Functional:
-    """A Functional model's layers, walked from its output back to its one input."""
+    """A graph, whose every layer lists its calls."""
 
-    def __init__(self, layers: list[Entry], config: Entry) -> None:
-        self._config = config
-        self._layers = {layer["config"]["name"]: layer for layer in layers}
-        self._left = dict(self._layers)  # not yet in a chain
-        inputs = [name for name, x in self._layers.items() if x["class_name"] == "InputLayer"]
-        if len(inputs) != 1:
-            raise UnsupportedModel(f"the model has {len(inputs)} inputs, not one text alone")
-        self._input = inputs[0]
-        del self._left[self._input]
+    def __init__(self, level: _Level, config: Entry) -> None:
+        self._entries = level.entries
+        self.inputs = [tensor.layer for tensor in _listed(config.get("input_layers"), "input")]
+        outputs = list(_listed(config.get("output_layers"), "output"))
+        if len(outputs) != 1:
+            raise UnsupportedModel(f"the model has {len(outputs)} outputs, of which one is scored")
+        for name in self.inputs:
+            if level.entries.get(name, {}).get("class_name") != "InputLayer":
+                raise BundleError(f"config.json: the model's input {name[:60]!r} is not an input")
+        self.output: Key = (outputs[0].layer, outputs[0].call)
+        self._calls: dict[Key, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
-    def graph(self) -> Graph:
-        head, source = self._chain(self._output())
-        if source is not None:
-            return self._checked([head], [])
-        if len(_sources(head[0])) < 2:
-            raise _not_a_chain(head[0]["config"]["name"])
-        return self._checked([self._branch(origin) for origin in _sources(head[0])], head)
+    def arguments(self, key: Key) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The positional and the named arguments of a call, tensors as _Tensor."""
+        if key not in self._calls:
+            name, number = key
+            if name not in self._entries:
+                raise BundleError(f"config.json: no layer is named {name[:60]!r}")
+            nodes = self._entries[name].get("inbound_nodes")
+            if not isinstance(nodes, list) or not 0 <= number < len(nodes) <= MAX_CALLS:
+                raise BundleError(f"config.json: layer {name}: it has no call {number}")
+            self._calls[key] = _parsed(nodes[number])
+        return self._calls[key]
 
-    def _checked(self, branches: list[list[Entry]], head: list[Entry]) -> Graph:
-        masks = [self._masks(chain) for chain in branches]
-        for name, layer in self._left.items():
-            if layer["class_name"] == "NotEqual":
-                raise UnsupportedModel(f"operation {name}: only an Embedding's own mask is known")
-            raise _not_a_chain(name)
-        for chain, own in zip([*branches, head], [*masks, []], strict=True):
-            _check_calls(chain, own)
-        return Graph(tuple(branches), head, [*self._layers.values()])
-
-    def _output(self) -> str:
-        """The name of the one layer that no other reads; it must be the model's output."""
-        read = {name for layer in self._layers.values() for name in _sources(layer)}
-        ends = [name for name in self._layers if name not in read]
-        ends = [name for name in ends if self._layers[name]["class_name"] != "NotEqual"]
-        if not ends:
-            raise _not_a_chain(self._input)
-        for key, name in (("input_layers", self._input), ("output_layers", ends[-1])):
-            if self._config.get(key) not in ([name, 0, 0], [[name, 0, 0]]):
-                raise UnsupportedModel(
-                    f"the model's {key} are not the one end of its graph, {name!r}"
-                )
-        return str(ends[-1])
-
-    def _branch(self, end: str | None) -> list[Entry]:
-        chain, source = self._chain(end)
-        if source is None:
-            raise UnsupportedModel(
-                f"layer {chain[0]['config']['name']}: it merges what a later layer merges again"
-            )
-        return chain
-
-    def _chain(self, end: str | None) -> tuple[list[Entry], str | None]:
-        """The layers that lead to `end`, and the input they begin at; None if at a merge."""
-        chain: list[Entry] = []
-        name = end
-        while name != self._input or not chain:
-            layer = self._left.pop(name, None) if name is not None else None
-            if layer is None or name is None:
-                after = chain[0]["config"]["name"] if chain else "a merge"
-                raise _not_a_chain(str(name or after))
-            chain.insert(0, layer)
-            if layer["class_name"] in MERGES:
-                return chain, None
-            sources = _sources(layer)
-            name = sources[0] if len(sources) == 1 else None
-        return chain, name
-
-    def _masks(self, chain: list[Entry]) -> list[str]:
-        """The operations that make the mask of a chain's Embedding; they are taken from `left`."""
-        if not any(layer["config"].get("mask_zero") is True for layer in chain):
-            return []
-        ids = chain[0]["config"]["name"]
-        masks = [
-            name
-            for name, layer in self._left.items()
-            if layer["class_name"] == "NotEqual"
-            and _sources(layer) == [ids]
-            and _node(layer)["args"][1:] == [0]
-            and not _node(layer).get("kwargs")
-        ]
-        for name in masks:
-            del self._left[name]
-        return masks
+    def sources(self, key: Key) -> list[Key]:
+        arguments, keywords = self.arguments(key)
+        tensors = list(_tensors([*arguments, *keywords.values()]))
+        if len(tensors) > MAX_CALLS:
+            raise BundleError(f"config.json: layer {key[0]}: called on {len(tensors)} tensors")
+        return [(tensor.layer, tensor.call) for tensor in tensors]
 
 
-def _not_a_chain(name: str) -> UnsupportedModel:
-    return UnsupportedModel(
-        f"layer {name[:60]}: the graph is not one chain of layers, nor chains that are merged once"
-    )
+def _listed(value: Any, what: str) -> Iterator[_Tensor]:
+    """`["name", 0, 0]`, or a list or mapping of such."""
+    items = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(items, list) and len(items) == 3 and isinstance(items[0], str):
+        items = [items]
+    if not isinstance(items, list) or not items:
+        raise BundleError(f"config.json: the model's {what}s are not listed")
+    for item in items:
+        tensor = _history(item)
+        if tensor is None:
+            raise UnsupportedModel(f"the model's {what}s are nested")
+        yield tensor
 
 
-def _node(layer: dict[str, Any]) -> dict[str, Any]:
-    """The one call of a layer."""
-    nodes = layer.get("inbound_nodes")
-    if not isinstance(nodes, list) or len(nodes) != 1:
-        raise UnsupportedModel(
-            f"layer {layer['config']['name']}: it is not called exactly once in the graph"
-        )
-    return mapping(nodes[0], "a layer's call")
-
-
-def _sources(layer: Entry) -> list[str | None]:
-    """The layers whose outputs are this one's first argument; a merge has a list there."""
-    if layer["class_name"] == "InputLayer":
-        return []
-    arguments = _node(layer).get("args")
-    if not isinstance(arguments, list) or not arguments:
-        return []
-    if layer["class_name"] in MERGES and isinstance(arguments[0], list):
-        return [_origin(tensor) for tensor in arguments[0]]
-    return [_origin(arguments[0])]
-
-
-def _origin(tensor: Any) -> str | None:
-    try:
-        name, node, output = tensor["config"]["keras_history"]
-    except (TypeError, ValueError, KeyError):
+def _history(value: Any) -> _Tensor | None:
+    """`["name", call, 0]`: which call of which layer made a tensor."""
+    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
         return None
-    return name if isinstance(name, str) and (node, output) == (0, 0) else None
+    name, call, output = value
+    if type(call) is not int or call < 0 or output != 0:
+        raise UnsupportedModel(f"layer {name[:60]}: its output {output!r:.20} is not the only one")
+    return _Tensor(name, call)
 
 
-def _check_calls(chain: list[Entry], masks: list[str]) -> None:
-    """Each layer is given what the one before it gives, and the mask of the chain's Embedding."""
-    for layer in chain:
-        name = layer["config"]["name"]
-        if _node(layer)["args"][1:]:
-            raise _not_a_chain(name)
-        _check_arguments(layer, name, masks)
+def _parsed(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A call as Keras 3 writes it (a mapping), or as Keras 2 does (a list of its tensors)."""
+    if isinstance(node, dict):
+        arguments, keywords = node.get("args"), mapping(node.get("kwargs", {}), "a call's keywords")
+        if not isinstance(arguments, list):
+            raise BundleError("config.json: a call has no list of arguments")
+        return tuple(map(_value, arguments)), {k: _value(v) for k, v in keywords.items()}
+    if not isinstance(node, list) or not node:
+        raise BundleError("config.json: a call is neither a mapping nor a list")
+    if isinstance(node[0], str):  # a layer on one tensor, in older files
+        node = [node]
+    tensors, keywords = [], {}
+    for item in node:
+        tensor = _history(item[:3]) if isinstance(item, list) and 3 <= len(item) <= 4 else None
+        if tensor is None:
+            raise BundleError("config.json: a call's tensor is not [name, call, output]")
+        tensors.append(tensor)
+        keywords.update(mapping(item[3], "a call's keywords") if len(item) == 4 else {})
+    first = tensors[0] if len(tensors) == 1 else tensors
+    return (first,), {k: _old_value(v) for k, v in keywords.items()}
 
 
-def _check_arguments(layer: dict[str, Any], name: str, masks: list[str]) -> None:
-    """`training=False` and the Embedding's mask are what a layer does by itself; no others."""
-    for key, value in mapping(_node(layer).get("kwargs", {}), "a call's arguments").items():
-        usual = value is None or (key == "training" and value is False)
-        if not usual and not (key == "mask" and _origin(value) in masks):
-            raise UnsupportedModel(f"layer {name}: it is called with {key[:60]!r}, as none may be")
+def _old_value(value: Any) -> Any:
+    """Keras 2's tensors among the keywords."""
+    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
+        return _history(value) or value
+    return value
+
+
+def _value(value: Any) -> Any:
+    """A tensor as _Tensor, a list of values, or a constant."""
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        config = mapping(value.get("config"), "a tensor")
+        tensor = _history(config.get("keras_history"))
+        if tensor is None:
+            raise BundleError("config.json: a tensor does not say which layer it comes from")
+        return tensor
+    return [_value(item) for item in value] if isinstance(value, list) else value
+
+
+def _tensors(values: list[Any]) -> Iterator[_Tensor]:
+    for value in values:
+        if isinstance(value, _Tensor):
+            yield value
+        elif isinstance(value, list):
+            yield from _tensors(value)
+
+
+def references(values: Any) -> Iterator[Reference]:
+    """The references in arguments, however deep in lists."""
+    for value in values:
+        if isinstance(value, Reference):
+            yield value
+        elif isinstance(value, list):
+            yield from references(value)
+
+
+def _resolved(value: Any, found: dict[Key, Reference]) -> Any:
+    """`value` with each _Tensor replaced by its reference."""
+    if isinstance(value, _Tensor):
+        return found[value.layer, value.call]
+    return [_resolved(item, found) for item in value] if isinstance(value, list) else value

@@ -142,10 +142,10 @@ def _vectorizer(spec: VectorizerSpec) -> dict[str, Any]:
 
 def _layers(layers: Iterable[Layer]) -> Iterable[dict[str, Any]]:
     for layer in layers:
-        kind, settings = layer.kind, dict(layer.config)
+        kind, settings = layer.kind, dict(layer.settings)
         inner = settings.pop("layer", None)
         if inner is not None:
-            kind, settings = f"{kind}({inner.kind})", {**inner.config, **settings}
+            kind, settings = f"{kind}({inner.kind})", {**inner.settings, **settings}
         count = sum(int(w.size) for w in layer.weights)
         yield {"kind": kind, "name": layer.name, "settings": settings, "parameters": count}
 

@@ -1,15 +1,14 @@
-"""Engines run a bundle's network: token ids in, one batch for each branch, outputs out."""
+"""Engines run a bundle's network: token ids and numbers in, outputs out."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from scorer.bundle import Bundle, Layer
+from scorer.bundle import Bundle
 from scorer.engines.devices import has_gpu
 from scorer.errors import EngineError, UnsupportedModel
 from scorer.vectorizer import TokenBatch
@@ -17,10 +16,6 @@ from scorer.vectorizer import TokenBatch
 log = logging.getLogger(__name__)
 
 __all__ = ["Engine", "load_engine"]
-
-#: layers over the positions of a row, those among them that heed a mask
-_HEED_MASKS = ("LSTM", "GRU", "Bidirectional", "GlobalAveragePooling1D")
-_READERS = (*_HEED_MASKS, "Conv1D", "GlobalMaxPooling1D")
 
 
 class Engine(Protocol):
@@ -36,10 +31,11 @@ class Engine(Protocol):
     window_rows: int
     short_rows: int
 
-    def run(self, *tokens: TokenBatch) -> np.ndarray:
+    def run(self, *inputs: TokenBatch | np.ndarray) -> np.ndarray:
         """float32 (rows, outputs) for those rows, in their order. Thread-safe.
 
-        tokens: of the same rows for each branch of the bundle, by the branch's own vectorizer.
+        inputs: of the same rows for each input of the bundle, by the input's own vectorizer; or
+        float32 (rows, width) where it takes numbers.
         """
         ...
 
@@ -96,41 +92,13 @@ def refuse_padding_readers(bundle: Bundle) -> None:
     no padding is made (bags of words), where every layer over the tokens heeds the mask, or where a
     maximum is taken of what is never negative and is zero, or a repetition, at the padding.
     """
-    for branch in bundle.branches:
-        spec = branch.vectorizer
-        if spec.output_mode == "int" and spec.output_sequence_length is None:
-            _refuse_readers(branch.layers)
-
-
-def _refuse_readers(layers: Sequence[Layer]) -> None:
-    masked = False
-    padding = "embedded"  # what is there: then "states", zeros or the last; then "rectified" ones
-    for layer in layers:
-        inner = layer.config.get("layer", layer)
-        if layer.kind == "Embedding":
-            masked = layer.config["mask_zero"]
-        elif layer.kind in _READERS:
-            heeds = masked and layer.kind in _HEED_MASKS
-            if not heeds and not (layer.kind == "GlobalMaxPooling1D" and padding == "rectified"):
-                raise UnsupportedModel(
-                    f"layer {layer.name} ({layer.kind}) reads padding as words, so a score would "
-                    "depend on its neighbours; mask it (mask_zero=True) or set "
-                    "output_sequence_length"
-                )
-            if not inner.config.get("return_sequences", False):
-                return
-            padding = "states"
-        elif _is_relu(layer):
-            padding = "rectified" if padding != "embedded" else padding
-        elif layer.weights or layer.kind == "Activation":
-            padding = "embedded"
-
-
-def _is_relu(layer: Layer) -> bool:
-    return layer.kind == "ReLU" or (layer.kind, layer.config.get("activation")) == (
-        "Activation",
-        "relu",
-    )
+    for node in bundle.nodes:
+        if node.reads_padding:
+            raise UnsupportedModel(
+                f"layer {node.layer.name} ({node.layer.kind}) reads padding as words, so a score "
+                "would depend on its neighbours; mask it (mask_zero=True) or set "
+                "output_sequence_length"
+            )
 
 
 def _cpu(bundle: Bundle) -> Engine:

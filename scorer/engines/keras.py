@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,12 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, LayerSpec
+from scorer.bundle import TRAINING_ONLY, Bundle, Input, LayerSpec, Node
 from scorer.engines import backends
 from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.errors import EngineError
-from scorer.vectorizer import TokenBatch, VectorizerSpec
+from scorer.layers import KINDS
+from scorer.layers.spec import Arity
+from scorer.vectorizer import TokenBatch
 
 _OLDEST = (3, 15, 1)  # earlier releases have known holes
 # Keras compiles a function for each shape it meets, so it meets few: these numbers of rows and the
@@ -41,6 +43,7 @@ _NO_LIMIT = 1 << 62
 # that frameworks make. Where it is too low, the batch is halved.
 _FLOATS_PER_OUTPUT = 16
 _IN_FLIGHT = 2  # batches on each device
+Given = TokenBatch | np.ndarray  # of an input: a batch of tokens, or float32 (rows, width) numbers
 
 Policies = {"float32": "float32", "mixed": "mixed_float16"}
 
@@ -71,11 +74,11 @@ class KerasEngine:
         kind = devices[0].partition(":")[0]
         self.window_rows, self.short_rows = _WINDOW_ROWS[kind], _SHORT_ROWS[kind]
         self._most_rows = _MOST_ROWS[kind]
-        self._specs = [branch.vectorizer for branch in bundle.branches]
+        self._inputs = bundle.inputs
         self._lock = Lock()
         self._replicas = [self._place(bundle, name) for name in devices]
-        self._outputs = self._replicas[0].model.output_shape[-1]
-        self._costs = [_cost(self._replicas[0].model, branch) for branch in bundle.branches]
+        self._outputs = bundle.outputs
+        self._costs = [_cost(bundle, number) for number in range(len(bundle.inputs))]
         self._floats = gpu_bytes() // 2 // 4 if kind == "gpu" else _NO_LIMIT
 
     def _place(self, bundle: Bundle, device: str) -> _Replica:
@@ -87,20 +90,20 @@ class KerasEngine:
         scope: AbstractContextManager[Any] = self._keras.device(device)
         return scope
 
-    def run(self, *tokens: TokenBatch) -> np.ndarray:
-        """float32 (rows, outputs), rows in their order; `tokens` has a batch for each branch.
+    def run(self, *inputs: Given) -> np.ndarray:
+        """float32 (rows, outputs), rows in their order, from what is given to each input.
 
         Raises EngineError: one row is too much.
         """
-        outputs = np.empty((len(tokens[0].n_tokens), self._outputs), dtype=np.float32)
-        kept = [np.diff(batch.offsets) for batch in tokens]
+        kept = [_kept(given) for given in inputs]
+        outputs = np.empty((len(kept[0]), self._outputs), dtype=np.float32)
         with self._lock, _unmasked_pooling():
-            waiting = deque(_batches(self._specs, kept, self._fitting_rows))
-            self._run_batches(tokens, waiting, outputs)
+            waiting = deque(_batches(self._inputs, kept, self._fitting_rows))
+            self._run_batches(inputs, waiting, outputs)
         return outputs
 
     def _run_batches(
-        self, tokens: Sequence[TokenBatch], waiting: deque[_Batch], outputs: np.ndarray
+        self, inputs: Sequence[Given], waiting: deque[_Batch], outputs: np.ndarray
     ) -> None:
         """Fill `outputs`, some batches being sent before the first one's results are fetched."""
         turns = cycle(self._replicas)
@@ -109,7 +112,7 @@ class KerasEngine:
             try:
                 if waiting and len(sent) < _IN_FLIGHT * len(self._replicas):
                     batch = waiting.popleft()
-                    sent.append((batch, self._send(tokens, batch, next(turns))))
+                    sent.append((batch, self._send(inputs, batch, next(turns))))
                 else:
                     batch, result = sent.popleft()
                     outputs[batch.rows] = self._fetch(result)[: len(batch.rows)]
@@ -118,14 +121,11 @@ class KerasEngine:
                     raise
                 waiting.extendleft(self._halved(batch, error))
 
-    def _send(self, tokens: Sequence[TokenBatch], batch: _Batch, replica: _Replica) -> Any:
-        parts = zip(self._specs, tokens, batch.widths, strict=True)
-        inputs = [
-            _encode(spec, _take(each, batch.rows), width, batch.padded)
-            for spec, each, width in parts
-        ]
+    def _send(self, inputs: Sequence[Given], batch: _Batch, replica: _Replica) -> Any:
+        parts = zip(self._inputs, inputs, batch.widths, strict=True)
+        tensors = [_encode(to, given, batch, width) for to, given, width in parts]
         with self._on(replica.device):
-            return replica.model(inputs) if batch.wordless else replica.forward(inputs)
+            return replica.model(tensors) if batch.wordless else replica.forward(tensors)
 
     def _fetch(self, result: Any) -> np.ndarray:
         return np.asarray(self._keras.ops.convert_to_numpy(result), dtype=np.float32)
@@ -150,13 +150,14 @@ class KerasEngine:
         return list(_cut(batch.rows, batch.widths, half, batch.wordless))
 
 
-def _cost(model: Any, branch: Branch) -> int:
-    """How many floats a device holds for a position of a row, or for a cell of its bag."""
-    if branch.vectorizer.output_mode != "int":
+def _cost(bundle: Bundle, number: int) -> int:
+    """How many floats a device holds for a position of a row, or for a column of another input."""
+    spec = bundle.inputs[number].spec
+    if spec.dtype != "ids":
         return 2
-    kept = [layer.name for layer in branch.layers if layer.kind not in TRAINING_ONLY]
-    outputs = sum(int(model.get_layer(name).output.shape[-1]) for name in kept)
-    return _FLOATS_PER_OUTPUT * outputs
+    nodes = [node for node in bundle.nodes if node.region == number]
+    kept = [node for node in nodes if node.layer.kind not in TRAINING_ONLY]
+    return _FLOATS_PER_OUTPUT * sum(node.spec.width for node in kept)
 
 
 def _import_keras() -> Any:
@@ -185,52 +186,54 @@ def _unmasked_pooling() -> Iterator[None]:
 
 
 def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
-    """A model from each branch's ids (or bags of words) to outputs, with the bundle's weights."""
-    kept = [layer for layer in bundle.layers if layer.kind not in TRAINING_ONLY]
+    """A model from ids, bags of words and numbers to outputs, with the bundle's weights."""
+    nodes = [node for node in bundle.nodes if node.layer.kind not in TRAINING_ONLY]
+    layers = {id(node.layer): node.layer for node in nodes}
     # The last layer's outputs are the scores: they keep all digits.
-    policies = [*[policy] * (len(kept) - 1), "float32"]
-    built = {x.name: _layer(keras, x, each) for x, each in zip(kept, policies, strict=True)}
-    inputs = [_input(keras, branch.vectorizer) for branch in bundle.branches]
+    last = id(nodes[-1].layer)
+    built = {
+        key: _layer(keras, layer, "float32" if key == last else policy)
+        for key, layer in layers.items()
+    }
+    tensors = {given.name: _input(keras, given) for given in bundle.inputs}
+    inputs = [tensors[given.name] for given in bundle.inputs]
     with _unmasked_pooling():
-        pairs = zip(inputs, bundle.branches, strict=True)
-        ends = [_applied(built, branch.layers, tensor) for tensor, branch in pairs]
-        output = _applied(built, bundle.head, ends) if bundle.head else ends[0]
-    model = keras.Model(inputs, output)
-    for layer in kept:
-        built[layer.name].set_weights(list(layer.weights))
+        for node in bundle.nodes:
+            given = [tensors[name] for name in node.inputs]
+            applied = built.get(id(node.layer))
+            tensors[node.name] = _called(applied, node, given) if applied else given[0]
+    model = keras.Model(inputs, tensors[bundle.nodes[-1].name])
+    for key, layer in layers.items():
+        built[key].set_weights(list(layer.weights))
     return model
 
 
-def _input(keras: Any, spec: VectorizerSpec) -> Any:
-    if spec.output_mode == "int":
-        return keras.Input((spec.output_sequence_length,), dtype="int32")
-    return keras.Input((spec.columns,), dtype="float32")
+def _called(applied: Any, node: Node, given: list[Any]) -> Any:
+    """What a Keras layer makes of its inputs: one, a list of them, or several arguments."""
+    return applied(given) if KINDS[node.layer.kind].arity is Arity.LIST else applied(*given)
 
 
-def _applied(built: Mapping[str, Any], layers: Sequence[Layer], tensor: Any) -> Any:
-    """What layers make of a tensor, one after another; the first of a head takes a list."""
-    for layer in layers:
-        if layer.name in built:
-            tensor = built[layer.name](tensor)
-    return tensor
+def _input(keras: Any, given: Input) -> Any:
+    dtype = "int32" if given.spec.dtype == "ids" else "float32"
+    return keras.Input(given.spec.shape, dtype=dtype)
 
 
-def _layer(keras: Any, layer: Layer | LayerSpec, policy: str) -> Any:
-    settings = dict(layer.config)
+def _layer(keras: Any, layer: LayerSpec, policy: str) -> Any:
+    settings = dict(layer.settings)
     inner = settings.pop("layer", None)
     if inner is not None:
         settings["layer"] = _layer(keras, inner, policy)
-    return getattr(keras.layers, layer.kind)(**settings, name=layer.name, dtype=policy)
+    return getattr(keras.layers, layer.kind)(**settings, dtype=policy)
 
 
-Widths = tuple[int, ...]  # of each branch: positions, or columns of a bag
+Widths = tuple[int, ...]  # of each input: positions, or columns
 
 
 @dataclass(frozen=True)
 class _Batch:
     """Rows of one batch, int64 (rows,), how wide they are encoded, and filled up to how many.
 
-    wordless: a branch has no token in these rows. They are not compiled: cuDNN refuses rows all
+    wordless: an input has no token in these rows. They are not compiled: cuDNN refuses rows all
     masked.
     """
 
@@ -240,19 +243,27 @@ class _Batch:
     wordless: bool = False
 
 
+def _kept(given: Given) -> np.ndarray:
+    """How many ids each row has, int64 (rows,); 1 where an input takes numbers."""
+    if isinstance(given, np.ndarray):
+        return np.ones(len(given), np.int64)
+    return np.diff(given.offsets)
+
+
 def _batches(
-    specs: Sequence[VectorizerSpec],
+    inputs: Sequence[Input],
     kept: Sequence[np.ndarray],
     fitting: Callable[[Widths], int],
 ) -> Iterator[_Batch]:
     """Every row in one batch of its widths.
 
-    kept: for each branch int64 (rows,), the ids of each row; fitting: the most rows of a width.
+    kept: for each input int64 (rows,), the ids of each row; fitting: the most rows of a width.
     """
-    widths = np.stack([_widths(s, k) for s, k in zip(specs, kept, strict=True)], axis=1)
-    ids = [k for s, k in zip(specs, kept, strict=True) if s.output_mode == "int"]
+    pairs = list(zip(inputs, kept, strict=True))
+    widths = np.stack([_widths(given, k) for given, k in pairs], axis=1)
+    ids = [k for given, k in pairs if given.spec.dtype == "ids"]
     wordless = np.any([k == 0 for k in ids], axis=0) if ids else np.zeros(len(widths), np.bool_)
-    bags = [s.columns for s in specs if s.output_mode != "int"]
+    bags = [given.spec.width for given in inputs if given.spec.dtype != "ids"]
     keys = np.column_stack([wordless, widths])
     groups, places = np.unique(keys, axis=0, return_inverse=True)
     for number, (empty, *wide) in enumerate(groups.tolist()):
@@ -260,12 +271,11 @@ def _batches(
         yield from _cut(np.flatnonzero(places == number), tuple(wide), size, bool(empty))
 
 
-def _widths(spec: VectorizerSpec, kept: np.ndarray) -> np.ndarray:
-    """How wide a branch encodes each row, int64 (rows,)."""
-    if spec.output_mode != "int":
-        return np.full(len(kept), spec.columns)
-    if spec.output_sequence_length is not None:
-        return np.full(len(kept), spec.output_sequence_length)
+def _widths(given: Input, kept: np.ndarray) -> np.ndarray:
+    """How wide each row of an input is encoded, int64 (rows,)."""
+    (width,) = given.spec.shape
+    if width is not None:
+        return np.full(len(kept), width)
     return np.where(kept == 0, 1, _round_up(kept))
 
 
@@ -294,7 +304,15 @@ def _take(tokens: TokenBatch, rows: np.ndarray) -> TokenBatch:
     return TokenBatch(ids, offsets, tokens.n_tokens[rows], tokens.n_oov[rows])
 
 
-def _encode(spec: VectorizerSpec, tokens: TokenBatch, width: int, rows: int) -> np.ndarray:
-    """What a branch reads, int32 ids or float32 bags; the last row again up to a full batch."""
-    inputs = padded_ids(tokens, width) if spec.output_mode == "int" else bag_of_words(spec, tokens)
-    return np.concatenate([inputs, np.repeat(inputs[-1:], rows - len(inputs), axis=0)])
+def _encode(to: Input, given: Given, batch: _Batch, width: int) -> np.ndarray:
+    """What the network reads of a batch's rows, int32 ids or float32; the last row again up to a
+    full batch."""
+    if isinstance(given, np.ndarray):
+        rows = given[batch.rows].astype(np.float32)
+    else:
+        taken = _take(given, batch.rows)
+        if to.vectorizer is not None and to.spec.dtype == "bag":
+            rows = bag_of_words(to.vectorizer, taken)
+        else:
+            rows = padded_ids(taken, width)
+    return np.concatenate([rows, np.repeat(rows[-1:], batch.padded - len(rows), axis=0)])

@@ -1,35 +1,29 @@
 """The cpu engine: a bundle's network on one core a call, without Keras and without BLAS.
 
-    plan.py      layers to steps; the registry that a new layer joins
-    embedding.py recurrent.py convolution.py pooling.py dense.py normalization.py
+    plan.py program.py
+                 an annotated network to steps over registers
+    table.py     Keras layer -> its builder, and what is lacking
+    signals.py   what flows between steps
+    embedding.py recurrent.py convolution.py pooling.py dense.py normalization.py merging.py
                  the steps, and what they must know of their Keras layers
     compiled.py kernels.py sequences.py
                  the compiled loops over a tile of rows
     simd.py      the register-blocked vector code inside them
 
-A call takes rows as they come. Each branch sorts them by its own lengths and runs tiles of them
-through its steps to one vector a row; the vectors, in the rows' own order, go through the head's
-steps. Results do not depend on the tile: see simd.py.
+A call takes rows as they come. Each input sorts them by its own lengths and runs tiles of them
+through its program to vectors, one a row; these, in the rows' own order, go through the program of
+all that depends on several inputs. Results do not depend on the tile: see simd.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
-
 import numpy as np
 
-from scorer.bundle import Bundle
+from scorer.bundle import Bundle, Input
 from scorer.compiling.kernel import rehearsal
-from scorer.engines.cpu import (  # noqa: F401  (they register their layers)
-    convolution,
-    dense,
-    embedding,
-    normalization,
-    pooling,
-    recurrent,
-)
-from scorer.engines.cpu.plan import BranchPlan, Plan, Tile, build_plan, one_each
+from scorer.engines.cpu.plan import Plan, build_plan
+from scorer.engines.cpu.program import Program
+from scorer.engines.cpu.signals import Tile, one_each
 from scorer.engines.cpu.simd import ROWS, padded, zeros
 from scorer.vectorizer import TokenBatch
 
@@ -58,52 +52,57 @@ class CpuEngine:
         Raises UnsupportedModel naming layer and setting.
         """
         self._plan: Plan = build_plan(bundle)
-        one = np.ones(1, dtype=np.int32)
-        word = TokenBatch(ids=one, offsets=np.array([0, 1]), n_tokens=one, n_oov=one)
-        words = [word] * len(bundle.branches)
+        words = list(map(_one_word, bundle.inputs))
         with rehearsal():
             self.run(*words)
         self.run(*words)
 
-    def run(self, *tokens: TokenBatch) -> np.ndarray:
-        """float32 (rows, outputs), rows in their order; `tokens` has a batch for each branch."""
-        pairs = zip(self._plan.branches, tokens, strict=True)
-        vectors = [_run_branch(branch, batch) for branch, batch in pairs]
-        if self._plan.merge is None:
-            return vectors[0]
-        tile = one_each(_merged(self._plan.merge, vectors))
-        for step in self._plan.head:
-            tile = step.run(tile)
-        return tile.values[:, : self._plan.outputs]
+    def run(self, *inputs: TokenBatch | np.ndarray) -> np.ndarray:
+        """float32 (rows, outputs), rows in their order.
+
+        inputs: of each of the bundle's, a TokenBatch, or float32 (rows, width) of numbers.
+        """
+        pairs = zip(self._plan.inputs, inputs, strict=True)
+        vectors = [_run_input(program, given) for program, given in pairs]
+        last = vectors[0]
+        if self._plan.head is not None:
+            given = [one_each(vectors[program][export]) for program, export in self._plan.joined]
+            last = [tile.values for tile in self._plan.head.run(given)]
+        return np.ascontiguousarray(last[-1][:, : self._plan.outputs])
 
 
-def _run_branch(branch: BranchPlan, tokens: TokenBatch) -> np.ndarray:
-    """float32 (rows, branch.width), rows in their order."""
-    kept = np.diff(tokens.offsets)
+def _one_word(given: Input) -> TokenBatch | np.ndarray:
+    """One row of an input."""
+    if given.vectorizer is None:
+        return np.zeros((1, given.spec.width), np.float32)
+    one = np.ones(1, dtype=np.int32)
+    return TokenBatch(ids=one, offsets=np.array([0, 1]), n_tokens=one, n_oov=one)
+
+
+def _run_input(program: Program, given: TokenBatch | np.ndarray) -> list[np.ndarray]:
+    """Each of the program's exports, float32 (rows, ld), rows in their order."""
+    if isinstance(given, np.ndarray):
+        values = zeros(len(given), padded(given.shape[1]))
+        values[:, : given.shape[1]] = given
+        return [tile.values for tile in program.run([one_each(values)])]
+    kept = np.diff(given.offsets)
     order = np.argsort(-kept, kind="stable")
-    vectors = np.empty((len(kept), branch.width), dtype=np.float32)
-    ids = np.require(tokens.ids, np.int32, ["C", "W"])
+    vectors = [zeros(len(kept), padded(width)) for _, width in program.exports]
+    ids = np.require(given.ids, np.int32, ["C", "W"])
     first = 0
     while first < len(order):
-        rows = order[first : first + _tile_rows(branch, int(kept[order[first]]))]
-        tile = Tile(ids, tokens.offsets[rows], kept[rows], kept[rows], _NOTHING)
-        for step in branch.steps:
-            tile = step.run(tile)
-        vectors[rows] = tile.values[:, : branch.width]
+        rows = order[first : first + _tile_rows(program, int(kept[order[first]]))]
+        tile = Tile(ids, given.offsets[rows], kept[rows], kept[rows], _NOTHING)
+        for vector, (_, width), end in zip(
+            vectors, program.exports, program.run([tile]), strict=True
+        ):
+            vector[rows, :width] = end.values[:, :width]
         first += len(rows)
     return vectors
 
 
-def _tile_rows(branch: BranchPlan, longest: int) -> int:
+def _tile_rows(program: Program, longest: int) -> int:
     """How many rows the next tile takes, its longest having that many tokens."""
-    row_bytes = max(longest * branch.position_bytes, 1)
+    row_bytes = max(longest * program.position_bytes, 1)
     rows = max(TILE_BYTES // row_bytes, min(LEAST_ROWS, MOST_BYTES // row_bytes), 1)
     return min(rows, TILE_ROWS)
-
-
-def _merged(kind: str, vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """Side by side or summed, float32 (rows, ld)."""
-    joined = np.hstack(vectors) if kind == "Concatenate" else reduce(np.add, vectors)
-    merged = zeros(len(joined), padded(joined.shape[1]))
-    merged[:, : joined.shape[1]] = joined
-    return merged

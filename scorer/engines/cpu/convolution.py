@@ -6,23 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scorer.bundle import Layer
+from scorer.bundle import Node
 from scorer.engines.cpu import kernels, sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import (
-    FOLD_BYTES,
-    Built,
-    Signal,
-    Tile,
-    builds,
-    needs_sequence,
-    one_each,
-    refuse,
-)
 from scorer.engines.cpu.pooling import pool_maxima
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.sequences import Window
+from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each
 from scorer.engines.cpu.simd import COLUMNS, ROWS, empty, pack_columns, padded, zeros
 
 
@@ -41,7 +31,8 @@ class Convolution:
     columns: int
     activation: int
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         stored = self.computed(tile.valid if self.folded else tile.stored)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
@@ -85,7 +76,8 @@ class PooledConvolution:
 
     inner: Convolution
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         inner = self.inner
         rows = Rows(True, tile.ids, tile.starts, tile.stored, inner.computed(tile.valid))
         terms = np.empty((2, inner.window.taps), dtype=np.int64)
@@ -98,14 +90,12 @@ class PooledConvolution:
         return one_each(out)
 
 
-@builds("Conv1D")
-def _convolution(layer: Layer, signal: Signal) -> Built:
-    needs_sequence(layer, signal)
-    window = _window(layer, signal)
-    kernel, *rest = layer.weights
+def convolution(node: Node, signal: Signal) -> Built:
+    window = _window(node)
+    kernel, *rest = node.layer.weights
     bias = rest[0] if rest else kernel[0, 0, :0]
     columns, wide = kernel.shape[2], padded(kernel.shape[2])
-    steps, _ = looked_up(layer, signal)
+    steps, _ = looked_up(node, signal)
     embedding = signal.embedding
     folded = embedding is not None and 4 * len(embedding) * len(kernel) * wide <= FOLD_BYTES
     if embedding is not None and folded:
@@ -114,7 +104,7 @@ def _convolution(layer: Layer, signal: Signal) -> Built:
         packed = [pack_columns(tap) for tap in kernel]
         weights, ld = zeros(len(kernel), *packed[0].shape), padded(columns, COLUMNS)
         weights[:] = packed
-    activation = ACTIVATIONS[layer.config["activation"]]
+    activation = ACTIVATIONS[node.layer.settings["activation"]]
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)
     if folded and activation in (ACTIVATIONS["linear"], ACTIVATIONS["relu"]):
@@ -122,11 +112,10 @@ def _convolution(layer: Layer, signal: Signal) -> Built:
     return [*steps, step], out
 
 
-@builds("GlobalMaxPooling1D", takes_pending=True)
-def _max_pooling(layer: Layer, signal: Signal) -> Built:
+def max_pooling(node: Node, signal: Signal) -> Built:
     """Right after a convolution both are one step."""
     if not isinstance(signal.pending, Convolution):
-        return pool_maxima(layer, signal)
+        return pool_maxima(node, signal)
     return [PooledConvolution(signal.pending)], Signal("vector", width=signal.width)
 
 
@@ -139,18 +128,14 @@ def _fold(embedding: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return multiply(embedding, packed, np.zeros(packed.size // width, dtype=np.float32))
 
 
-def _window(layer: Layer, signal: Signal) -> Window:
+def _window(node: Node) -> Window:
     """The geometry of TensorFlow's convolutions: 'same' has more of its zeros on the right."""
-    (taps,), (stride,) = layer.config["kernel_size"], layer.config["strides"]
-    (dilation,) = layer.config["dilation_rate"]
-    length, span = signal.length or 0, (taps - 1) * dilation
-    if layer.config["padding"] == "valid":
-        left, positions = 0, (length - span - 1) // stride + 1
-    elif layer.config["padding"] == "causal":
-        left, positions = span, (length - 1) // stride + 1
-    else:
-        positions = -(-length // stride)
+    settings = node.layer.settings
+    (taps,), (stride,) = settings["kernel_size"], settings["strides"]
+    (dilation,) = settings["dilation_rate"]
+    length, positions = node.given[0].shape[0] or 0, node.spec.shape[0] or 0
+    span = (taps - 1) * dilation
+    left = {"valid": 0, "causal": span}.get(settings["padding"])
+    if left is None:
         left = max((positions - 1) * stride + span + 1 - length, 0) // 2
-    if positions < 1:
-        raise refuse(layer, f"has no window of {span + 1} in {length} positions")
     return Window(taps, stride, dilation, left, length, positions)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scorer.bundle import Layer
+from scorer.bundle import Node
 from scorer.engines.cpu import kernels, sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds, refuse
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise, refuse
 from scorer.engines.cpu.simd import empty, pack_columns, padded
 from scorer.vectorizer import VectorizerSpec
 
@@ -25,7 +24,8 @@ class Dense:
     columns: int
     activation: int
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         values = multiply(tile.values, self.packed, self.bias)
         if self.activation:
             kernels.activate(values, self.columns, self.activation)
@@ -38,21 +38,21 @@ class Activate:
 
     columns: int
     activation: int
+    in_place = True
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         kernels.activate(tile.values, self.columns, self.activation)
         return tile
 
 
-@builds("Activation", "ReLU")
-def _activation(layer: Layer, signal: Signal) -> Built:
-    activation = ACTIVATIONS[layer.config.get("activation", "relu")]
-    if not activation:
+def activation(node: Node, signal: Signal) -> Built:
+    """Activation, and ReLU."""
+    kind = ACTIVATIONS[node.layer.settings.get("activation", "relu")]
+    if not kind:
         return [], signal
-    steps: list[Step] = []
-    if signal.kind != "vector":
-        steps, signal = looked_up(layer, signal)
-    return [*steps, Activate(signal.width, activation)], signal
+    steps, signal = positionwise(node, signal)
+    return [*steps, Activate(signal.width, kind)], signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,8 @@ class DenseOnBag:
     scale: np.ndarray | None
     activation: int
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         words, columns = self.weights.shape
         seen = np.full(words if self.distinct else 0, -1, dtype=np.int32)
         out = empty(len(tile.starts), padded(columns))
@@ -85,25 +86,20 @@ class DenseOnBag:
         return replace(tile, values=out)
 
 
-@builds("Dense")
-def _dense(layer: Layer, signal: Signal) -> Built:
-    kernel, *rest = layer.weights
+def dense(node: Node, signal: Signal) -> Built:
+    kernel, *rest = node.layer.weights
     columns = kernel.shape[1]
     bias = rest[0] if rest else np.zeros(columns, dtype=np.float32)
-    activation = ACTIVATIONS[layer.config["activation"]]
-    after = replace(signal, kind="vector", width=columns)
+    activation = ACTIVATIONS[node.layer.settings["activation"]]
     if signal.spec is not None:
         if signal.spec.output_mode in ("freq", "log_tf_idf"):
-            raise refuse(layer, f"has no bag of words of the mode {signal.spec.output_mode!r}")
+            raise refuse(node.layer, f"has no bag of words of the mode {signal.spec.output_mode!r}")
         on_bag = _on_bag(signal.spec, kernel, bias, activation, unit=signal.unit)
-        return [on_bag], replace(after, spec=None, unit=False)
-    steps: list[Step] = []
-    if signal.kind != "vector":
-        steps, signal = looked_up(layer, signal)
-        after = replace(signal, width=columns)
+        return [on_bag], Signal("vector", width=columns)
+    steps, signal = positionwise(node, signal)
     packed = pack_columns(kernel)
     step = Dense(packed, widen(bias, packed.size // len(kernel)), columns, activation)
-    return [*steps, step], after
+    return [*steps, step], replace(signal, width=columns)
 
 
 def _on_bag(

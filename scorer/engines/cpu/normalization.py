@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scorer.bundle import Layer
+from scorer.bundle import Node
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import Built, Signal, Step, Tile, builds
+from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,18 +14,17 @@ class Normalize:
     """x / |x| for every vector or every position, in place; zeros stay zeros."""
 
     columns: int
+    in_place = True
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         kernels.normalize(tile.values, self.columns)
         return tile
 
 
-@builds("UnitNormalization")
-def _unit_normalization(layer: Layer, signal: Signal) -> Built:
+def unit_normalization(node: Node, signal: Signal) -> Built:
     """A bag is never laid out: the Dense that reads it divides its sums."""
     if signal.kind == "bag":
         return [], replace(signal, unit=True)
-    steps: list[Step] = []
-    if signal.kind != "vector":
-        steps, signal = looked_up(layer, signal)
+    steps, signal = positionwise(node, signal)
     return [*steps, Normalize(signal.width)], signal

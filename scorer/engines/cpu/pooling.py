@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import Layer
+from scorer.bundle import Node
 from scorer.engines.cpu import sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.embedding import looked_up
-from scorer.engines.cpu.plan import Built, Signal, Tile, builds, one_each
+from scorer.engines.cpu.signals import Built, Signal, Tile, looked_up, one_each
 from scorer.engines.cpu.simd import empty, padded
 
 
@@ -29,7 +28,8 @@ class Pool:
     masked: bool
     length: int | None
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         rows = len(tile.starts)
         out = empty(rows, padded(self.width))
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
@@ -37,20 +37,19 @@ class Pool:
         return one_each(out)
 
 
-def pool_maxima(layer: Layer, signal: Signal) -> Built:
-    """GlobalMaxPooling1D of any sequence; `convolution` registers it and does its own in one go.
+def pool_maxima(node: Node, signal: Signal) -> Built:
+    """GlobalMaxPooling1D of any sequence; `convolution` does its own in one go.
 
     Keras heeds no mask here: masked positions are read, where the length is fixed.
     """
-    return _pooled(layer, replace(signal, masked=signal.length is None), sequences.pool_max)
+    return _pooled(node, replace(signal, masked=signal.length is None), sequences.pool_max)
 
 
-@builds("GlobalAveragePooling1D")
-def _mean(layer: Layer, signal: Signal) -> Built:
-    return _pooled(layer, signal, sequences.pool_mean)
+def pool_means(node: Node, signal: Signal) -> Built:
+    return _pooled(node, signal, sequences.pool_mean)
 
 
-def _pooled(layer: Layer, signal: Signal, kernel: Callable[..., Any]) -> Built:
-    steps, signal = looked_up(layer, signal)
+def _pooled(node: Node, signal: Signal, kernel: Callable[..., Any]) -> Built:
+    steps, signal = looked_up(node, signal)
     pool = Pool(kernel, signal.width, signal.masked, signal.length)
     return [*steps, pool], Signal("vector", width=signal.width)

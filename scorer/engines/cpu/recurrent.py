@@ -7,21 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scorer.bundle import Layer
+from scorer.bundle import Layer, Node
 from scorer.engines.cpu import kernels
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.kernels import Cell
-from scorer.engines.cpu.plan import (
-    FOLD_BYTES,
-    Built,
-    Signal,
-    Tile,
-    builds,
-    needs_sequence,
-    refuse,
-    spread,
-)
 from scorer.engines.cpu.products import multiply
+from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, refuse, spread
 from scorer.engines.cpu.simd import (
     COLUMNS,
     GATE_SCALE,
@@ -62,7 +53,8 @@ class Lstm:
     sequences: bool
     zero: bool
 
-    def run(self, tile: Tile) -> Tile:
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
         rows = len(tile.starts)
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
         if self.sequences:
@@ -112,23 +104,23 @@ class Lstm:
         return merged
 
 
-@builds("LSTM")
-def _lstm(layer: Layer, signal: Signal) -> Built:
-    _check(layer, layer.config, signal)
-    if layer.config["go_backwards"] and layer.config["return_sequences"]:
+def lstm(node: Node, signal: Signal) -> Built:
+    layer = node.layer
+    _check(layer, layer.settings)
+    if layer.settings["go_backwards"] and layer.settings["return_sequences"]:
         raise refuse(layer, "does not run go_backwards=True with return_sequences=True")
-    cell = _cell(layer.weights, signal, bool(layer.config["go_backwards"]))
-    zero = bool(layer.config["zero_output_for_mask"])
-    return _built(layer.config, signal, (cell,), "concat", zero=zero)
+    cell = _cell(layer.weights, signal, bool(layer.settings["go_backwards"]))
+    zero = bool(layer.settings["zero_output_for_mask"])
+    return _built(layer.settings, signal, (cell,), "concat", zero=zero)
 
 
-@builds("Bidirectional")
-def _bidirectional(layer: Layer, signal: Signal) -> Built:
-    inner = layer.config["layer"]
+def bidirectional(node: Node, signal: Signal) -> Built:
+    layer = node.layer
+    inner = layer.settings["layer"]
     if inner.kind != "LSTM":
         raise refuse(layer, f"does not run Bidirectional({inner.kind})")
-    _check(layer, inner.config, signal)
-    if inner.config["go_backwards"]:
+    _check(layer, inner.settings)
+    if inner.settings["go_backwards"]:
         raise refuse(layer, "expects the forward layer to have go_backwards=False")
     half = len(layer.weights) // 2
     cells = (
@@ -136,27 +128,25 @@ def _bidirectional(layer: Layer, signal: Signal) -> Built:
         _cell(layer.weights[half:], signal, True),
     )
     # Keras makes both directions give zeros where the mask is off, if they return sequences.
-    return _built(inner.config, signal, cells, layer.config["merge_mode"], zero=True)
+    return _built(inner.settings, signal, cells, layer.settings["merge_mode"], zero=True)
 
 
-def _check(layer: Layer, config: dict[str, object], signal: Signal) -> None:
-    if config["activation"] != "tanh" or config["recurrent_activation"] != "sigmoid":
+def _check(layer: Layer, settings: dict[str, object]) -> None:
+    if settings["activation"] != "tanh" or settings["recurrent_activation"] != "sigmoid":
         raise refuse(layer, "runs activation='tanh' and recurrent_activation='sigmoid' alone")
-    needs_sequence(layer, signal)
 
 
 def _built(
-    config: dict[str, object], signal: Signal, cells: tuple[Cell, ...], merge: str, *, zero: bool
+    settings: dict[str, object], signal: Signal, cells: tuple[Cell, ...], merge: str, *, zero: bool
 ) -> Built:
-    sequences = bool(config["return_sequences"])
+    sequences = bool(settings["return_sequences"])
     width = cells[0].units * (len(cells) if merge == "concat" else 1)
     step = Lstm(
         cells, signal.kind == "tokens", signal.masked, signal.length, merge, sequences, zero
     )
-    after = replace(signal, kind="sequence" if sequences else "vector", width=width, embedding=None)
     if not sequences:
         return [step], Signal("vector", width=width)
-    return [step], after
+    return [step], replace(signal, kind="sequence", width=width, embedding=None, look_up=None)
 
 
 def _cell(weights: Sequence[np.ndarray], signal: Signal, reverse: bool) -> Cell:

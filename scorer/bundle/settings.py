@@ -1,0 +1,116 @@
+"""The settings of a layer against its declaration.
+
+Every setting is kept (inference needs it), fixed (one value only) or dropped (training alone uses
+it). Anything else is refused by name, so nothing of a stranger's configuration reaches Keras: the
+keras engine builds its layers from what is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scorer.bundle.graph import mapping
+from scorer.errors import BundleError, UnsupportedModel
+from scorer.layers import KINDS, LayerKind, LayerSpec
+from scorer.layers.spec import REQUIRED, Check, one_of
+
+
+def _float32(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return value.get("class_name") == "DTypePolicy" and value.get("config") == {
+            "name": "float32"
+        }
+    return value in ("float32", None)
+
+
+_NO, _NONE = one_of(False), one_of(None)
+_FIXED: dict[str, Check] = {
+    "dtype": _float32,
+    "quantization_config": _NONE,
+    "return_state": _NO,
+    "stateful": _NO,
+    "data_format": one_of("channels_last"),
+    "groups": one_of(1),
+    "keepdims": _NO,
+    "noise_shape": _NONE,
+    "lora_rank": _NONE,
+}
+_DROPPED = re.compile(
+    r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
+    r"|dropout|recurrent_dropout|input_length|l1|l2"
+    r"|\w+_(initializer|regularizer|constraint)"
+)
+#: of a layer around a layer
+_WRAPPER = {"layer", "backward_layer"}
+
+
+def checked(kind: str, settings: dict[str, Any], name: str) -> LayerSpec:
+    """The layer with the settings that inference needs.
+
+    Raises UnsupportedModel naming the layer or the setting, BundleError for one that is not there.
+    """
+    declared = KINDS.get(kind)
+    if declared is None:
+        raise UnsupportedModel(f"layer {name}: {kind[:60]!r} is not among the layers supported")
+    own = {k: v for k, v in settings.items() if not (declared.wraps and k in _WRAPPER)}
+    kept = _kept(declared, name, own)
+    return LayerSpec(kind, name, kept | _wrapped(declared, settings, name))
+
+
+def _kept(declared: LayerKind, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    where = f"layer {name} ({declared.name})"
+    for key, value in settings.items():
+        setting = declared.settings.get(key)
+        if key == "name" or (not setting and key not in _FIXED and _DROPPED.fullmatch(key)):
+            continue
+        check = setting.check if setting else _FIXED.get(key)
+        if check is None:
+            raise UnsupportedModel(f"{where}: the setting {key!r} is not supported")
+        if not check(value):
+            raise UnsupportedModel(f"{where}: {key}={_short(value)} is not supported")
+    kept = {}
+    for key, setting in declared.settings.items():
+        kept[key] = settings.get(key, setting.default)
+        if kept[key] is REQUIRED:
+            raise BundleError(f"config.json: {where} lacks the setting {key!r}")
+    return kept
+
+
+def _wrapped(declared: LayerKind, settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """The layer inside a wrapper, as `{"layer": LayerSpec}`.
+
+    Where there is a backward layer, it must be the same one mirrored.
+    """
+    if not declared.wraps:
+        return {}
+    inner = _inner(declared, settings.get("layer"), name)
+    if settings.get("backward_layer") is not None:
+        other = _inner(declared, settings["backward_layer"], name)
+        back = other.settings.get("go_backwards")
+        if (other.kind, {**other.settings, "go_backwards": not back}) != (
+            inner.kind,
+            inner.settings,
+        ):
+            raise UnsupportedModel(
+                f"layer {name}: its two directions differ in more than direction"
+            )
+    return {"layer": inner}
+
+
+def _inner(declared: LayerKind, value: Any, name: str) -> LayerSpec:
+    entry = mapping(value, f"the layer inside {name}")
+    kind = entry.get("class_name")
+    if kind not in declared.wraps:
+        raise UnsupportedModel(f"layer {name}: {declared.name}({_short(kind)}) is not supported")
+    settings = mapping(entry.get("config"), f"the layer inside {name}")
+    return checked(kind, settings, str(settings.get("name", name))[:128])
+
+
+def _short(value: Any) -> str:
+    policy = value.get("config") if isinstance(value, Mapping) else None
+    if isinstance(policy, Mapping) and "name" in policy:
+        value = policy["name"]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

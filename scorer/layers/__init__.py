@@ -1,0 +1,33 @@
+"""The Keras layers that bundles may have: what is known of each is declared here, and only here.
+
+    spec.py           LayerKind, Setting, TensorSpec, Padding: the terms
+    core.py recurrent.py convolution.py pooling.py normalization.py merging.py
+                      the declarations
+
+A layer is added by declaring it in one of those modules and naming it in LAYERS. The keras engine
+then runs it. CONTRIBUTING.md says what else may follow.
+"""
+
+from __future__ import annotations
+
+from scorer.layers.convolution import CONVOLUTION
+from scorer.layers.core import CORE, TRAINING
+from scorer.layers.merging import MERGING
+from scorer.layers.normalization import NORMALIZATION
+from scorer.layers.pooling import POOLING
+from scorer.layers.recurrent import RECURRENT
+from scorer.layers.spec import LayerKind, LayerSpec
+
+__all__ = ["KINDS", "LAYERS", "TRAINING_ONLY", "LayerKind", "LayerSpec"]
+
+LAYERS: tuple[LayerKind, ...] = (
+    *CORE,
+    *RECURRENT,
+    *CONVOLUTION,
+    *POOLING,
+    *NORMALIZATION,
+    *MERGING,
+    *TRAINING,
+)
+KINDS = {kind.name: kind for kind in LAYERS}
+TRAINING_ONLY = frozenset(kind.name for kind in LAYERS if kind.training_only)
