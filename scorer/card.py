@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
 from scorer.figures import figure_names
@@ -150,7 +151,12 @@ class Speed(_Part):
 
 
 class ScorerCard(_Part):
-    """The `scorer:` mapping. `figures[0]` is the headline figure."""
+    """The `scorer:` mapping. `figures[0]` is the headline figure.
+
+    vectorizer         how a text becomes ids, where the archive alone does not say it
+    inputs             what feeds each of several inputs, in any order
+    output_activation  what is applied to the archive's outputs, which are logits
+    """
 
     schema_version: Literal[1] = Field(alias="schema")
     name: Name
@@ -159,6 +165,9 @@ class ScorerCard(_Part):
     labels: tuple[Label, ...] = ()
     text_columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     text_template: Template | None = None
+    vectorizer: VectorizerCard | None = None
+    inputs: Annotated[tuple[InputCard, ...], Field(max_length=16)] = ()
+    output_activation: Literal["sigmoid", "softmax"] | None = None
     label_columns: tuple[Column, ...] = ()
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     figures: tuple[Figure, ...] = ()

@@ -6,12 +6,19 @@ kept its tokenizer, its cleaning or its padding in Python, the card states them 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Id = Annotated[int, Field(ge=0, le=10_000_000)]
 Kind = Literal["tokenizer", "word_index", "vocabulary", "textvectorization"]
+#: the name of the vectorizer's file in a bundle
+FILES: Final[dict[Kind, str]] = {
+    "tokenizer": "vectorizer.json",
+    "word_index": "vectorizer.json",
+    "vocabulary": "vectorizer.txt",
+    "textvectorization": "vectorizer.keras",
+}
 Standardize = Literal["none", "lower", "strip_punctuation", "lower_and_strip_punctuation"]
 Replacement = Annotated[
     str, StringConstraints(pattern=r"(?s)^.+=>.*$", min_length=3, max_length=1100)
@@ -46,6 +53,11 @@ class VectorizerCard(BaseModel):
     truncating: Literal["pre", "post"] | None = None
     padding_id: Id = 0
 
+    @property
+    def file(self) -> str | None:
+        """The file beside the archive; None where the archive holds the vectorizer."""
+        return None if self.kind is None else FILES[self.kind]
+
     @model_validator(mode="after")
     def _consistent(self) -> VectorizerCard:
         numbering = {
@@ -66,3 +78,18 @@ class VectorizerCard(BaseModel):
             if any(side is not None for side in sides):
                 raise ValueError("padding, truncating and padding_id need a sequence_length")
         return self
+
+
+class InputCard(BaseModel):
+    """One of several inputs of a network, by its name in the archive, and what feeds it.
+
+    columns   the text's column, or the columns of the numbers that stand side by side in it
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    columns: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...],
+        Field(min_length=1, max_length=1024),
+    ]

@@ -18,7 +18,7 @@ from scorer.card import Card, Golden
 from scorer.engines import load_engine
 from scorer.errors import ScorerError
 from scorer.model import Model
-from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, check_file
+from scorer.zoo import Entry
 
 #: how far engines and machines may be apart
 TOLERANCE = 1e-5
@@ -46,8 +46,7 @@ def verify(entry: Entry, engines: Sequence[str], *, deep: bool = False) -> Itera
     """
     try:
         if entry.index is not None:
-            check_file(entry.model_path, entry.index.files[MODEL_FILE])
-            check_file(entry.card_path, entry.index.files[CARD_FILE])
+            entry.check_files()
             yield Check("digests", True, "as in the zoo's index")
         card = entry.card
         yield Check("card", True, f"follows its schema, {len(card.scorer.golden)} golden rows")

@@ -1,6 +1,7 @@
 """Zoos on disk: find a model by name, version or path, and keep a zoo's index.
 
-<zoo>/<name>/<version>/model.keras     the model
+<zoo>/<name>/<version>/model.keras     the model; or model.h5, as its author saved it
+<zoo>/<name>/<version>/vectorizer.*    what turns a text into its input, where it lacks that
 <zoo>/<name>/<version>/README.md       its card
 <zoo>/index.json                       SHA-256 and size of every file: the zoo's lock file
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -31,10 +32,22 @@ from scorer.files import read_regular, write_whole
 from scorer.homes import user_folder
 
 MODEL_FILE: Final = "model.keras"
+H5_FILE: Final = "model.h5"
+ARCHIVES: Final = (MODEL_FILE, H5_FILE)
 CARD_FILE: Final = "README.md"
 INDEX_FILE: Final = "index.json"
 MAX_INDEX_BYTES = 1 << 20
 MAX_FILE_BYTES = 512 << 20
+
+
+FileName = Literal[
+    "model.keras",
+    "model.h5",
+    "README.md",
+    "vectorizer.json",
+    "vectorizer.txt",
+    "vectorizer.keras",
+]
 
 
 class IndexedFile(BaseModel):
@@ -51,13 +64,23 @@ class IndexedModel(BaseModel):
 
     name: Name
     version: Version
-    files: dict[Literal["model.keras", "README.md"], IndexedFile]
+    files: dict[FileName, IndexedFile]
 
     @model_validator(mode="after")
     def _whole(self) -> IndexedModel:
-        if len(self.files) != 2:
-            raise ValueError(f"{self.name} needs the digests of {MODEL_FILE} and {CARD_FILE}")
+        archives = [name for name in ARCHIVES if name in self.files]
+        others = self.files.keys() - {*archives, CARD_FILE}
+        if len(archives) != 1 or CARD_FILE not in self.files or len(others) > 1:
+            raise ValueError(
+                f"{self.name} needs the digests of {MODEL_FILE} (or {H5_FILE}), of {CARD_FILE} "
+                "and of one vectorizer at most"
+            )
         return self
+
+    @property
+    def archive(self) -> FileName:
+        """The file of the model itself."""
+        return "model.keras" if "model.keras" in self.files else "model.h5"
 
 
 class Index(BaseModel):
@@ -89,8 +112,34 @@ class Entry:
 
     @property
     def digest(self) -> str | None:
-        """The SHA-256 that model.keras must have, where a zoo's index states one."""
-        return self.index.files["model.keras"].sha256 if self.index is not None else None
+        """The SHA-256 that the archive must have, where a zoo's index states one."""
+        return None if self.index is None else self.index.files[self.index.archive].sha256
+
+    @property
+    def vectorizer_path(self) -> Path | None:
+        """The vectorizer beside the archive, where the card speaks of one."""
+        described = self.card.scorer.vectorizer
+        name = None if described is None else described.file
+        return None if name is None else self.model_path.with_name(name)
+
+    @property
+    def vectorizer_digest(self) -> str | None:
+        """The SHA-256 that the vectorizer must have, where a zoo's index states one.
+
+        Raises BundleError where the index lacks the file that the card speaks of.
+        """
+        path = self.vectorizer_path
+        if path is None or self.index is None:
+            return None
+        for name, file in self.index.files.items():
+            if name == path.name:
+                return file.sha256
+        raise BundleError(f"{path}: the card speaks of it, the zoo's index does not")
+
+    def check_files(self) -> None:
+        """Raise BundleError where a file is not the one that the zoo's index promises."""
+        for name, promised in self.index.files.items() if self.index is not None else ():
+            check_file(self.model_path.with_name(name), promised)
 
 
 def shipped_zoo() -> Path:
@@ -118,7 +167,7 @@ def find(reference: str, zoos: Sequence[Path] = ()) -> Entry:
 
     Raises ModelNotFound (listing what there is), CardError, BundleError.
     """
-    if "/" in reference or os.sep in reference or reference.endswith(".keras"):
+    if "/" in reference or os.sep in reference or reference.endswith((".keras", ".h5")):
         return _find_path(Path(reference))
     name, _, version = reference.partition("@")
     matches = [e for e in list_models(zoos, all_versions=True) if _indexed(e).name == name]
@@ -166,7 +215,7 @@ def read_index(zoo: Path) -> Index:
 def write_index(zoo: Path) -> Index:
     """Index every `<name>/<version>/` below `zoo` that holds a model and a card."""
     cards = sorted(zoo.glob(f"*/*/{CARD_FILE}"))
-    folders = [card.parent for card in cards if (card.parent / MODEL_FILE).is_file()]
+    folders = [card.parent for card in cards if _archive(card.parent) is not None]
     index = Index(models=tuple(index_folder(folder) for folder in folders))
     replace_text(zoo / INDEX_FILE, index.model_dump_json(by_alias=True, indent=1) + "\n")
     return index
@@ -174,7 +223,8 @@ def write_index(zoo: Path) -> Index:
 
 def index_folder(folder: Path) -> IndexedModel:
     """The index entry of `<name>/<version>/`, from the files as they are."""
-    files = {name: index_file(folder / name) for name in (MODEL_FILE, CARD_FILE)}
+    known = get_args(FileName)
+    files = {name: index_file(folder / name) for name in known if (folder / name).is_file()}
     return IndexedModel.model_validate(
         {"name": folder.parent.name, "version": folder.name, "files": files}
     )
@@ -208,11 +258,16 @@ def index_file(path: Path) -> IndexedFile:
 def _entry(zoo: Path, model: IndexedModel) -> Entry:
     """The files of an indexed model. A link to anywhere outside the zoo is refused."""
     folder = zoo / model.name / model.version
-    entry = Entry(folder / MODEL_FILE, folder / CARD_FILE, model, zoo)
-    for path in (entry.model_path, entry.card_path):
+    entry = Entry(folder / model.archive, folder / CARD_FILE, model, zoo)
+    for path in (folder / name for name in model.files):
         if not path.resolve().is_relative_to(zoo.resolve()):
             raise BundleError(f"{path}: leads out of its zoo")
     return entry
+
+
+def _archive(folder: Path) -> Path | None:
+    """The archive in a bundle's folder."""
+    return next((folder / name for name in ARCHIVES if (folder / name).is_file()), None)
 
 
 def _indexed(entry: Entry) -> IndexedModel:
@@ -226,7 +281,7 @@ def _version_key(version: str) -> tuple[int, ...]:
 
 def _find_path(path: Path) -> Entry:
     """A bundle outside any zoo: its folder, or the archive with the card beside it."""
-    model = path / MODEL_FILE if path.is_dir() else path
+    model = (_archive(path) or path / MODEL_FILE) if path.is_dir() else path
     if not model.is_file():
         raise ModelNotFound(f"{path}: no such model; give a folder with {MODEL_FILE}, or the file")
     card = model.with_name(CARD_FILE)

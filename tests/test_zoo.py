@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -137,3 +138,46 @@ def test_the_shipped_zoo_stays_small() -> None:
     assert sum(sizes.values()) < 100_000_000
     for folder in {path.parent for path in sizes if path.name == zoo.MODEL_FILE}:
         assert sum(size for path, size in sizes.items() if path.parent == folder) < 16_000_000
+
+
+def bundle_with(zoo_folder: Path, tiny_bundle: Path, files: dict[str, bytes]) -> Path:
+    """A bundle of the card of tiny-binary and these files, in a zoo that is not indexed yet."""
+    folder = zoo_folder / "tiny-binary" / "1.0.0"
+    folder.mkdir(parents=True)
+    card = (tiny_bundle / "README.md").read_text(encoding="utf-8")
+    described = "scorer:\n  vectorizer: {kind: tokenizer}\n"
+    (folder / "README.md").write_text(card.replace("scorer:\n", described), encoding="utf-8")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_a_zoo_keeps_an_archive_as_it_is_and_its_vectorizer(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    folder = bundle_with(tmp_path, tiny_bundle, {"model.h5": b"a", "vectorizer.json": b"{}"})
+    zoo.write_index(tmp_path)
+    entry = zoo.find("tiny-binary", (tmp_path,))
+    assert entry.model_path == folder / "model.h5"
+    assert entry.vectorizer_path == folder / "vectorizer.json"
+    assert entry.vectorizer_digest == hashlib.sha256(b"{}").hexdigest()
+    entry.check_files()
+    (folder / "vectorizer.json").write_bytes(b"[]")
+    with pytest.raises(BundleError, match=r"vectorizer\.json: digest"):
+        entry.check_files()
+
+
+def test_an_index_that_lacks_the_vectorizer_of_a_card_is_refused(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    bundle_with(tmp_path, tiny_bundle, {"model.keras": b"a"})
+    zoo.write_index(tmp_path)
+    entry = zoo.find("tiny-binary", (tmp_path,))
+    with pytest.raises(BundleError, match="the zoo's index does not"):
+        _ = entry.vectorizer_digest
+
+
+def test_two_archives_in_one_folder_are_refused(tmp_path: Path, tiny_bundle: Path) -> None:
+    bundle_with(tmp_path, tiny_bundle, {"model.keras": b"a", "model.h5": b"b"})
+    with pytest.raises(ValueError, match="needs the digests of"):
+        zoo.write_index(tmp_path)
