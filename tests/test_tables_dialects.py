@@ -221,6 +221,18 @@ def test_backslashes_may_escape_delimiters_and_line_ends() -> None:
     assert texts(out, **options) == texts(content, **options)
 
 
+def test_broken_quotes_say_which_option_may_help() -> None:
+    (reject,) = rejects(b'n,text\n1,"a \\"b\\", c"\n')
+    assert reject[2].endswith(r"if a backslash escapes quotes in this file, say --escape '\'")
+    (reject,) = rejects(b'n\ttext\n1\t"a" b\n', delimiter="\t")
+    assert reject[2].endswith("if quotes are text in this file, say --quoting none")
+    (reject,) = rejects(b'n,text\n1,"a" b\n')
+    assert reject[2].startswith("broken quoting")
+    assert "--" not in reject[2]
+    (reject,) = rejects(b"n,text\n1,a\\", quoting="none", escape="\\")
+    assert reject[2] == "broken escape: unexpected end of data"
+
+
 def test_what_a_dialect_cannot_hold_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'p,q' has a delimiter.*give --escape too"):
         appended(b"id,text\n1,a\n", "p,q", quoting="none")

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from scorer.errors import UsageError
 from scorer.tables import lines as physical
+from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.header import read_header
 from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
@@ -80,7 +81,7 @@ class DelimitedReader:
                 fields, reason = [], broken
             except csv.Error as error:
                 # An unclosed quote swallows the lines after it: read those again.
-                fields, reason = [], _broken(error)
+                fields, reason = [], _broken(error, lines.raw[0], self.dialect)
                 lines.keep_first()
                 broken = reason
             except RecordTooLong:
@@ -115,11 +116,18 @@ class DelimitedReader:
         return ""
 
 
-def _broken(error: csv.Error) -> str:
+def _broken(error: csv.Error, line: bytes, dialect: Dialect) -> str:
     """What the csv module found broken, in words for who has the file before them."""
     if "new-line character" in str(error):
         return "a carriage return (CR) outside quotes: quote the field or remove it"
-    return f"broken quoting: {error}"
+    if dialect.quoting == "none":
+        return f"broken escape: {error}"
+    hint = ""
+    if dialect.escape is None and rb"\"" in line:
+        hint = r"; if a backslash escapes quotes in this file, say --escape '\'"
+    elif dialect.delimiter == "\t":
+        hint = "; if quotes are text in this file, say --quoting none"
+    return f"broken quoting: {error}{hint}"
 
 
 class DelimitedWriter:
