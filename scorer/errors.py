@@ -6,6 +6,7 @@
     |   +-- ModelNotFound                no zoo holds that model
     |   +-- OutputExists                 the target is there and --force was not given
     +-- InputError                       a data file cannot be read as what it claims to be
+    |   +-- DamagedInput                 and another run would not read it either
     +-- BundleError                      a .keras archive is refused; names the member and the rule
     +-- CardError                        a card or an index does not follow its schema
     +-- UnsupportedModel                 a layer or setting that an engine or the vectorizer lacks
@@ -46,6 +47,10 @@ class OutputExists(UsageError):
 
 
 class InputError(ScorerError):
+    pass
+
+
+class DamagedInput(InputError):
     pass
 
 

@@ -123,6 +123,21 @@ def test_a_resumed_run_meets_the_windows_that_bytes_cut(monkeypatch: pytest.Monk
         Path("out.parquet").unlink()
 
 
+def test_a_damaged_input_leaves_no_journal(caplog: pytest.LogCaptureFixture) -> None:
+    """Its first row group is scored, its second is damaged: resuming would meet the same damage."""
+    write_inputs("in.parquet")
+    data = bytearray(Path("in.parquet").read_bytes())
+    start = pq.read_metadata("in.parquet").row_group(1).column(1).data_page_offset
+    data[start : start + 40] = b"\xff" * 40
+    Path("in.parquet").write_bytes(data)
+    model = parrot()
+    with pytest.raises(InputError, match=r"in\.parquet: cannot be read as Parquet"):
+        run(model, "in.parquet", "out.parquet")
+    assert model.engine.rows  # type: ignore[attr-defined]
+    assert [path.name for path in Path().iterdir()] == ["in.parquet"]
+    assert caplog.messages == []
+
+
 def test_scores_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forged journal: every sum is right, but each row has a score too many."""
     from scorer.jobs import journal

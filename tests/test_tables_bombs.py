@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from scorer.errors import InputError
 from scorer.tables import Source, Window, WindowSize, local_source, open_reader
-from scorer.tables.pages import FileBytes, demand, pages
+from scorer.tables.pages import FileBytes, demand, looked_into, pages
 
 MEGABYTE = 1 << 20
 ENCODINGS = ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "dictionary"]
@@ -248,6 +248,55 @@ def test_lists_that_are_no_bombs_are_read() -> None:
     assert sum(window.rows for window in windows(written(table))) == 300_000
 
 
+def sparse() -> pa.Table:
+    """Rows of few values each, though all of them at their longest would be far over the cap."""
+    tags = pa.array(["drama", "x" * 20_000]).dictionary_encode()
+    named = tags.take(pa.array([0] * 299_999 + [1]))
+    return pa.table(
+        {
+            "text": ["good film"] * 30_000,
+            "tags": pa.ListArray.from_arrays(range(0, 300_001, 10), named),
+            "flags": pa.ListArray.from_arrays(
+                range(0, 12_000_001, 400), pa.repeat(pa.scalar(True), 12_000_000)
+            ),
+        }
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_list_counts_as_many_values_as_it_has(version: str) -> None:
+    data = written(sparse(), data_page_version=version, store_schema=False)
+    assert len(data) < MEGABYTE
+    assert sum(window.rows for window in windows(data)) == 30_000
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lists=st.lists(
+        st.none() | st.lists(st.none() | st.lists(st.integers(0, 1), max_size=20)), min_size=1
+    ),
+    version=st.sampled_from(["1.0", "2.0"]),
+    codec=st.sampled_from(["none", "snappy", "gzip", "zstd", "lz4", "brotli"]),
+    page=st.sampled_from([16, 1 << 20]),
+    times=st.sampled_from([1, 40]),
+)
+def test_the_longest_row_is_found(
+    lists: list[Any], version: str, codec: str, page: int, times: int
+) -> None:
+    column = pa.array(lists * times, pa.list_(pa.list_(pa.int64())))
+    table = pa.table({"text": ["x"] * len(column), "list": column})
+    options = {"data_page_version": version, "compression": codec, "data_page_size": page}
+    data = written(table, **options)
+    file, read = pq.ParquetFile(io.BytesIO(data)), FileBytes(io.BytesIO(data))
+    chunk, kind = file.metadata.row_group(0).column(1), file.schema.column(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scorer.tables.pages.LIST_RATIO", 0)  # as if it were packed tightly
+        known = looked_into(read, chunk, kind, demand(read, chunk, kind, 1 << 20))
+    # An empty or missing list takes the place of a value too.
+    sizes = [sum(len(inner or [0]) for inner in row or [None]) for row in lists]
+    assert known.widest == max(sizes)
+
+
 def test_the_row_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scorer.tables.parquet.RECORD_BYTES", 1000)
     monkeypatch.setattr("scorer.tables.parquet.WINDOW_BYTES", 500)
@@ -257,3 +306,37 @@ def test_the_row_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match="row 51 takes"):
         list(reader.windows("text"))
     reader.close()
+
+
+WIDE = """
+import io, re, sys
+from pathlib import Path
+import pyarrow as pa
+from scorer.tables import format_of_name, local_source, open_reader, open_writer
+added = pa.schema([("prediction", pa.string())])
+reader, found = open_reader(local_source(Path(sys.argv[1])))
+with open(sys.argv[2], "wb") as stream:
+    writer = open_writer(stream, found.format, reader, added, {"model": "none"})
+    for window in reader.windows("text"):
+        cells = pa.RecordBatch.from_arrays([window.texts.cast(pa.string())], schema=added)
+        writer.write(writer.encode(window, cells))
+    writer.close()
+reader.close()
+print(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak on Linux")
+def test_a_hundred_thousand_columns_take_less_than_a_gigabyte(tmp_path: Path) -> None:
+    values = {f"c{i}": pa.array([i, None, -i]) for i in range(100_000)}
+    pq.write_table(pa.table({**values, "text": list("abc")}), tmp_path / "in.parquet")
+    ended = subprocess.run(
+        [sys.executable, "-c", WIDE, tmp_path / "in.parquet", tmp_path / "out.parquet"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = pq.read_table(tmp_path / "in.parquet"), pq.read_table(tmp_path / "out.parquet")
+    assert after.drop_columns(["prediction"]).equals(before)
+    assert int(ended.stdout) < 950

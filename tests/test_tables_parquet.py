@@ -134,7 +134,7 @@ def test_thousands_of_columns(tmp_path: Path) -> None:
 def test_row_groups_gather_small_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"text": ["x"] * 100}), tmp_path / "in.parquet", row_group_size=7)
     assert rewritten(tmp_path / "in.parquet").num_row_groups == 1
-    monkeypatch.setattr("scorer.tables.parquet.GROUP_ROWS", 40)
+    monkeypatch.setattr("scorer.tables.parquet_writer.GROUP_ROWS", 40)
     groups = rewritten(tmp_path / "in.parquet", rows=4).metadata
     sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
     assert sum(sizes) == 100

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from scorer.errors import UsageError
+from scorer.errors import DamagedInput, UsageError
 from scorer.files import keep, output_errors, temporary, write_whole
 from scorer.jobs.identity import difference
 from scorer.jobs.summary import FileSummary, read_summary
@@ -97,8 +97,9 @@ def journal(
 ) -> Iterator[Journal]:
     """The journal at `path`: continued with `resume` if one is there, else begun anew.
 
-    It stays when the block raises, if it holds anything, and is for the caller to remove when the
-    output is published. Raises UsageError where an interrupted run was not this one.
+    It stays when the block raises, if it holds anything that another run could use, and is for the
+    caller to remove when the output is published. Raises UsageError where an interrupted run was
+    not this one.
     """
     recorded, end = (0, 0)
     if resume and path.exists():
@@ -120,8 +121,8 @@ def journal(
         try:
             with nullcontext() if opened.windows else temporary(path):
                 yield opened
-        except BaseException:
-            if opened.windows:
+        except BaseException as error:
+            if opened.windows and not isinstance(error, DamagedInput):
                 log.warning("%s: the scores so far are kept for --resume", name)
             else:
                 path.unlink(missing_ok=True)

@@ -280,7 +280,7 @@ def _summary(
         drift=evaluated.drift,
         report=evaluated.report,
         figures=evaluated.figures,
-        notes=evaluated.notes,
+        notes=[*table.writer.notes, *evaluated.notes],
     )
 
 

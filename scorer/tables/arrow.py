@@ -147,6 +147,7 @@ class ArrowWriter:
     """Writes the windows' own columns with the new ones at their right."""
 
     columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(
         self, output: Output, schema: pa.Schema, *, is_stream: bool, codec: str | None = None

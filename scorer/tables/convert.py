@@ -12,7 +12,7 @@ from scorer.errors import ColumnError
 from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
 from scorer.tables.jsonl import json_values
-from scorer.tables.parquet import ParquetWriter
+from scorer.tables.parquet_writer import ParquetWriter
 from scorer.tables.values import Unwritable, check_csv, check_json, csv_cells, json_objects
 from scorer.tables.window import Window
 
@@ -58,6 +58,7 @@ class ToCsv:
     """Parquet, or CSV with another delimiter: null is an empty cell, a number its shortest form."""
 
     encoding = "utf-8"
+    notes: Sequence[str] = ()
 
     def __init__(
         self, reader: Reader, output: Output, delimiter: str, *, header: bool = True
@@ -91,6 +92,8 @@ class ToCsv:
 
 class ToJsonLines:
     """Tables with columns as JSON Lines; how a value is written is told in values.py."""
+
+    notes: Sequence[str] = ()
 
     def __init__(self, name: str, stream: BinaryIO, schema: pa.Schema) -> None:
         self._columns = _Columns(name, schema, "JSON has no place for: write Parquet")

@@ -134,6 +134,7 @@ class DelimitedWriter:
     """Appends cells at the right of each record's own bytes, in its dialect and encoding."""
 
     columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, stream: BinaryIO, reader: DelimitedReader, added: pa.Schema) -> None:
         self._stream = stream

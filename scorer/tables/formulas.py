@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -33,6 +33,8 @@ def safe_cell(cell: str) -> str:
 
 class FormulaGuard:
     """A writer of CSV around the one that `make` gives for a stream, its header guarded too."""
+
+    notes: Sequence[str] = ()
 
     def __init__(self, make: Callable[[BinaryIO], Any], stream: BinaryIO) -> None:
         csv.field_size_limit(_NO_LIMIT)  # the readers have their own

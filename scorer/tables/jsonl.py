@@ -190,6 +190,7 @@ class JsonLinesWriter:
     """Puts the new keys into each object's own bytes."""
 
     columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
         self._stream = stream

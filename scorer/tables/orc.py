@@ -89,6 +89,7 @@ class OrcWriter:
     """Writes the windows' own columns with the new ones at their right."""
 
     columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, output: Output, schema: pa.Schema, codec: str) -> None:
         self._schema = pa.schema([*schema, *output.added])

@@ -1,9 +1,9 @@
-"""Parquet: read in slices of a row group, written with the input's schema and metadata kept."""
+"""Parquet, read in slices of a row group."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,9 +11,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorer.errors import InputError
+from scorer.errors import DamagedInput, InputError
+from scorer.tables.arrays import Categories, leaf_types
+from scorer.tables.footer import footer_of
 from scorer.tables.formats.base import Format, Output
-from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand
+from scorer.tables.int96 import Unit, lossless_unit
+from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand, looked_into
+from scorer.tables.parquet_writer import ParquetWriter, check_columns
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -26,9 +30,11 @@ from scorer.tables.window import (
 # Read column chunks in pieces of this size instead of whole: a row group may be the whole file.
 READ_BUFFER_BYTES = 1 << 20
 MIN_READ_BUFFER_BYTES = 1 << 12
-# A row group of the output ends at whichever comes first.
-GROUP_BYTES = 32 << 20
-GROUP_ROWS = 1 << 17
+# Wider files are opened so many columns at a time.
+SLICE_COLUMNS = 4096
+# INT96 columns are looked through in batches of this many rows.
+SCANNED_ROWS = 1 << 16
+ARROW_SCHEMA = b"ARROW:schema"
 
 
 def as_text(column: pa.Array) -> pa.Array:
@@ -80,13 +86,14 @@ class _NoPages(io.RawIOBase):
 
 
 class ParquetReader:
-    """Reads one Parquet file in windows; `schema` is the Arrow schema with its metadata."""
+    """Reads one Parquet file in windows; `schema` is the Arrow schema with the file's metadata."""
 
     encoding = "utf-8"
 
     def __init__(self, name: str, stream: BinaryIO | str, format: Format) -> None:
         self.name = name
         self.format = format
+        self._is_local = isinstance(stream, str | io.BufferedIOBase)
         with ExitStack() as opened, self._explained():
             file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
             opened.callback(file.close)
@@ -94,19 +101,54 @@ class ParquetReader:
             self._bytes = FileBytes(file)
             share = OPEN_BYTES // 4 // max(metadata.num_columns, 1)
             self._buffer = max(min(READ_BUFFER_BYTES, share), MIN_READ_BUFFER_BYTES)
-            self._file = pq.ParquetFile(
-                stream, metadata=metadata, pre_buffer=False, buffer_size=self._buffer
-            )
-            self.schema: pa.Schema = self._file.schema_arrow
-            self.rows: int | None = metadata.num_rows
-            self._no_pages = _NoPages(self._bytes.size)
-            self._footer = pq.ParquetFile(
-                pa.PythonFile(self._no_pages, "r"),
-                metadata=metadata,
-                pre_buffer=False,
-                buffer_size=MIN_READ_BUFFER_BYTES,  # else a column is read when it is opened
-            )
+            self._stream, self._metadata = stream, metadata
+            self._file = self._reopened("ns")
+            arrow = self._file.schema_arrow
+            check_columns(name, arrow)
+            self._slices = _slices(arrow, metadata.num_columns)
+            arrow = self._with_whole_timestamps(arrow)
+            self.schema: pa.Schema = arrow.with_metadata(_metadata(metadata, arrow) or None)
+            groups = range(metadata.num_row_groups)
+            # Not the footer's own sum, which some writers leave at 0.
+            self.rows: int | None = sum(metadata.row_group(i).num_rows for i in groups)
+            if not len(arrow):
+                raise DamagedInput(f"{name}: has no columns, so there is nothing to score")
             self._opened = opened.pop_all()
+
+    def _reopened(self, unit: Unit) -> pq.ParquetFile:
+        """The file, its INT96 timestamps counted in `unit`."""
+        return pq.ParquetFile(
+            self._stream,
+            metadata=self._metadata,
+            pre_buffer=False,
+            buffer_size=self._buffer,
+            coerce_int96_timestamp_unit=unit,
+        )
+
+    def _with_whole_timestamps(self, arrow: pa.Schema) -> pa.Schema:
+        """The schema in which no INT96 timestamp is altered; `_file` reads it from now on."""
+        schema = self._file.schema
+        places = [
+            i
+            for i in range(self._metadata.num_columns)
+            if schema.column(i).physical_type == "INT96"
+        ]
+        if not places:
+            return arrow
+
+        def batches(unit: Unit) -> Iterator[pa.RecordBatch]:
+            file = self._reopened(unit)
+            for group in range(self._metadata.num_row_groups):
+                rows = self._affordable(SCANNED_ROWS, group)
+                yield from file.reader.iter_batches(
+                    rows, row_groups=[group], column_indices=places, use_threads=False
+                )
+
+        unit = lossless_unit(batches)
+        if unit == "ns":
+            return arrow
+        self._file = self._reopened(unit)
+        return self._file.schema_arrow
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,7 +156,10 @@ class ParquetReader:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name's bytes
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.name}: cannot be read as Parquet: {reason}") from error
+            # Arrow calls damaged content an OSError too, but has no number for it.
+            failed = isinstance(error, OSError) and (error.errno or not self._is_local)
+            kind = InputError if failed else DamagedInput
+            raise kind(f"{self.name}: cannot be read as Parquet: {reason}") from error
 
     def windows(
         self,
@@ -132,16 +177,22 @@ class ParquetReader:
             with self._explained():
                 texts = as_text(batch.column(place))
             yield Window(index, texts, batch)
+        # Of a wide file it takes hundreds of megabytes, as will the output's when it is closed.
+        del self._file, self._metadata
 
     def _gathered(self, size: WindowSize) -> Iterator[pa.RecordBatch]:
         """What `_pieces` gives, put together to windows."""
         held: list[pa.RecordBatch] = []
+        categories = Categories(self.schema)
         rows = taken = 0
         for piece, piece_bytes in self._pieces(size.rows):
             over = rows + piece.num_rows > size.most or taken + piece_bytes > WINDOW_BYTES
-            if held and over:
+            if held and (over or not categories.take(piece)):
                 yield self._joined(held)
                 held, rows, taken = [], 0, 0
+            if not held:
+                categories.clear()
+                categories.take(piece)
             held.append(piece)
             rows, taken = rows + piece.num_rows, taken + piece_bytes
             if size.enough(rows, taken):
@@ -156,24 +207,49 @@ class ParquetReader:
 
     def _pieces(self, rows: int) -> Iterator[tuple[pa.RecordBatch, int]]:
         """The file in runs of rows of at most WINDOW_BYTES, or of one row, and their bytes."""
-        first = 1
-        for group in range(self._file.metadata.num_row_groups):
-            with self._explained():
-                at_once = self._affordable(rows, group)
-            batches = self._file.iter_batches(at_once, row_groups=[group], use_threads=False)
-            while True:
-                with self._explained():
-                    batch = next(batches, None)
-                if batch is None:
-                    break
+        done = 0
+        for group in range(self._metadata.num_row_groups):
+            stated = self._metadata.row_group(group).num_rows
+            before = done
+            for batch in self._unpacked(rows, group):
                 for piece, size in halved(batch, WINDOW_BYTES):
                     if size > RECORD_BYTES:
-                        raise InputError(
-                            f"{self.name}: row {first} takes {size >> 20:,} MiB: a row may take "
+                        raise DamagedInput(
+                            f"{self.name}: row {done + 1} takes {size >> 20:,} MiB: a row may take "
                             f"{RECORD_BYTES >> 20}"
                         )
                     yield piece, size
-                    first += piece.num_rows
+                    done += piece.num_rows
+            if done - before != stated:
+                raise DamagedInput(
+                    f"{self.name}: row group {group + 1} holds {done - before:,} rows, but the "
+                    f"file's footer counts {stated:,}: write the file anew"
+                )
+
+    def _unpacked(self, rows: int, group: int) -> Iterator[pa.RecordBatch]:
+        """A row group's rows, at most `rows` at a time, and less where they take much."""
+        with self._explained():
+            batches = self._batches(self._affordable(rows, group), group)
+        while True:
+            with self._explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _batches(self, rows: int, group: int) -> Iterator[pa.RecordBatch]:
+        """A row group's rows, at most `rows` at a time."""
+        alike = {"row_groups": [group], "use_threads": False}
+        if self._metadata.row_group(group).num_rows > rows or len(self._slices) == 1:
+            yield from self._file.iter_batches(rows, **alike)
+            return
+        # An open column takes kilobytes, however few its rows.
+        columns: list[pa.Array] = []
+        for leaves in self._slices:
+            read = self._file.reader.iter_batches(rows, column_indices=leaves, **alike)
+            columns += pa.Table.from_batches(list(read)).combine_chunks().columns
+        whole = pa.Table.from_arrays(columns, schema=self.schema)
+        yield from whole.to_batches()
 
     def _affordable(self, rows: int, group: int) -> int:
         """As many of `rows` as may be unpacked at once. Raises InputError if none may."""
@@ -182,12 +258,14 @@ class ParquetReader:
             demand(self._bytes, chunk, schema.column(i), self._buffer)
             for i, chunk in enumerate(self._chunks(group))
         ]
-        at_least = sum(
-            column.open + (column.total if column.is_dense else column.longest)
-            for column in demands
-        )
+        if sum(column.least for column in demands) > OPEN_BYTES:
+            demands = [
+                looked_into(self._bytes, chunk, schema.column(i), column)
+                for i, (chunk, column) in enumerate(zip(self._chunks(group), demands, strict=True))
+            ]
+        at_least = sum(column.least for column in demands)
         if at_least > OPEN_BYTES:
-            raise InputError(
+            raise DamagedInput(
                 f"{self.name}: row group {group + 1} unpacks to {at_least >> 20:,} MiB at once, "
                 f"more than {OPEN_BYTES >> 20}: write it with smaller pages or row groups"
             )
@@ -195,89 +273,74 @@ class ParquetReader:
             rows //= 2
         return rows
 
-    def _chunks(self, group: int) -> list[Any]:
+    def _chunks(self, group: int) -> Iterator[Any]:
         """The metadata of a row group's columns.
 
         pyarrow's own objects end the process where it is damaged. Arrow looks at all of it before
         it reads a page, and raises.
         """
-        metadata, self._no_pages.reached = self._file.metadata, False
-        try:
-            next(self._footer.iter_batches(1, row_groups=[group], use_threads=False), None)
-        except (pa.ArrowException, OSError):
-            if not self._no_pages.reached:
-                raise
-        found = metadata.row_group(group)
-        return [found.column(i) for i in range(min(found.num_columns, metadata.num_columns))]
+        no_pages = _NoPages(self._bytes.size)
+        footer = pq.ParquetFile(
+            pa.PythonFile(no_pages, "r"),
+            metadata=self._metadata,
+            pre_buffer=False,
+            buffer_size=MIN_READ_BUFFER_BYTES,  # else a column is read when it is opened
+        )
+        for leaves in self._slices:
+            no_pages.reached = False
+            alike = {"row_groups": [group], "column_indices": leaves, "use_threads": False}
+            try:
+                next(footer.reader.iter_batches(1, **alike), None)
+            except (pa.ArrowException, OSError):
+                if not no_pages.reached:
+                    raise
+        found = self._metadata.row_group(group)
+        for i in range(min(found.num_columns, self._metadata.num_columns)):
+            yield found.column(i)
 
     def same_format(self, output: Output) -> ParquetWriter:
-        return ParquetWriter(
-            output.stream, self.schema, output.added, output.metadata, self.codecs()
-        )
+        return ParquetWriter(output.stream, self.schema, output.added, output.metadata, self)
 
     def close(self) -> None:
-        self._file.close(force=True)
+        if hasattr(self, "_file"):
+            self._file.close(force=True)
         self._opened.close()
 
     def codecs(self) -> dict[str, str]:
         """The compression codec of every column of the file, by its path."""
-        if not self._file.metadata.num_row_groups:
+        if not self._metadata.num_row_groups:
             return {}
         with self._explained():
             return {column.path_in_schema: column.compression for column in self._chunks(0)}
 
-
-class ParquetWriter:
-    """Writes the windows' own columns with the new ones at their right."""
-
-    columns: Sequence[str] = ()
-
-    def __init__(
-        self,
-        stream: BinaryIO,
-        schema: pa.Schema,
-        added: pa.Schema,
-        metadata: Mapping[str, str],
-        codecs: Mapping[str, str] | None = None,
-    ) -> None:
-        kept = dict(schema.metadata or {})
-        ours = {key.encode(): value.encode() for key, value in metadata.items()}
-        self._schema = pa.schema([*schema, *added], metadata=kept | ours)
-        self._writer = pq.ParquetWriter(stream, self._schema, compression=_codecs(codecs, added))
-        self._held: list[pa.RecordBatch] = []
-        self._rows = self._bytes = 0
-
-    def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
-        """The window's columns and the new ones as one batch; called from any thread."""
-        columns = [*window.table.columns, *added.columns]
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
-
-    def write(self, encoded: pa.RecordBatch) -> None:
-        self._held.append(encoded)
-        self._rows += encoded.num_rows
-        self._bytes += encoded.nbytes
-        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.Table.from_batches(self._held, self._schema)
-        self._held, self._rows, self._bytes = [], 0, 0
-        self._writer.write_table(table, row_group_size=GROUP_ROWS)
-
-    def close(self) -> None:
-        if self._held:
-            self._flush()
-        self._writer.close()
-
-    def abandon(self) -> None:
-        # pyarrow's writer would write its footer when it is collected, to a stream that is gone.
-        self._writer.is_open = False
+    def footer(self) -> bytes:
+        """The file's footer as it lies there."""
+        with self._explained():
+            return footer_of(self._bytes)
 
 
-def _codecs(codecs: Mapping[str, str] | None, added: pa.Schema) -> dict[str, str] | str:
-    if not codecs:
-        return "snappy"
-    usual = max(set(codecs.values()), key=list(codecs.values()).count)
-    known = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}
-    named = {**codecs, **dict.fromkeys(added.names, usual)}
-    return {path: known.get(codec, codec.lower()) for path, codec in named.items()}
+def _metadata(metadata: pq.FileMetaData, arrow: pa.Schema) -> dict[bytes, bytes]:
+    """Every key and value of the file: Arrow gives only those of its own schema, if that is there.
+
+    That schema is left out: it is written anew.
+    """
+    return {
+        key: value
+        for key, value in ((arrow.metadata or {}) | (metadata.metadata or {})).items()
+        if key != ARROW_SCHEMA
+    }
+
+
+def _slices(arrow: pa.Schema, columns: int) -> list[list[int]]:
+    """The leaf columns of a file, in lists of about SLICE_COLUMNS that cut no nested column."""
+    counts = [len(leaf_types(field.type)) for field in arrow] if columns > SLICE_COLUMNS else []
+    if sum(counts) != columns:
+        return [list(range(columns))]
+    found: list[list[int]] = [[]]
+    first = 0
+    for count in counts:
+        if len(found[-1]) >= SLICE_COLUMNS:
+            found.append([])
+        found[-1] += range(first, first + count)
+        first += count
+    return found

@@ -53,10 +53,12 @@ class Reader(Protocol):
 class Writer(Protocol):
     """`encode` is the work of any thread, `write` takes its results in order.
 
-    `columns` are those that its windows must hold, whatever else is asked for.
+    `columns` are those that its windows must hold, whatever else is asked for. `notes` say, once
+    it is closed, what of the input the output does not keep.
     """
 
     columns: Sequence[str]
+    notes: Sequence[str]
 
     def encode(self, window: Window, added: pa.RecordBatch) -> Any: ...
 

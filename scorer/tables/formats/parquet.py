@@ -18,7 +18,9 @@ class Parquet(Format):
 
     def converter(self, reader: Reader, output: Output) -> Writer:
         from scorer.tables.convert import ToParquet
+        from scorer.tables.parquet_writer import check_columns
 
+        check_columns(reader.name, reader.schema)
         return ToParquet(output.stream, reader.schema, output.added, output.metadata)
 
 

@@ -1,0 +1,126 @@
+"""Parquet, written with the input's schema, metadata, logical types and codecs kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scorer.errors import ColumnError
+from scorer.tables.arrays import Categories, is_hollow
+from scorer.tables.footer import WithoutFooter
+from scorer.tables.window import Window
+
+if TYPE_CHECKING:
+    from scorer.tables.parquet import ParquetReader
+
+# A row group of the output ends at whichever comes first.
+GROUP_BYTES = 32 << 20
+GROUP_ROWS = 1 << 17
+# What pyarrow's writer calls the codecs that it has.
+WRITABLE = {
+    "UNCOMPRESSED": "none",
+    "SNAPPY": "snappy",
+    "GZIP": "gzip",
+    "BROTLI": "brotli",
+    "ZSTD": "zstd",
+    "LZ4": "lz4",
+    "LZ4_RAW": "lz4",
+}
+# pyarrow has no name for the first framing of LZ4, which it reads.
+OLD_CODECS = {"UNKNOWN": "the deprecated LZ4 codec"}
+
+
+def check_columns(name: str, schema: pa.Schema) -> None:
+    """Raise ColumnError for a column that Parquet cannot hold; `name` is the input's."""
+    for field in schema:
+        if is_hollow(field.type):
+            raise ColumnError(
+                f"{name}: column {field.name!r} holds a struct without fields, which Parquet has "
+                "no place for: drop the column"
+            )
+
+
+class ParquetWriter:
+    """Writes the windows' own columns with the new ones at their right.
+
+    `notes` says, once it is closed, what of the input's columns could not be kept.
+    """
+
+    columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        schema: pa.Schema,
+        added: pa.Schema,
+        metadata: Mapping[str, str],
+        like: ParquetReader | None = None,
+    ) -> None:
+        """`like` is the Parquet file that the columns come from, if they do."""
+        kept = dict(schema.metadata or {})
+        ours = {key.encode(): value.encode() for key, value in metadata.items()}
+        for field in added:
+            schema = schema.append(field)
+        self._schema = schema.with_metadata(kept | ours)
+        self._like = like
+        self._stream = WithoutFooter(stream)
+        codecs, self._codec_notes = _codecs(like.codecs() if like else {}, added)
+        self._writer = pq.ParquetWriter(self._stream, self._schema, compression=codecs)
+        self._categories = Categories(self._schema, apart=True)
+        self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
+        """The window's columns and the new ones as one batch; called from any thread."""
+        columns = [*window.table.columns, *added.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def write(self, encoded: pa.RecordBatch) -> None:
+        # Else the row group could not be read back.
+        if not self._categories.take(encoded):
+            self._flush()
+            self._categories.take(encoded)
+        self._held.append(encoded)
+        self._rows += encoded.num_rows
+        self._bytes += encoded.nbytes
+        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._held, self._schema)
+        self._held, self._rows, self._bytes = [], 0, 0
+        self._categories.clear()
+        self._writer.write_table(table, row_group_size=GROUP_ROWS)
+
+    def close(self) -> None:
+        if self._held:
+            self._flush()
+        self._stream.hold()
+        self._writer.close()
+        lost = self._stream.close(self._like.footer() if self._like else None)
+        self.notes = (*self._codec_notes, *lost)
+
+    def abandon(self) -> None:
+        # pyarrow's writer would write its footer when it is collected, to a stream that is gone.
+        self._writer.is_open = False
+
+
+def _codecs(codecs: Mapping[str, str], added: pa.Schema) -> tuple[dict[str, str] | str, list[str]]:
+    """What pyarrow's writer takes for `codecs`, and a sentence for each that it cannot write."""
+    if not codecs:
+        return "snappy", []
+    counts = Counter(codecs.values())
+    notes = [
+        f"columns compressed with {OLD_CODECS.get(codec, codec)}: {count:,}; written with LZ4_RAW"
+        for codec, count in counts.items()
+        if codec not in WRITABLE
+    ]
+    if len(counts) == 1:
+        return WRITABLE.get(next(iter(counts)), "lz4"), notes
+    named = {**codecs, **dict.fromkeys(added.names, max(counts, key=counts.__getitem__))}
+    return {path: WRITABLE.get(codec, "lz4") for path, codec in named.items()}, notes
