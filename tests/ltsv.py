@@ -67,6 +67,8 @@ class LtsvReader:
 class LtsvWriter:
     """Appends to records as they came where `columns` is empty, else writes these columns."""
 
+    notes: Sequence[str] = ()
+
     def __init__(self, output: Output, columns: Sequence[str]) -> None:
         self.columns = columns
         self._stream = output.stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +13,6 @@ from scorer.errors import ColumnError
 from scorer.tables.arrays import Categories, is_hollow
 from scorer.tables.footer import WithoutFooter
 from scorer.tables.window import Window
-
-if TYPE_CHECKING:
-    from scorer.tables.parquet import ParquetReader
 
 # A row group of the output ends at whichever comes first.
 GROUP_BYTES = 32 << 20
@@ -32,6 +29,18 @@ WRITABLE = {
 }
 # pyarrow has no name for the first framing of LZ4, which it reads.
 OLD_CODECS = {"UNKNOWN": "the deprecated LZ4 codec"}
+
+
+class Original(Protocol):
+    """The open Parquet file that columns come from."""
+
+    def codecs(self) -> dict[str, str]:
+        """The compression codec of every column, by its path."""
+        ...
+
+    def footer(self) -> bytes:
+        """The footer as it lies in the file."""
+        ...
 
 
 def check_columns(name: str, schema: pa.Schema) -> None:
@@ -59,7 +68,7 @@ class ParquetWriter:
         schema: pa.Schema,
         added: pa.Schema,
         metadata: Mapping[str, str],
-        like: ParquetReader | None = None,
+        like: Original | None = None,
     ) -> None:
         """`like` is the Parquet file that the columns come from, if they do."""
         kept = dict(schema.metadata or {})
