@@ -89,14 +89,14 @@ class Golden(_Part):
     output: tuple[Finite, ...] | None
 
 
-class Histogram(_Part):
+class ProfileHistogram(_Part):
     """Counts of values between inner edges: bin i holds edges[i-1] <= value < edges[i]."""
 
     edges: tuple[Finite, ...]
     counts: tuple[Annotated[int, Field(ge=0)], ...]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Histogram:
+    def _consistent(self) -> ProfileHistogram:
         if len(self.counts) != len(self.edges) + 1:
             raise ValueError(
                 f"a histogram with {len(self.edges)} inner edges needs "
@@ -107,7 +107,7 @@ class Histogram(_Part):
         return self
 
 
-class Reference(_Part):
+class TrainingProfile(_Part):
     """What the training data looked like, for drift.
 
     tokens      tokens per row, before any truncation
@@ -117,12 +117,12 @@ class Reference(_Part):
     """
 
     rows: Annotated[int, Field(gt=0)]
-    tokens: Histogram
-    oov_share: Histogram
-    score: Histogram
+    tokens: ProfileHistogram
+    oov_share: ProfileHistogram
+    score: ProfileHistogram
 
 
-class Figure(_Part):
+class PromisedFigure(_Part):
     """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with."""
 
     metric: MetricName
@@ -170,9 +170,9 @@ class ScorerCard(_Part):
     output_activation: Literal["sigmoid", "softmax"] | None = None
     label_columns: tuple[Column, ...] = ()
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[PromisedFigure, ...] = ()
     golden: tuple[Golden, ...] = ()
-    reference: Reference | None = None
+    training_profile: TrainingProfile | None = Field(default=None, alias="reference")
     training: Training | None = None
     speed: Speed | None = None
 
@@ -236,7 +236,7 @@ class Card(BaseModel):
         return f"{self.scorer.name}@{self.scorer.version}"
 
     @property
-    def headline(self) -> Figure | None:
+    def headline(self) -> PromisedFigure | None:
         return self.scorer.figures[0] if self.scorer.figures else None
 
 

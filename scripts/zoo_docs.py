@@ -15,7 +15,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_bundle
-from scorer.card import Card, Figure
+from scorer.card import Card, PromisedFigure
 from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
 from scripts.pages import with_block
@@ -134,7 +134,7 @@ def layer_name(layer: Layer) -> str:
     return f"{kind} {size}".strip() + shown
 
 
-def figure_row(figure: Figure) -> str:
+def figure_row(figure: PromisedFigure) -> str:
     interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
     source = "" if figure.source is None else f"{figure.source:g}"
     linear = "" if figure.baseline is None else f"{figure.baseline:g}"

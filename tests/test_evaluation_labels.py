@@ -237,7 +237,7 @@ def test_drift_does_not_depend_on_the_windows(cut: int) -> None:
     scores = Scores(
         rng.random((200, 1)).astype(np.float32), tokens, tokens // 3, tokens > 20, tokens > 0
     )
-    reference, problem = card("binary").reference, Problem(BINARY, ("negative", "positive"))
+    reference, problem = card("binary").training_profile, Problem(BINARY, ("negative", "positive"))
 
     def counter(*cuts: int) -> DriftCounter:
         made = DriftCounter(problem, reference)

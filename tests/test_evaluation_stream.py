@@ -14,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from scorer.card import Figure, Histogram, Label, Reference, ScorerCard
+from scorer.card import Label, ProfileHistogram, PromisedFigure, ScorerCard, TrainingProfile
 from scorer.errors import ColumnError, UsageError
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
@@ -34,7 +34,9 @@ LABELS = {
 }
 
 
-def card(task: str, *, figures: tuple[Figure, ...] = (), name: str = "made-up") -> ScorerCard:
+def card(
+    task: str, *, figures: tuple[PromisedFigure, ...] = (), name: str = "made-up"
+) -> ScorerCard:
     low, step = (80.0, 5.0) if task == "regression" else (0.25, 0.25)
     return ScorerCard(
         schema=1,
@@ -45,11 +47,13 @@ def card(task: str, *, figures: tuple[Figure, ...] = (), name: str = "made-up") 
         text_columns=("text",),
         label_columns=("label",),
         figures=figures,
-        reference=Reference(
+        reference=TrainingProfile(
             rows=400,
-            tokens=Histogram(edges=(5.0, 10.0), counts=(100, 150, 150)),
-            oov_share=Histogram(edges=(0.1, 0.3), counts=(200, 150, 50)),
-            score=Histogram(edges=(low, low + step, low + 2 * step), counts=(100, 100, 100, 100)),
+            tokens=ProfileHistogram(edges=(5.0, 10.0), counts=(100, 150, 150)),
+            oov_share=ProfileHistogram(edges=(0.1, 0.3), counts=(200, 150, 50)),
+            score=ProfileHistogram(
+                edges=(low, low + step, low + 2 * step), counts=(100, 100, 100, 100)
+            ),
         ),
     )
 
@@ -292,7 +296,7 @@ def test_the_same_card_promise_holds_and_a_better_one_does_not() -> None:
     rows = made_up("binary", 1_500)
     today = report(evaluated(rows, [])).models[0].figures["accuracy"].value
     assert today is not None
-    promised = Figure(metric="accuracy", value=today, data="made-up rows", rows=500)
+    promised = PromisedFigure(metric="accuracy", value=today, data="made-up rows", rows=500)
     too_high = promised.model_copy(update={"value": today + 0.1})
     kept = report(evaluated(rows, [], figures=(promised,)), "card", f"accuracy>={today - 0.01:.6f}")
     assert kept.models[0].promises[0].verdict == "as promised"
@@ -304,7 +308,7 @@ def test_the_same_card_promise_holds_and_a_better_one_does_not() -> None:
 
 
 def test_a_promise_about_another_metric_is_left_alone() -> None:
-    figure = Figure(metric="mae", value=1.0, data="elsewhere", rows=10)
+    figure = PromisedFigure(metric="mae", value=1.0, data="elsewhere", rows=10)
     found = report(evaluated(made_up("binary", 200), [], figures=(figure,)), "card")
     assert found.models[0].promises == ()
     assert not found.gates[0].passed

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from scorer.card import Figure, Label
+from scorer.card import Label, PromisedFigure
 from scorer.errors import OutputError
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
@@ -70,7 +70,7 @@ def hostile(task: str, n: int = 400) -> Report:
     """A report whose every text is an attack."""
     rows = made_up(task, n)
     metric = "mae" if task == "regression" else "accuracy"
-    promised = Figure(metric=metric, value=0.5, data=EVIL, rows=10)
+    promised = PromisedFigure(metric=metric, value=0.5, data=EVIL, rows=10)
     rows = replace(rows, texts=[EVIL] * n, groups=[f"{EVIL}{i % 3}" for i in range(n)])
     return finish(
         evaluated(rows, [], figures=(promised,)), [EVIL], [parse_requirement("drift<0.1")]

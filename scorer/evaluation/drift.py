@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from scorer.card import Histogram, Reference
+from scorer.card import ProfileHistogram, TrainingProfile
 from scorer.evaluation.part import Part
 from scorer.model import Scores
 from scorer.tasks import Problem
@@ -62,13 +62,13 @@ class Drift(Part):
 class DriftCounter:
     """Counts scored rows into the card's bins; costs about 0.1 ms per thousand rows."""
 
-    def __init__(self, problem: Problem, reference: Reference | None) -> None:
+    def __init__(self, problem: Problem, profile: TrainingProfile | None) -> None:
         self._problem = problem
-        self._reference = reference
+        self._profile = profile
         self.rows = self.truncated = self.tokens = self.oov = 0
         self._counts: dict[str, NDArray[np.int64]] = {}
-        for name in PARTS if reference else ():
-            histogram: Histogram = getattr(reference, name)
+        for name in PARTS if profile else ():
+            histogram: ProfileHistogram = getattr(profile, name)
             self._counts[name] = np.zeros(len(histogram.counts), dtype=np.int64)
 
     def add(self, scores: Scores) -> None:
@@ -79,14 +79,14 @@ class DriftCounter:
         self.truncated += int(np.count_nonzero(scores.truncated[scored]))
         self.tokens += int(tokens.sum(dtype=np.int64))
         self.oov += int(oov.sum(dtype=np.int64))
-        if self._reference is None or not len(tokens):
+        if self._profile is None or not len(tokens):
             return
         self._count("tokens", tokens)
         self._count("oov_share", oov / np.maximum(tokens, 1))
         self._count("score", self._problem.task.profile_score(scores.outputs[scored]))
 
     def _count(self, name: str, values: NDArray[Any]) -> None:
-        edges = np.asarray(getattr(self._reference, name).edges, dtype=np.float64)
+        edges = np.asarray(getattr(self._profile, name).edges, dtype=np.float64)
         bins = np.searchsorted(edges, values, side="right")
         self._counts[name] += np.bincount(bins, minlength=len(edges) + 1)
 
@@ -106,7 +106,7 @@ class DriftCounter:
         )
 
     def _part(self, name: str, counts: NDArray[np.int64]) -> DriftPart:
-        histogram: Histogram = getattr(self._reference, name)
+        histogram: ProfileHistogram = getattr(self._profile, name)
         expected = np.array(histogram.counts)
         index, noise = psi(counts, expected)
         return DriftPart(

@@ -66,7 +66,9 @@ class Evaluator:
                 )
         self.request = request
         self.problem = first.problem
-        self.models = [Collected(s, DriftCounter(s.problem, s.card.reference)) for s in subjects]
+        self.models = [
+            Collected(s, DriftCounter(s.problem, s.card.training_profile)) for s in subjects
+        ]
         rules = LabelRules(first.card.labels, request.label_map)
         self.truth = TRUTH_COLUMNS[first.card.task.truth](rules)
         self.slices = {name: SliceColumn(name) for name in request.slices}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scorer.card import Figure as CardFigure
+from scorer.card import PromisedFigure
 from scorer.evaluation.curves import figure
 from scorer.evaluation.measure import Measured
 from scorer.evaluation.part import Figure
@@ -18,9 +18,9 @@ from scorer.figures import figure_spec
 _Z95 = 1.959964
 
 
-def check_promises(measured: Measured, promised: Sequence[CardFigure]) -> tuple[Promise, ...]:
+def check_promises(measured: Measured, promised: Sequence[PromisedFigure]) -> tuple[Promise, ...]:
     """One for each metric of the card that was measured; of several for a metric, the first."""
-    first: dict[str, CardFigure] = {}
+    first: dict[str, PromisedFigure] = {}
     for item in promised:
         first.setdefault(item.metric, item)
     return tuple(_check(measured, item) for name, item in first.items() if _known(measured, name))
@@ -30,7 +30,7 @@ def _known(measured: Measured, name: str) -> bool:
     return bool(np.isfinite(measured.values.get(name, np.nan)))
 
 
-def _check(measured: Measured, item: CardFigure) -> Promise:
+def _check(measured: Measured, item: PromisedFigure) -> Promise:
     today = figure(measured.values[item.metric], measured.interval(item.metric))
     difference = figure(
         measured.values[item.metric] - item.value,
@@ -49,7 +49,7 @@ def _check(measured: Measured, item: CardFigure) -> Promise:
     )
 
 
-def _difference(measured: Measured, item: CardFigure) -> Doubles:
+def _difference(measured: Measured, item: PromisedFigure) -> Doubles:
     """Replicates of today's figure less the promised one, each with its own sampling error.
 
     The bootstrap's bias is taken out: a calibration error of few rows is too high by nature, and
@@ -64,7 +64,7 @@ def _difference(measured: Measured, item: CardFigure) -> Doubles:
     return np.asarray(drawn - promised)
 
 
-def _sentence(item: CardFigure, today: Figure, difference: Figure) -> str:
+def _sentence(item: PromisedFigure, today: Figure, difference: Figure) -> str:
     spec = figure_spec(item.metric)
     start = f"{spec.title} is {today.value:.4g}, the card promises {item.value:.4g}"
     start += f" on {item.data}"

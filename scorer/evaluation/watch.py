@@ -39,7 +39,7 @@ class TableEvaluation:
         self._options = options
         self._folder = folder
         self._subject = subject(model, options or EvaluationOptions())
-        self._drift = DriftCounter(self._subject.problem, model.card.scorer.reference)
+        self._drift = DriftCounter(self._subject.problem, model.card.scorer.training_profile)
         self._evaluator: Evaluator | None = None
         self._name = ""
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from scorer.card import (
     Card,
-    Figure,
     Golden,
-    Histogram,
     Label,
-    Reference,
+    ProfileHistogram,
+    PromisedFigure,
     ScorerCard,
     Training,
+    TrainingProfile,
 )
 from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
@@ -57,7 +57,7 @@ def sampled(trained: Trained, corpus: Corpus) -> Sample:
     return Sample(Problem(task_named(recipe.task), labels), target, outputs[scored])
 
 
-def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
+def figures(samples: Sequence[Sample], on: Measured) -> list[PromisedFigure]:
     """The figures of a task's kind with 95% bootstrap intervals, of all samples as one; the first
     is the headline."""
     sample = Sample(
@@ -71,7 +71,7 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
         low, high = found.interval(metric) or (None, None)
         beside = {"source": on.source, "baseline": on.baseline} if n == 0 else {}
         made.append(
-            Figure.model_validate(
+            PromisedFigure.model_validate(
                 {
                     "metric": metric,
                     "value": round(found.values[metric], 4),
@@ -87,7 +87,7 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[Figure]:
     return made
 
 
-def reference(trained: Trained) -> Reference:
+def training_profile(trained: Trained) -> TrainingProfile:
     """Histograms for drift: lengths and unknown words of the training rows, and the scores of the
     validation rows, since scores on rows learnt by heart are surer than any later ones."""
     parts = trained.parts
@@ -95,7 +95,7 @@ def reference(trained: Trained) -> Reference:
     scored = tokens.n_tokens > 0
     lengths = tokens.n_tokens[scored]
     outputs, held = trained.judged.outputs(parts.validation.texts)
-    return Reference(
+    return TrainingProfile(
         rows=int(scored.sum()),
         tokens=_histogram(lengths),
         oov_share=_histogram(tokens.n_oov[scored] / lengths),
@@ -103,12 +103,12 @@ def reference(trained: Trained) -> Reference:
     )
 
 
-def _histogram(values: AnyArray) -> Histogram:
+def _histogram(values: AnyArray) -> ProfileHistogram:
     """Bins of about equal counts, so that each has enough rows to compare."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]).round(4))
     edges = edges[edges > values.min()]
     counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=edges.size + 1)
-    return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
+    return ProfileHistogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
 
 
 def golden_rows(trained: Trained, model: Any, texts: tuple[str, ...]) -> tuple[Golden, ...]:
@@ -128,7 +128,7 @@ def golden_rows(trained: Trained, model: Any, texts: tuple[str, ...]) -> tuple[G
     )
 
 
-def write_card(trained: Trained, model: Any, made: list[Figure], *, own_data: bool) -> Card:
+def write_card(trained: Trained, model: Any, made: list[PromisedFigure], *, own_data: bool) -> Card:
     """The whole card. With `own_data` it does not speak of the published data set."""
     recipe = trained.parts.recipe
     data = DATASETS[recipe.data.set]
@@ -144,7 +144,7 @@ def write_card(trained: Trained, model: Any, made: list[Figure], *, own_data: bo
             "label_columns": data.label_columns,
             "figures": made,
             "golden": golden_rows(trained, model, data.golden),
-            "reference": reference(trained),
+            "reference": training_profile(trained),
             "training": Training(
                 recipe=f"scripts/recipes/{recipe.name}.toml",
                 seed=recipe.seed,
@@ -180,7 +180,7 @@ def _kinds(recipe: Recipe) -> list[str]:
     return kinds + (["wide-and-deep"] if recipe.wide else [])
 
 
-def _model_index(recipe: Recipe, made: list[Figure], title: str) -> dict[str, Any]:
+def _model_index(recipe: Recipe, made: list[PromisedFigure], title: str) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "text-classification"},

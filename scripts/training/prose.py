@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scorer.card import Figure
+from scorer.card import PromisedFigure
 from scorer.figures import figure_spec
 from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.fit import best_epoch
@@ -22,7 +22,7 @@ _VECTORS = {
 }
 
 
-def card_body(trained: Trained, made: list[Figure], *, own_data: bool) -> str:
+def card_body(trained: Trained, made: list[PromisedFigure], *, own_data: bool) -> str:
     """The Markdown of a card. With `own_data` it does not speak of the published data set."""
     recipe = trained.parts.recipe
     data = DATASETS[recipe.data.set]
@@ -201,7 +201,7 @@ def _vectors(learnt: Learnt) -> str:
     )
 
 
-def _figures(recipe: Recipe, made: list[Figure], *, own_data: bool) -> str:
+def _figures(recipe: Recipe, made: list[PromisedFigure], *, own_data: bool) -> str:
     rows = ["| figure | value | 95% interval | rows | measured on |", "|---|---|---|---|---|"]
     for f in made:
         interval = "" if f.low is None else f"{f.low:.4f} to {f.high:.4f}"

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.card import Figure, render_card
+from scorer.card import PromisedFigure, render_card
 from scorer.evaluation.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Measured, figures, sampled, write_card
@@ -32,13 +32,13 @@ class Job:
     soft: Path | None = None
 
 
-def run_job(job: Job, log: Log) -> list[Figure]:
+def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     """Trains, measures, and writes the bundle. Returns the card's figures, headline first."""
     recipe = _adapted(job)
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
     soft = _read_soft(job)
-    made: list[Figure] = []
+    made: list[PromisedFigure] = []
     for protocol in recipe.protocols:
         made += _run_protocol(job, recipe, protocol, corpus, log)
     trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log, soft)
@@ -72,7 +72,7 @@ def _adapted(job: Job) -> Recipe:
 
 def _run_protocol(
     job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, log: Log
-) -> list[Figure]:
+) -> list[PromisedFigure]:
     """Trains the recipe without a test part and measures it there; likewise for further parts."""
     on = Measured(protocol.data, protocol.source, protocol.baseline, protocol.note)
     samples = []
@@ -97,7 +97,7 @@ def _test_part(
     return sampled(trained, corpus.take(held))
 
 
-def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
+def _official(job: Job, recipe: Recipe, trained: Trained) -> list[PromisedFigure]:
     if job.test is None:
         return []
     corpus = read_corpus(recipe.data, job.test, job.columns)
@@ -107,7 +107,7 @@ def _official(job: Job, recipe: Recipe, trained: Trained) -> list[Figure]:
     return figures([sampled(trained, corpus)], Measured(data, source, baseline))
 
 
-def _validation(trained: Trained) -> list[Figure]:
+def _validation(trained: Trained) -> list[PromisedFigure]:
     split = trained.parts.recipe.data
     by = split.split_by
     data = f"validation rows, split by {by}" if by else "validation rows, drawn at random"
@@ -120,7 +120,7 @@ def _validation(trained: Trained) -> list[Figure]:
     return figures([sample], Measured(data, note=note))[:1]
 
 
-def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[Figure]) -> Path:
+def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[PromisedFigure]) -> Path:
     """`<zoo>/<name>/<version>/` with model and card, and the zoo's index brought up to date."""
     folder = job.zoo / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
