@@ -418,6 +418,8 @@ def test_text_files_are_read_as_score_reads_them(
         ("--encoding", "nope", "unknown encoding"),
         ("--escape", "n", "must be a single character, not a letter, digit, quote or newline"),
         ("--columns", "a,a", "'a' is there twice"),
+        ("--columns", "", "'' is not a name"),
+        ("--columns", "a,", "'' is not a name"),
     ],
 )
 def test_how_text_files_are_read_is_checked_before_a_model_is_loaded(

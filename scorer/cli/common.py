@@ -194,7 +194,7 @@ class ReadingOptions:
             quoting=self.quoting,
             escape=self.escape,
             header=not self.no_header,
-            columns=() if names is None else next(csv.reader([names]), [""]),
+            columns=() if names is None else next(csv.reader([names]), []) or [""],
         )
 
     @property
