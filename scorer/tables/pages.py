@@ -116,6 +116,8 @@ def _header(read: FileBytes, at: int, end: int) -> tuple[Fields, int]:
             if size >= min(end - at, MAX_HEADER_BYTES):
                 raise ValueError("a page's header is cut off") from None
             size *= 8
+        except ValueError as error:
+            raise ValueError(f"a page's header is damaged: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
