@@ -41,7 +41,7 @@ SCHEMA_BYTES = 1 << 20
 EMPTY_BYTES = 1 << 20
 
 
-class _Object:
+class JsonObject:
     """One line that holds an object."""
 
     __slots__ = ("line", "raw", "row", "value")
@@ -63,16 +63,16 @@ class JsonLinesReader:
         self._first = self._take()
         self.schema = self._schema_of_first()
 
-    def _take(self) -> deque[_Object | Reject]:
+    def _take(self) -> deque[JsonObject | Reject]:
         """The first items: SCHEMA_ROWS or SCHEMA_BYTES of them, empty objects not counted.
 
         Of these there may be EMPTY_BYTES. Where the file ends before that, `rows` is known.
         """
-        taken: deque[_Object | Reject] = deque()
+        taken: deque[JsonObject | Reject] = deque()
         rows, size, empty = SCHEMA_ROWS, SCHEMA_BYTES, EMPTY_BYTES
         for item in self._items:
             taken.append(item)
-            if isinstance(item, _Object) and not item.value:
+            if isinstance(item, JsonObject) and not item.value:
                 empty -= len(item.raw)
             else:
                 rows, size = rows - 1, size - len(item.raw)
@@ -81,12 +81,12 @@ class JsonLinesReader:
         return taken
 
     def _schema_of_first(self) -> pa.Schema:
-        objects = [item for item in self._first if isinstance(item, _Object)]
+        objects = [item for item in self._first if isinstance(item, JsonObject)]
         if self._first and not objects:
             reject = self._first[0]
             assert isinstance(reject, Reject)
             raise InputError(
-                f"{self.name}: not a JSON Lines file: line {reject.line}: {reject.reason}"
+                f"{self.name}: not a {self.format.label} file: line {reject.line}: {reject.reason}"
             )
         types: dict[str, pa.DataType] = {}
         for item in objects:
@@ -110,7 +110,7 @@ class JsonLinesReader:
         items = (self._record(item, text, others, reserved) for item in self._all())
         return cut_windows(items, [text, *others], size)
 
-    def _all(self) -> Iterator[_Object | Reject]:
+    def _all(self) -> Iterator[JsonObject | Reject]:
         while self._first:
             yield self._first.popleft()  # held no longer than needed
         yield from self._items
@@ -121,7 +121,7 @@ class JsonLinesReader:
     def close(self) -> None:
         self._stream.close()
 
-    def _parse(self) -> Iterator[_Object | Reject]:
+    def _parse(self) -> Iterator[JsonObject | Reject]:
         row = number = 0
         lines, ends, line = self._begin()
         while line:
@@ -135,7 +135,11 @@ class JsonLinesReader:
                 reason, value = f"line longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
             else:
                 reason, value = self._value(content)
-            yield Reject(row, reason, line, number) if reason else _Object(row, number, line, value)
+            yield (
+                Reject(row, reason, line, number)
+                if reason
+                else JsonObject(row, number, line, value)
+            )
             line = lines.readline(MAX_LINE_BYTES)
         self.rows = row
 
@@ -169,7 +173,7 @@ class JsonLinesReader:
         return "", value
 
     def _record(
-        self, item: _Object | Reject, text: str, others: Sequence[str], reserved: frozenset[str]
+        self, item: JsonObject | Reject, text: str, others: Sequence[str], reserved: frozenset[str]
     ) -> Record | Reject:
         if isinstance(item, Reject):
             return item
@@ -191,6 +195,7 @@ class JsonLinesWriter:
 
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
+    separator = b""  # between two objects; a line has its own end
 
     def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
         self._stream = stream
@@ -209,7 +214,9 @@ class JsonLinesWriter:
         keys = [json.dumps(name, ensure_ascii=ascii_only) for name in self._names]
         columns = [json_values(column, ascii_only=ascii_only) for column in added.columns]
         rows = zip(window.raw, zip(*columns, strict=True), strict=True)
-        return b"".join([self._append(raw, zip(keys, values, strict=True)) for raw, values in rows])
+        return self.separator.join(
+            [self._append(raw, zip(keys, values, strict=True)) for raw, values in rows]
+        )
 
     def _append(self, raw: bytes, pairs: Iterable[tuple[str, str]]) -> bytes:
         body = raw.rstrip()

@@ -14,12 +14,21 @@ from scorer.tables.compression import COMPRESSIONS, Compression, compression_of_
 from scorer.tables.formats.arrow import ARROW, ARROW_STREAM
 from scorer.tables.formats.base import Format
 from scorer.tables.formats.delimited import CSV, TSV
-from scorer.tables.formats.jsonl import JSONL
+from scorer.tables.formats.json import JSON_ARRAY, JSONL
 from scorer.tables.formats.orc import ORC
 from scorer.tables.formats.parquet import PARQUET
 
 #: from the one that any text may be to those that cannot be mistaken
-FORMATS: tuple[Format, ...] = (CSV, TSV, JSONL, PARQUET, ARROW, ARROW_STREAM, ORC)
+FORMATS: tuple[Format, ...] = (
+    CSV,
+    TSV,
+    JSONL,
+    JSON_ARRAY,
+    PARQUET,
+    ARROW,
+    ARROW_STREAM,
+    ORC,
+)
 
 
 @dataclass(frozen=True)
@@ -115,21 +124,30 @@ def output_format(name: str, found: TableFormat) -> TableFormat:
     return TableFormat(found.format, parts.compression or kept)
 
 
-def sniff(head: bytes) -> Format:
-    """The format of an uncompressed stream without a telling name, from its first bytes."""
-    return next((each for each in reversed(FORMATS) if each.sniff(head)), CSV)
+def sniff(head: bytes, text: bytes | None = None) -> Format:
+    """The format of an uncompressed stream without a telling name, from its first bytes.
+
+    `text` is those bytes in UTF-8 where their encoding has not ASCII's bytes.
+    """
+    return next((each for each in reversed(FORMATS) if _is(each, head, text)), CSV)
 
 
-def format_of_content(name: str, names: Sequence[str], head: bytes) -> Format:
+def _is(format: Format, head: bytes, text: bytes | None) -> bool:
+    return format.sniff(text if text is not None and format.is_text else head)
+
+
+def format_of_content(
+    name: str, names: Sequence[str], head: bytes, text: bytes | None = None
+) -> Format:
     """The format of a file that begins with `head`: the one that the first telling name states.
 
-    Several formats may have one suffix; then the content says which. Raises InputError where it
-    is another than the name says.
+    Several formats may have one suffix; then the content says which. `text` is as in `sniff`.
+    Raises InputError where the content is of another format than the name says.
     """
     stated = next((parts.formats for parts in map(name_parts, names) if parts.formats), ())
     if not stated:
-        return sniff(head)
-    expected = next((each for each in stated if each.sniff(head)), stated[0])
+        return sniff(head, text)
+    expected = next((each for each in stated if _is(each, head, text)), stated[0])
     found = next((each for each in FORMATS if each.magic and each.sniff(head)), None)
     if found is expected or (found is None and expected.is_text):
         return expected
