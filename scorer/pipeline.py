@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from scorer.binding import Binding
 from scorer.errors import RejectedRow, RowsLost
-from scorer.model import Model, Scores
+from scorer.scores import Scores
 from scorer.tables import Reject, Window, Writer
-from scorer.tasks import OutputOptions
 
 LOOK_AHEAD = 2
 
@@ -102,8 +102,7 @@ class Done:
 class Scoring:
     """What a worker does with a window. `recorded` scores (of a run before) are not redone."""
 
-    model: Model
-    options: OutputOptions
+    binding: Binding
     writer: Writer
 
     def __call__(self, item: tuple[Window, Scores | None]) -> Done:
@@ -111,9 +110,9 @@ class Scoring:
         started = perf_counter()
         scores = recorded
         if scores is None:
-            scores = self.model.score_rows(window.texts, window.table)
+            scores = self.binding.score(window)
         scored = perf_counter()
-        added = self.model.output(scores, self.options)
+        added = self.binding.output(scores)
         encoded = self.writer.encode(window, added)
         return Done(window, scores, encoded, scored - started, perf_counter() - scored)
 

@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer import zoo
+from scorer.binding import Binding
 from scorer.model import Model, load_model
 from scorer.tables import Window, local_source, open_reader, open_writer
-from scorer.tasks import OutputOptions
 from scorer.vectorizer import TokenBatch
 from scripts.benchmarks import processes, stages
 
@@ -134,11 +134,11 @@ def by_stage(setting: Setting) -> list[list[str]]:
     parts = stages.windows(texts)
     tokens = [model.vectorize(part) for part in parts]
     scores = [model.score(part) for part in parts]
-    options = OutputOptions()
+    binding = Binding(model, None)
     work: dict[str, Callable[[int], object]] = {
         "vectorize": lambda n: stages.over_threads(model.vectorize, parts, n),
         "network": lambda n: stages.over_threads(lambda t: model.engine.run(*t), tokens, n),
-        "append": lambda n: stages.over_threads(lambda s: model.output(s, options), scores, n),
+        "append": lambda n: stages.over_threads(binding.output, scores, n),
     }
     rows = [["stage", "rows/s, 1 thread", f"rows/s, {setting.threads} threads", "gain"]]
     for name, stage in work.items():

@@ -18,7 +18,7 @@ from scorer.evaluation.drift import DriftCounter, psi, verdict
 from scorer.evaluation.gates import parse_requirement
 from scorer.evaluation.labels import LabelRules, choose_label_column, normal, parse_label_map
 from scorer.evaluation.slices import SliceColumn
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tasks import BINARY, Problem
 from tests.test_evaluation_stream import LABELS, card
 

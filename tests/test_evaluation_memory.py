@@ -11,7 +11,7 @@ import pytest
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.request import Subject
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tables import Window
 from tests.test_evaluation_stream import LABELS, REQUEST, card
 

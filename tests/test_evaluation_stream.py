@@ -21,7 +21,7 @@ from scorer.evaluation.finish import finish
 from scorer.evaluation.gates import parse_requirement
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tables import Reject, Window
 
 LABELS = {

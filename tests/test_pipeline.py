@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scorer.binding import Binding
 from scorer.errors import RowsLost
-from scorer.model import Scores
 from scorer.pipeline import LOOK_AHEAD, Scoring, Tally, ordered_map, run
+from scorer.scores import Scores
 from scorer.tables import Reject, Window
 from scorer.tasks import OutputOptions
 from tests.parrot import expected, parrot
@@ -112,7 +113,7 @@ def test_scores_do_not_depend_on_windows_or_threads(
 ) -> None:
     model, writer = parrot(), Collector()
     options = OutputOptions(probabilities=True, diagnostics=True)
-    scoring = Scoring(model, options, writer)
+    scoring = Scoring(Binding(model, "text", (), options), writer)
     tally = run(cut(texts, sizes), scoring, threads)
     tally.check(len(texts))
     assert writer.texts == texts
@@ -134,7 +135,7 @@ def test_recorded_scores_are_not_redone() -> None:
         truncated=np.zeros(2, np.bool_),
         scored=np.ones(2, np.bool_),
     )
-    run([(window, recorded)], Scoring(model, OutputOptions(), writer), 1)
+    run([(window, recorded)], Scoring(Binding(model, "text"), writer), 1)
     assert writer.added[0].to_pydict() == {"prediction": ["neg", "pos"], "probability": [0.75] * 2}
     assert model.engine.rows == 0  # type: ignore[attr-defined]
 
@@ -147,7 +148,7 @@ def test_the_observers_see_every_window_in_order_on_one_thread() -> None:
         seen.append((window.index, threading.get_ident()))
 
     texts: list[str | None] = ["good"] * 50
-    run(cut(texts, [5] * 9), Scoring(parrot(), OutputOptions(), Collector()), 4, [observe])
+    run(cut(texts, [5] * 9), Scoring(Binding(parrot(), "text"), Collector()), 4, [observe])
     assert seen == [(i, threading.get_ident()) for i in range(10)]
 
 
@@ -155,7 +156,7 @@ def test_lost_rows_are_noticed() -> None:
     window = Window(0, pa.array(["a"]), pa.record_batch([pa.array(["a"])], names=["t"]))
     rejected = Window(1, window.texts, window.table, rejects=(Reject(2, "broken", b""),))
     tally = run(
-        [(window, None), (rejected, None)], Scoring(parrot(), OutputOptions(), Collector()), 1
+        [(window, None), (rejected, None)], Scoring(Binding(parrot(), "text"), Collector()), 1
     )
     tally.check(3)
     with pytest.raises(RowsLost, match=r"4 rows came in, but 0 scored|4 rows came in, but 2"):

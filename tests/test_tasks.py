@@ -19,7 +19,7 @@ from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import ModelReport
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tables import Window
 from scorer.tasks import (
     BINARY,

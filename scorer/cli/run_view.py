@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scorer.jobs.each import Outcome, Runner
     from scorer.jobs.score import Job, Settings
     from scorer.jobs.summary import FileSummary, RunSummary
-    from scorer.model import Scores
+    from scorer.scores import Scores
     from scorer.tables import Reader, Window
 
 SHOWN_FILES = 20

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.score import Job, Settings
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
-from scorer.tables.columns import check_free, choose_text_column
 from scorer.tables.parquet import as_text
 from scorer.tasks import OutputOptions
 
@@ -120,13 +120,15 @@ class TableWork:
     """Arrow table in, the same with the model's columns at its right out."""
 
     model: SentModel
-    text_column: str
+    text: str
+    beside: tuple[str, ...]
     options: OutputOptions
 
     def __call__(self, table: pa.Table) -> pa.Table:
         model = opened(self.model)
-        texts = as_text(table.column(self.text_column).combine_chunks())
-        added: pa.Table = model.predict(model.composed(texts, table), options=self.options)
+        binding = Binding(model, self.text, self.beside, self.options)
+        texts = as_text(table.column(self.text).combine_chunks())
+        added: pa.Table = model.predict(binding.read(texts, table), options=self.options)
         for name in added.column_names:
             table = table.append_column(name, added.column(name))
         return table
@@ -144,9 +146,9 @@ def table_work(
     Raises ColumnError, which calls the tables by `name`, and what `scorer.load` raises.
     """
     loaded = load_model(model) if isinstance(model, str) else model
-    options = options or OutputOptions()
-    text = choose_text_column(name, schema, text_column, loaded.card.scorer.text_columns)
-    loaded.columns_beside(name, schema)
-    added = loaded.output_schema(options)
-    check_free(name, schema.names, added.names, options.prefix)
-    return TableWork(send(loaded), text, options), added
+    table = TableSchema(name, schema)
+    binding = loaded.bind(table, text_column, options)
+    binding.check_free(table)
+    assert binding.text is not None, "only a table that is known to be empty has no text column"
+    work = TableWork(send(loaded), binding.text, binding.beside, binding.options)
+    return work, binding.output_schema

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from scorer.card import ProfileHistogram, TrainingProfile
 from scorer.evaluation.part import Part
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tasks import Problem
 
 MODERATE, MAJOR = 0.1, 0.25

@@ -24,7 +24,7 @@ from scorer.evaluation.result import LabelSource
 from scorer.evaluation.slices import SliceColumn
 from scorer.evaluation.top import TEXT_CHARACTERS, KeptRow, TopRows
 from scorer.evaluation.truth import TRUTH_COLUMNS, quoted
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tables import Window
 
 MISTAKES = 20

@@ -14,10 +14,10 @@ from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.gates import Requirement
 from scorer.evaluation.request import EvaluationOptions, request, subject
 from scorer.evaluation.result import Report
-from scorer.model import Model, Scores
+from scorer.model import Model
 from scorer.pipeline import RejectLimit, ordered_map
+from scorer.scores import Scores
 from scorer.tables import Reader, ReadOptions, Source, Window, open_reader
-from scorer.tables.columns import text_column_of
 
 
 @dataclass(frozen=True)
@@ -116,20 +116,19 @@ def _evaluate(
     evaluator: Evaluator,
     watch: Callable[[int], None],
 ) -> None:
-    candidates = models[0].card.scorer.text_columns
-    text = text_column_of(reader, reading.text_column, candidates)
-    if text is None:
+    first = models[0].bind(reader, reading.text_column)
+    if first.text is None:
         return
-    others = dict.fromkeys(evaluator.request.columns)
-    for model in models:
-        others |= dict.fromkeys(model.columns_beside(reader.name, reader.schema))
-    others.pop(text, None)
+    bindings = [first, *(model.bind(reader, first.text) for model in models[1:])]
+    beside = [column for binding in bindings for column in binding.beside]
+    others = dict.fromkeys([*evaluator.request.columns, *beside])
+    others.pop(first.text, None)
 
     def score(window: Window) -> tuple[Window, list[Scores]]:
-        return window, [model.score_rows(window.texts, window.table) for model in models]
+        return window, [binding.score(window) for binding in bindings]
 
     sizes = (model.window_size(reading.batch_size) for model in models)
-    windows = reader.windows(text, list(others), max(sizes, key=lambda size: size.rows))
+    windows = reader.windows(first.text, list(others), max(sizes, key=lambda size: size.rows))
     limit = RejectLimit(reader.name, reading.max_rejects)
     for window, scores in ordered_map(score, windows, reading.threads):
         limit.add(window)

@@ -10,7 +10,8 @@ from scorer.evaluation.drift import Drift, DriftCounter
 from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.part import Figure
 from scorer.evaluation.request import EvaluationOptions, request, subject
-from scorer.model import Model, Scores
+from scorer.model import Model
+from scorer.scores import Scores
 from scorer.tables import Reader, Window
 from scorer.tables.source import shown
 

@@ -32,7 +32,7 @@ from scorer.errors import DamagedInput, UsageError
 from scorer.files import keep, output_errors, temporary, write_whole
 from scorer.jobs.identity import difference
 from scorer.jobs.summary import FileSummary, read_summary
-from scorer.model import Scores
+from scorer.scores import Scores
 from scorer.tables import Window
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from scorer.model import Scores
 from scorer.pipeline import RejectLimit
+from scorer.scores import Scores
 from scorer.tables import Reject, Window
 
 

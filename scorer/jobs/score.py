@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from scorer import __version__
+from scorer.binding import Binding
 from scorer.checks import check_at_least
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.evaluation.folder import ReportFolder, report_beside
@@ -22,8 +23,9 @@ from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.summary import FileSummary
-from scorer.model import Model, Scores
+from scorer.model import Model
 from scorer.pipeline import Observer, RejectLimit, Scoring, Tally, run
+from scorer.scores import Scores
 from scorer.tables import (
     Reader,
     ReadOptions,
@@ -36,7 +38,6 @@ from scorer.tables import (
     open_writer,
     writable,
 )
-from scorer.tables.columns import check_free, text_column_of
 from scorer.tables.formats import output_format
 from scorer.tasks import OutputOptions
 
@@ -241,8 +242,7 @@ def _run(
 ) -> Tally:
     """Take the table's rows through the model to its writer. Raises RowsLost."""
     with ExitStack() as stack:
-        beside = model.columns_beside(table.reader.name, table.reader.schema)
-        others = [*table.writer.columns, *(beside if table.text is not None else [])]
+        others = [*table.writer.columns, *table.binding.beside]
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
@@ -250,7 +250,7 @@ def _run(
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []
-        scoring = Scoring(model, settings.output, table.writer)
+        scoring = Scoring(table.binding, table.writer)
         tally = run(pairs, scoring, settings.threads, [table.rejects, *kept, *watchers])
         table.writer.close()
         tally.check(table.reader.rows)
@@ -269,7 +269,7 @@ def _summary(
         input=job.source.name,
         output=job.output_name,
         rejects=job.target.rejects.name if table.rejects.limit.count else None,
-        text_column=table.text,
+        text_column=table.binding.text,
         read=tally.read,
         scored=tally.scored,
         unscored=tally.unscored,
@@ -286,22 +286,20 @@ def _summary(
 
 @dataclass(frozen=True)
 class _Table:
-    """An open input with the writer of its output and the names of the columns that it adds.
-
-    `text` is None where the input has no columns.
-    """
+    """An open input with the model bound to it, and the writer of its output."""
 
     reader: Reader
-    text: str | None
-    added: frozenset[str]
+    binding: Binding
     writer: Writer
     rejects: RejectsFile
 
     def windows(self, others: Sequence[str], size: WindowSize) -> Iterator[Window]:
-        if self.text is None:
+        text = self.binding.text
+        if text is None:
             return iter(())
-        wanted = [column for column in dict.fromkeys(others) if column != self.text]
-        return self.reader.windows(self.text, wanted, size, self.added)
+        wanted = [column for column in dict.fromkeys(others) if column != text]
+        added = frozenset(self.binding.output_schema.names)
+        return self.reader.windows(text, wanted, size, added)
 
 
 @contextmanager
@@ -310,15 +308,16 @@ def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
     with ExitStack() as stack:
         reader, found = open_reader(job.source, settings.read)
         stack.callback(reader.close)
-        text = _text_column(reader, model, settings)
+        binding = model.bind(reader, settings.text_column, settings.output)
+        binding.check_free(reader)
         stream, wanted = stack.enter_context(_output(job, found))
         # Entered after the output, so published before it: no output without its rejects.
         rejects = stack.enter_context(_rejects(job, reader, settings))
-        added = model.output_schema(settings.output)
+        added = binding.output_schema
         safe = settings.csv_safe
         writer = open_writer(stream, wanted.format, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
-        yield _Table(reader, text, frozenset(added.names), writer, rejects)
+        yield _Table(reader, binding, writer, rejects)
 
 
 @contextmanager
@@ -333,14 +332,6 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
         )
         if job.stream is None:
             target.rejects.remove()
-
-
-def _text_column(reader: Reader, model: Model, settings: Settings) -> str | None:
-    """The column to score; None where the file is empty."""
-    text = text_column_of(reader, settings.text_column, model.card.scorer.text_columns)
-    added = model.output_schema(settings.output).names
-    check_free(reader.name, reader.schema.names, added, settings.output.prefix)
-    return text
 
 
 @contextmanager

@@ -14,11 +14,16 @@ SHOWN = 20
 
 
 class Table(Protocol):
-    """What is asked of an open table here."""
+    """What is asked of a table here: its name, its columns, its rows where they are known."""
 
-    name: str
-    schema: pa.Schema
-    rows: int | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def rows(self) -> int | None: ...
 
 
 def text_column_of(table: Table, wanted: str | None, candidates: Sequence[str]) -> str | None:

@@ -1,0 +1,119 @@
+"""A model at work on tables of one schema: which columns it reads, and what it appends.
+
+Every way to score a table goes through here: `score`, `evaluate`, Ray, Spark and `Model.predict`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import pyarrow as pa
+
+from scorer.card import Card
+from scorer.composition import Composition
+from scorer.scores import Scores, output_columns, output_schema
+from scorer.tables import Window
+from scorer.tables.columns import Table, check_free, check_words, missing, text_column_of
+from scorer.tasks import OutputOptions
+
+log = logging.getLogger(__name__)
+
+
+class Scorer(Protocol):
+    """What scores texts: a model."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def score(self, texts: pa.Array) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table's name for messages, its columns, and its number of rows where that is known."""
+
+    name: str
+    schema: pa.Schema
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A model bound to tables of one schema.
+
+    text      the column that it scores; None where the table has no columns and no rows
+    beside    the columns that it reads with the text
+    options   which columns are appended
+    """
+
+    model: Scorer = field(repr=False)
+    text: str | None
+    beside: tuple[str, ...] = ()
+    options: OutputOptions = field(default_factory=OutputOptions)
+
+    @cached_property
+    def output_schema(self) -> pa.Schema:
+        """Names and types of the appended columns, in order."""
+        return output_schema(self.model.card.scorer, self.options)
+
+    def score(self, window: Window) -> Scores:
+        """Score the rows of a window that holds the columns `text` and `beside`."""
+        return self.score_rows(window.texts, window.table)
+
+    def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
+        """Score the rows of `table`, whose text column is `texts`."""
+        return self.model.score(self.read(texts, table))
+
+    def read(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> pa.Array:
+        """What the model reads of the rows of `table`, whose text column is `texts`."""
+        compose = self.model.card.scorer.composition
+        return compose(texts, table) if compose else texts
+
+    def output(self, scores: Scores) -> pa.RecordBatch:
+        """The appended columns of some rows, as `output_schema` says."""
+        return output_columns(self.model.card.scorer, scores, self.options)
+
+    def check_free(self, table: Table) -> None:
+        """Raise ColumnError where `table` has a column of an appended one's name already."""
+        added = self.output_schema.names
+        check_free(table.name, table.schema.names, added, self.options.prefix)
+
+
+def bind(model: Scorer, table: Table, text_column: str | None, options: OutputOptions) -> Binding:
+    """Bind a model to tables with the columns of `table`.
+
+    `text_column` None: the one of the card's candidates that is there. Raises ColumnError where
+    there is none, or a column beside it cannot be read, UsageError for a threshold where the task
+    takes none.
+    """
+    card = model.card.scorer
+    text = text_column_of(table, text_column, card.text_columns)
+    beside: tuple[str, ...] = ()
+    if text is not None and card.composition is not None:
+        beside = _columns_beside(card.composition, table, model.card.ref)
+    output_schema(card, options)  # raises what it must before a row is read
+    return Binding(model, text, beside, options)
+
+
+def _columns_beside(compose: Composition, table: Table, ref: str) -> tuple[str, ...]:
+    """The columns that a model reads beside the text, of those that `table` has.
+
+    Those that it lacks are warned of: the model does without. Raises ColumnError where one
+    holds neither words nor numbers, or is there twice.
+    """
+    absent = compose.missing(table.schema.names)
+    if absent:
+        log.warning(
+            "%s: no column %s%s: %s reads it beside the text, and scores without",
+            table.name,
+            " or ".join(repr(column) for column in absent),
+            missing(absent, table.schema.names),
+            ref,
+        )
+    found = tuple(column for column in compose.columns if column not in absent)
+    for column in found:
+        check_words(table.name, table.schema, column)
+    return found

@@ -1,0 +1,60 @@
+"""What a model says of some rows, and the columns that this becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from scorer.card import ScorerCard
+from scorer.tasks import OutputOptions
+
+#: the columns that `OutputOptions.diagnostics` adds
+DIAGNOSTICS = (
+    pa.field("n_tokens", pa.int32()),
+    pa.field("oov_share", pa.float32()),
+    pa.field("truncated", pa.bool_()),
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of some rows.
+
+    outputs     float32 (rows, k): what they mean, the card's task says (see `scorer.tasks`)
+    n_tokens    int32 (rows,), before any truncation
+    n_oov       int32 (rows,), of those, how many the vocabulary lacks
+    truncated   bool (rows,), True where the network does not see the text's end
+    scored      bool (rows,), False where the text is null or has no token
+    """
+
+    outputs: np.ndarray
+    n_tokens: np.ndarray
+    n_oov: np.ndarray
+    truncated: np.ndarray
+    scored: np.ndarray
+
+
+def output_schema(card: ScorerCard, options: OutputOptions) -> pa.Schema:
+    """Names and types of the appended columns, in order.
+
+    Raises UsageError for a threshold where the task takes none.
+    """
+    fields = card.problem(options.threshold).columns(options)
+    if options.diagnostics:
+        fields += DIAGNOSTICS
+    return pa.schema([field.with_name(options.prefix + field.name) for field in fields])
+
+
+def output_columns(card: ScorerCard, scores: Scores, options: OutputOptions) -> pa.RecordBatch:
+    """The appended columns, as in `output_schema`; null where a row was not scored."""
+    columns = card.problem(options.threshold).values(scores.outputs, scores.scored, options)
+    if options.diagnostics:
+        share = scores.n_oov / np.maximum(scores.n_tokens, 1)
+        columns += [
+            pa.array(scores.n_tokens),
+            pa.array(share.astype(np.float32), mask=~scores.scored),
+            pa.array(scores.truncated),
+        ]
+    return pa.record_batch(columns, schema=output_schema(card, options))
