@@ -94,7 +94,7 @@ def _other(model: Model, texts: pa.Array, threads: int) -> tuple[str, Callable[[
 
 
 def _keras(model: Model, texts: pa.Array) -> tuple[str, Callable[[], object]]:
-    """The keras engine with our vectorizers: ONNX has no graphs of branches from us."""
+    """The keras engine with our vectorizers: OnnxRunner sorts rows by the length of one input."""
     other = load_model(model.ref, engine="keras", device="cpu")
     parts = [texts.slice(i, 1024) for i in range(0, len(texts), 1024)]
     return "the keras engine", lambda: [other.score(part) for part in parts]

@@ -20,6 +20,7 @@ from scorer.errors import ScorerError, UnsupportedModel
 from scorer.export import onnx_inputs, run_onnx, to_onnx, write_onnx
 from scorer.vectorizer import Vectorizer
 from scorer.zoo import find
+from tests import test_bundle_graphs as graphs
 from tests import tiny
 
 
@@ -81,6 +82,34 @@ def test_onnx_runtime_answers_as_keras(case: str, tmp_path: Path) -> None:
     tokens = Vectorizer(bundle.vectorizer)(pa.array(texts))
     got = run_onnx(to_onnx(bundle).SerializeToString(), bundle, tokens)
     np.testing.assert_allclose(got, tiny.predict(model, texts), rtol=0, atol=1e-5)
+
+
+GRAPHS = (
+    *(graphs.kims_cnn, graphs.two_pools_of_one_convolution, graphs.merged_again, graphs.residual),
+    *(graphs.activation_of_what_others_read, graphs.masked_residual, graphs.nested_and_shared),
+)
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("graph", GRAPHS, ids=[graph.__name__ for graph in GRAPHS])
+def test_graphs_of_several_inputs_answer_as_keras(graph: graphs.Graph, tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    text = keras.Input((), dtype="string")
+    model = keras.Model(text, graph(keras.layers, text))
+    tiny.spread_weights(model, seed=3)
+    model.save(tmp_path / "model.keras")
+    bundle = read_bundle(tmp_path / "model.keras")
+    texts = [text for text in tiny.GOLDEN if text]
+    tokens = [Vectorizer(vectorizer)(pa.array(texts)) for vectorizer in bundle.vectorizers]
+    written = to_onnx(bundle)
+    got = run_onnx(written.SerializeToString(), bundle, *tokens)
+    expected = np.asarray(model(tf.constant(texts)))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    properties = {p.key: json.loads(p.value) for p in written.metadata_props if p.key != "digest"}
+    several = properties.get("vectorizers", [properties.get("vectorizer")])
+    assert [v["output_mode"] for v in several] == [v.output_mode for v in bundle.vectorizers]
 
 
 def test_a_layer_without_a_writer_is_named(tmp_path: Path) -> None:

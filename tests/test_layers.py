@@ -16,6 +16,7 @@ from scorer.bundle.config import read_model
 from scorer.bundle.network import Call, Layer, Node
 from scorer.bundle.settings import checked
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_PENDING
+from scorer.export.nodes import UNWRITTEN, WRITERS
 from scorer.layers import KINDS, LAYERS, TRAINING_ONLY, LayerKind
 from scorer.layers.spec import Arity, Settings, TensorSpec, always, floats
 from tests.networks import spec
@@ -31,6 +32,11 @@ def test_the_cpu_engine_runs_every_layer_or_says_that_it_lacks_it() -> None:
     assert BUILDERS.keys() | LACKS.keys() == KINDS.keys()
     assert not BUILDERS.keys() & LACKS.keys()
     assert BUILDERS.keys() >= TAKE_PENDING
+
+
+def test_every_layer_is_written_to_onnx_or_it_is_said_why_not() -> None:
+    assert WRITERS.keys() | UNWRITTEN.keys() == KINDS.keys()
+    assert not WRITERS.keys() & UNWRITTEN.keys()
 
 
 def _embedded(k: Any, ids: Any, mask: bool) -> Any:

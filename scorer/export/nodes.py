@@ -1,0 +1,230 @@
+"""How each Keras layer is written as ONNX nodes; and why some are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scorer.bundle import LayerSpec, Node
+from scorer.errors import UnsupportedModel
+from scorer.layers import TRAINING_ONLY
+from scorer.layers.spec import Content
+
+_ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "softmax": "Softmax"}
+
+
+@dataclass
+class Graph:
+    """Nodes and weights while the network is walked.
+
+    lengths, ids  for each of the network's inputs, the names of the graph's that hold them
+    """
+
+    onnx: Any
+    lengths: dict[str, str]
+    ids: dict[str, str]
+    used: set[str] = field(default_factory=set)
+    nodes: list[Any] = field(default_factory=list)
+    weights: list[Any] = field(default_factory=list)
+
+    def constant(self, array: np.ndarray) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
+        """Append a node; returns its last output, which is the one wanted everywhere here."""
+        names = [f"{op.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(self.onnx.helper.make_node(op, list(inputs), names, **attributes))
+        return names[-1]
+
+    def activated(self, kind: str, value: str) -> str:
+        return value if kind == "linear" else self.node(_ACTIVATIONS[kind], value)
+
+    def tokens_of(self, node: Node) -> str | None:
+        """Where a node's first input is masked, the name of how many tokens each row has."""
+        padding = node.given[0].padding
+        if padding is None or not padding.masked:
+            return None
+        self.used.add(self.lengths[padding.source])
+        return self.lengths[padding.source]
+
+
+#: the graph, the annotated node and the values that it reads, to the value that it makes
+Writer = Callable[..., str]
+
+
+def refuse(node: Node, why: str) -> UnsupportedModel:
+    """The error for a layer that is not written; raise it."""
+    return UnsupportedModel(f"layer {node.layer.name} ({node.layer.kind}): {why}")
+
+
+def _embedding(graph: Graph, node: Node, value: str) -> str:
+    return graph.node("Gather", graph.constant(node.layer.weights[0]), value)
+
+
+def _dense(graph: Graph, node: Node, value: str) -> str:
+    kernel, *bias = node.layer.weights
+    value = graph.node("MatMul", value, graph.constant(kernel))
+    if bias:
+        value = graph.node("Add", value, graph.constant(bias[0]))
+    return graph.activated(node.layer.settings["activation"], value)
+
+
+def _activation(graph: Graph, node: Node, value: str) -> str:
+    return graph.activated(node.layer.settings.get("activation", "relu"), value)
+
+
+def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarray]:
+    """Keras' (kernel, recurrent, bias), gates i f c o in columns, as ONNX' rows i o f c."""
+
+    def reorder(matrix: np.ndarray) -> np.ndarray:
+        i, f, c, o = np.split(matrix.T, 4)
+        return np.concatenate([i, o, f, c])
+
+    bias = weights[2] if len(weights) > 2 else np.zeros(4 * units, np.float32)
+    both = np.concatenate([reorder(bias), np.zeros(4 * units, np.float32)])
+    return [reorder(weights[0]), reorder(weights[1]), both]
+
+
+def _lstm(graph: Graph, node: Node, value: str) -> str:
+    return _recurrent(graph, node, node.layer, [node.layer.weights], value)
+
+
+def _bidirectional(graph: Graph, node: Node, value: str) -> str:
+    inner: LayerSpec = node.layer.settings["layer"]
+    if inner.kind != "LSTM":
+        raise refuse(node, f"a {inner.kind} is not written to ONNX yet")
+    if node.layer.settings["merge_mode"] != "concat":
+        raise refuse(node, "a merge_mode other than 'concat' is not written to ONNX")
+    half = len(node.layer.weights) // 2
+    both = [node.layer.weights[:half], node.layer.weights[half:]]
+    return _recurrent(graph, node, inner, both, value)
+
+
+def _recurrent(
+    graph: Graph,
+    node: Node,
+    spec: LayerSpec,
+    directions: list[tuple[np.ndarray, ...]],
+    value: str,
+) -> str:
+    settings = spec.settings
+    if (settings["activation"], settings["recurrent_activation"]) != ("tanh", "sigmoid"):
+        raise refuse(node, "an LSTM with other activations is not written to ONNX")
+    if settings["go_backwards"]:
+        raise refuse(node, "an LSTM with go_backwards is not written to ONNX")
+    units = int(settings["units"])
+    stacked = [
+        np.stack(w) for w in zip(*(_lstm_weights(d, units) for d in directions), strict=True)
+    ]
+    lengths = graph.tokens_of(node)
+    inputs = [graph.node("Transpose", value, perm=[1, 0, 2])]
+    inputs += [*(graph.constant(w) for w in stacked), *([lengths] if lengths else [])]
+    direction = "bidirectional" if len(directions) == 2 else "forward"
+    name = f"lstm{len(graph.nodes)}"
+    # All steps: (tokens, directions, rows, units). The last states: (directions, rows, units).
+    outputs = [f"{name}_steps", f"{name}_last"]
+    graph.nodes.append(
+        graph.onnx.helper.make_node("LSTM", inputs, outputs, hidden_size=units, direction=direction)
+    )
+    if settings["return_sequences"]:
+        moved = graph.node("Transpose", outputs[0], perm=[2, 0, 1, 3])
+        shape = np.array([0, 0, len(directions) * units], np.int64)
+    else:
+        moved = graph.node("Transpose", outputs[1], perm=[1, 0, 2])
+        shape = np.array([0, len(directions) * units], np.int64)
+    return graph.node("Reshape", moved, graph.constant(shape))
+
+
+def _conv1d(graph: Graph, node: Node, value: str) -> str:
+    settings, (kernel, *bias) = node.layer.settings, node.layer.weights
+    size, dilation = settings["kernel_size"][0], settings["dilation_rate"][0]
+    reach = (size - 1) * dilation
+    if settings["padding"] == "same" and settings["strides"] != [1]:
+        raise refuse(node, "padding 'same' with strides is not written to ONNX")
+    before = {"valid": 0, "same": reach // 2, "causal": reach}[settings["padding"]]
+    after = reach - before if settings["padding"] == "same" else 0
+    inputs = [graph.node("Transpose", value, perm=[0, 2, 1])]
+    inputs += [graph.constant(kernel.transpose(2, 1, 0)), *(graph.constant(b) for b in bias)]
+    out = graph.node(
+        "Conv", *inputs, pads=[before, after], strides=settings["strides"], dilations=[dilation]
+    )
+    out = graph.node("Transpose", out, perm=[0, 2, 1])
+    return graph.activated(settings["activation"], out)
+
+
+def _same(graph: Graph, node: Node, value: str) -> str:
+    """Layers that act in training alone; Rescaling by 1: the graph's numbers are floats already."""
+    return value
+
+
+def _unit_normalization(graph: Graph, node: Node, value: str) -> str:
+    return graph.node("LpNormalization", value, axis=-1, p=2)
+
+
+def _max_pool(graph: Graph, node: Node, value: str) -> str:
+    """ONNX' LSTM gives zeros at the padding, which change no maximum of rectified states."""
+    padding = node.given[0].padding
+    if padding and padding.masked and padding.content is not Content.RECTIFIED:
+        raise refuse(node, "max pooling over masked rows is not written to ONNX")
+    return graph.node("ReduceMax", value, axes=[1], keepdims=0)
+
+
+def _average_pool(graph: Graph, node: Node, value: str) -> str:
+    padding = node.given[0].padding
+    if padding is None or not padding.masked:
+        return graph.node("ReduceMean", value, axes=[1], keepdims=0)
+    zero = graph.constant(np.zeros(1, np.int64))
+    ids = graph.ids[padding.source]
+    kept = graph.node("Cast", graph.node("Greater", ids, zero), to=graph.onnx.TensorProto.FLOAT)
+    mask = graph.node("Unsqueeze", kept, graph.constant(np.array([2], np.int64)))
+    axis = graph.constant(np.array([1], np.int64))
+    total = graph.node("ReduceSum", graph.node("Mul", value, mask), axis, keepdims=0)
+    return graph.node("Div", total, graph.node("ReduceSum", mask, axis, keepdims=0))
+
+
+def _concatenate(graph: Graph, node: Node, *values: str) -> str:
+    return graph.node("Concat", *values, axis=-1)
+
+
+def _combined(op: str) -> Writer:
+    """An operator of two values, or of as many as there are."""
+
+    def write(graph: Graph, node: Node, *values: str) -> str:
+        if op not in ("Sub", "Mul"):
+            return graph.node(op, *values)
+        first, *others = values
+        for other in others:
+            first = graph.node(op, first, other)
+        return first
+
+    return write
+
+
+WRITERS: dict[str, Writer] = {
+    "Embedding": _embedding,
+    "Dense": _dense,
+    "Activation": _activation,
+    "ReLU": _activation,
+    "LSTM": _lstm,
+    "Bidirectional": _bidirectional,
+    "Conv1D": _conv1d,
+    "UnitNormalization": _unit_normalization,
+    "GlobalMaxPooling1D": _max_pool,
+    "GlobalAveragePooling1D": _average_pool,
+    "Concatenate": _concatenate,
+    "Add": _combined("Sum"),
+    "Subtract": _combined("Sub"),
+    "Multiply": _combined("Mul"),
+    "Average": _combined("Mean"),
+    "Maximum": _combined("Max"),
+    "Minimum": _combined("Min"),
+    "Rescaling": _same,
+    **dict.fromkeys(TRAINING_ONLY, _same),
+}
+#: layers that are not written, and how that is said
+UNWRITTEN: dict[str, str] = {"GRU": "not written to ONNX yet"}
