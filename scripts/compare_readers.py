@@ -125,6 +125,10 @@ def _expected_csv(case: Case) -> Found | None:
         at_cr = split(content, at_cr=True)
         lines = at_cr if _first_record(lines, style, encoding)[0] is None else lines
     head, read = _first_record(lines, style, encoding)
+    columns = case.options.get("columns")
+    if columns and head and len(head) != len(columns):
+        return None
+    head = columns or head
     if head is None:
         return None
     if case.options.get("header", True):

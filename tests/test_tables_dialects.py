@@ -296,6 +296,20 @@ def test_a_first_row_that_cannot_be_read_is_set_aside_as_any_other() -> None:
     assert (window.texts.to_pylist(), len(window.rejects)) == (["c"], 1)
 
 
+@pytest.mark.parametrize(
+    "first", [b'1,"a\n', b'1,"a "b""\n', b"1,\xff\n", b'"' + b"x" * 99 + b"\n"]
+)
+def test_named_columns_do_not_hang_on_the_first_row(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 60)
+    reader, _ = open_reader(source(first + b'2,"b\n3,c\n'), ReadOptions(columns=("n", "text")))
+    (window,) = reader.windows("text")
+    assert [reject.row for reject in window.rejects] == [1, 2]
+    assert all(reject.reason for reject in window.rejects)
+    assert window.texts.to_pylist() == ["c"]
+
+
 # Options
 
 

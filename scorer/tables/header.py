@@ -46,9 +46,7 @@ def read_header(
     fields, blank = _first_record(name, lines, dialect)
     preamble += blank
     if fields is None:
-        lines.keep_first()
-        _refuse_other_delimiter(name, lines.text, dialect)
-        fields = _alone(lines.text, dialect, strict=False) or None
+        fields = _lenient(name, lines, dialect)
     if fields is not None and len(fields) > MAX_COLUMNS:
         raise InputError(f"{name}: has more than {MAX_COLUMNS:,} columns")
     if options.columns:
@@ -104,6 +102,20 @@ def _first_record(
                 f"{name}: begins with more than {MAX_BLANK_BYTES:,} bytes of empty lines"
             )
         lines.begin()
+
+
+def _lenient(name: str, lines: RecordLines, dialect: Dialect) -> list[str] | None:
+    """The fields of the first line, whose quotes are broken, as most programs read them.
+
+    None where there are none. Raises ColumnError where they are good ones of another delimiter.
+    """
+    lines.give_back()
+    try:
+        line = next(lines)
+    except RecordTooLong:
+        return None
+    _refuse_other_delimiter(name, line, dialect)
+    return _alone(line, dialect, strict=False) or None
 
 
 def _are_names(fields: Sequence[str], lines: RecordLines) -> bool:

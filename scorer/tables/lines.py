@@ -74,7 +74,6 @@ class RecordLines:
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self.raw: list[bytes] = []
-        self.text = ""
         self.broken: UnicodeDecodeError | None = None
         self.consumed = 0
         self._source: LineSource = stream
@@ -97,8 +96,6 @@ class RecordLines:
         self._alone_until = max(self._alone_until, failed)
         self._give_back(1)
         skip_long_line(self._source, self.raw[0], MAX_RECORD_BYTES, self._ends)
-        self.broken = None
-        self._decoded(self.raw[0])
 
     def give_back(self) -> None:
         """Give the whole record back, to be read again."""
@@ -161,12 +158,11 @@ class RecordLines:
         if not self.consumed and len(self.raw) == 1 and self.encoding == "utf-8":
             line = line.removeprefix(BOM)
         try:
-            self.text = line.decode(self.encoding)
+            return line.decode(self.encoding)
         except UnicodeDecodeError as error:
             # Parse on: the record's extent is still right, and it is set aside as a whole.
             self.broken = self.broken or error
-            self.text = line.decode(self.encoding, "replace")
-        return self.text
+            return line.decode(self.encoding, "replace")
 
     def _give_back(self, first: int) -> None:
         self._given_back.extendleft(reversed(self.raw[first:]))

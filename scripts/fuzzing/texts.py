@@ -48,6 +48,8 @@ def random_csv(rng: random.Random) -> Case:
         options["encoding"] = "latin-1"
     end = rng.choice(ENDS)
     width = rng.randint(1, 4)
+    if rng.random() < 0.1:
+        options |= {"header": False, "columns": [*(f"c{i}" for i in range(1, width)), "text"]}
     lines = list(_csv_lines(rng, options, delimiter, end, width))
     if stated:
         lines.insert(0, f"sep={delimiter}{end}")
