@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -25,6 +26,7 @@ from scorer.compiling.places import Place
 from scorer.compiling.watch import Compilation
 
 NOBODY = 65534
+MODEL = "imdb-tfidf-lr"
 PACKAGE = Path(__file__).parent.parent / "scorer"
 as_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be another user"
@@ -345,12 +347,17 @@ def test_a_model_compiles_what_it_needs_and_nothing_later(tiny_zoo: Path, tmp_pa
 
 
 @pytest.fixture
-def installed(open_tmp: Path, tiny_zoo: Path) -> Path:
-    """A copy of the package and a zoo that belong to root, and a table."""
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, open_tmp / "site" / "scorer", ignore=ignore)
-    shutil.copytree(tiny_zoo, open_tmp / "zoo")
-    (open_tmp / "zoo").chmod(0o755)
+def installed(open_tmp: Path) -> Path:
+    """The package with one small model, which belong to root, and a table."""
+    from scorer.zoo import write_index
+
+    def kept(folder: str, names: list[str]) -> set[str]:
+        return {"kernels"} if Path(folder).name == "__pycache__" else set()
+
+    site = open_tmp / "site"
+    shutil.copytree(PACKAGE, site / "scorer", ignore=kept)
+    shutil.copytree(PACKAGE.parent / "zoo" / MODEL, site / "zoo" / MODEL)
+    write_index(site / "zoo")
     (open_tmp / "in.csv").write_text("review\na good film\n")
     return open_tmp
 
@@ -375,18 +382,7 @@ def as_nobody(
     )
 
 
-SCORE = (
-    "score",
-    "-m",
-    "tiny-binary",
-    "--zoo",
-    "zoo",
-    "in.csv",
-    "-o",
-    "-",
-    "--summary",
-    "/dev/null",
-)
+SCORE = ("score", "-m", MODEL, "in.csv", "-o", "-")
 
 
 @as_root
@@ -394,9 +390,9 @@ def test_a_user_without_a_home_scores_and_compiles_once(installed: Path) -> None
     scratch = installed / "tmp"
     scratch.mkdir()
     scratch.chmod(0o1777)
-    listed = as_nobody(installed, "zoo", "list", "--zoo", "zoo")
+    listed = as_nobody(installed, "zoo", "list")
     assert listed.returncode == 0, listed.stderr
-    assert "tiny-binary" in listed.stdout
+    assert MODEL in listed.stdout
     first = as_nobody(installed, *SCORE, TMPDIR=str(scratch))
     assert first.returncode == 0, first.stderr
     assert "Traceback" not in first.stderr
@@ -408,13 +404,47 @@ def test_a_user_without_a_home_scores_and_compiles_once(installed: Path) -> None
     assert "compiling" not in again.stderr
 
 
+def unit_settings() -> dict[str, str]:
+    """The [Service] settings of the systemd unit in docs/unattended.md."""
+    page = (PACKAGE.parent / "docs" / "unattended.md").read_text(encoding="utf-8")
+    unit = page.partition("[Service]\n")[2].partition("\n\n")[0]
+    return dict(line.strip().split("=", 1) for line in unit.splitlines())
+
+
+@as_root
+def test_the_systemd_unit_runs_as_its_user(installed: Path) -> None:
+    """Its command, as a user who owns nothing but the cache folder that systemd makes, the inbox
+    and the output folder."""
+    unit = unit_settings()
+    assert unit["Environment"] == f"SCORER_CACHE_DIR=/var/cache/{unit['CacheDirectory']}"
+    for name in ("inbox", "scored", "cache"):
+        (installed / name).mkdir()
+        os.chown(installed / name, 54321, 54321)
+    shutil.copy(installed / "in.csv", installed / "inbox" / "in.csv")
+    program, *arguments = unit["ExecStart"].split()
+    assert program == "/opt/scorer/bin/score"
+    replaced = {
+        "imdb-bilstm@1.0.0": MODEL,
+        "/srv/inbox": str(installed / "inbox"),
+        "/srv/scored": str(installed / "scored"),
+    }
+    command = [Path(program).name, *(replaced.get(word, word) for word in arguments)]
+    for compiles in (True, False):
+        done = as_nobody(installed, *command, SCORER_CACHE_DIR=str(installed / "cache"))
+        assert done.returncode == 0, done.stderr
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        assert events[-1]["event"] == "run_done"
+        assert (events[-1]["compile_s"] > 0) == compiles
+    assert names(installed / "scored") == [".scorer-ledger.sqlite", "in.csv"]
+
+
 @as_root
 def test_a_cache_filled_by_root_serves_other_users(
-    installed: Path, monkeypatch: pytest.MonkeyPatch
+    installed: Path,
 ) -> None:
     """As in an image: the folder is read, and nobody but root can write to it."""
     cache = installed / "cache"
-    command = ["warm-up", "--all", "--zoo", "zoo", "--cache-dir", str(cache)]
+    command = ["warm-up", "--all", "--cache-dir", str(cache)]
     done = subprocess.run(
         [sys.executable, "-m", "scorer", *command],
         env={**os.environ, "PYTHONPATH": str(installed / "site")},
@@ -477,6 +507,29 @@ def test_a_line_after_a_while_and_none_before(
     assert capsys.readouterr().err == "Compiling for this processor, once: about 3 s\n"
 
 
+def test_a_terminal_sees_which_kernel_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scorer.cli import compile_view
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    state, terminal = Compilation(), Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    view = compile_view.CompileView(shown=True)
+    for name in ("lstm", "affine"):
+        state.expect(name)
+    state.begin("lstm")
+    view._say(state)
+    assert "compiling lstm: 0 of 2 |" in terminal.getvalue()
+    state.end()
+    state.begin("affine")
+    view(state)
+    view.close()
+    assert "compiling affine: 1 of 2 |" in terminal.getvalue()
+    assert terminal.getvalue().splitlines()[0] == "Compiling for this processor, once: about 2 s"
+
+
 def test_short_compiling_is_not_worth_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     from scorer.cli.compile_view import compiling_shown
     from scorer.compiling.watch import compilation
@@ -503,9 +556,7 @@ def test_one_command_has_them_all() -> None:
     assert CliRunner().invoke(main, ["nothing"]).exit_code == 2
 
 
-def test_the_summary_tells_compiling_from_scoring(
-    place: Place, tiny_zoo: Path, tmp_path: Path
-) -> None:
+def test_the_summary_tells_compiling_from_scoring(tiny_zoo: Path, tmp_path: Path) -> None:
     from scorer.jobs.plan import plan
     from scorer.jobs.run import run_jobs
     from scorer.jobs.score import Settings

@@ -15,6 +15,7 @@ from scorer.jobs.events import tell
 
 #: compiling that takes less than this is not worth a word
 PATIENCE_S = 1.0
+BAR = "{desc}{n_fmt} of {total_fmt} |{bar}|"
 
 
 class CompileView:
@@ -51,7 +52,7 @@ class CompileView:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=state.total, unit=" kernels", leave=False)
+            self._bar = tqdm(total=state.total, leave=False, bar_format=BAR)
             self._draw(state)
 
     def _draw(self, state: Compilation) -> None:

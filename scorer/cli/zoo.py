@@ -11,6 +11,7 @@ import click
 
 from scorer import zoo
 from scorer.cli.common import ExpectedErrorsGroup, echo, zoo_option
+from scorer.cli.compile_view import compiling_shown
 from scorer.errors import BundleError, OutputExists, UsageError
 from scorer.printable import printable, printable_lines
 from scorer.tasks import task_names
@@ -249,7 +250,8 @@ def verify_command(
         raise UsageError("there is nothing to verify: every zoo is empty")
     results = []
     for entry in entries:
-        checks = list(verify(entry, engines or available_engines(), deep=deep))
+        with compiling_shown():
+            checks = list(verify(entry, engines or available_engines(), deep=deep))
         results.append((entry, checks))
         if not as_json:
             echo(_verdict(entry, checks))
@@ -315,7 +317,8 @@ def add_command(
     archive = archive / zoo.MODEL_FILE if archive.is_dir() else archive
     card = read_card(card_path) if card_path else _drafted(fields)
     try:
-        entry = add(archive, card, target, force=force)
+        with compiling_shown():
+            entry = add(archive, card, target, force=force)
     except BundleError as error:
         _tell_faults(archive, error)
         raise

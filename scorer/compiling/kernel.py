@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import numba
+import numpy as np
 from numba.extending import is_jitted
 
 from scorer.compiling.cache import KernelCache
@@ -103,6 +104,7 @@ def rehearsal() -> Iterator[None]:
     """
     token = _rehearsing.set(True)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         _rehearsing.reset(token)

@@ -51,10 +51,11 @@ class CpuEngine:
 
         Raises UnsupportedModel naming layer and setting.
         """
-        self._plan: Plan = build_plan(bundle)
         words = list(map(_one_word, bundle.inputs))
         with rehearsal():
+            self._plan: Plan = build_plan(bundle)
             self.run(*words)
+        self._plan = build_plan(bundle)
         self.run(*words)
 
     def run(self, *inputs: TokenBatch | np.ndarray) -> np.ndarray:
