@@ -20,6 +20,7 @@ import click
 import numpy as np
 
 from scripts.training.corpus import Corpus, protocol_rows, read_corpus
+from scripts.training.heads import head_of
 from scripts.training.recipe import Recipe, read_recipe
 from scripts.training.types import AnyArray
 
@@ -48,11 +49,11 @@ def main(recipe: str, data: Path, test: Path | None) -> None:
 
 def _judged(recipe: Recipe, train: Corpus, test: Corpus) -> AnyArray:
     """For each test row whether the answer is right, or by how much it is off."""
-    labels = train.labels if recipe.task == "regression" else train.labels.astype(str)
+    labels = train.labels if head_of(recipe.task).standardised else train.labels.astype(str)
     model = _linear(recipe.task).fit(train.texts.to_pylist(), labels)
     answers: AnyArray = model.predict(test.texts.to_pylist())
     judged: AnyArray
-    if recipe.task == "regression":
+    if head_of(recipe.task).standardised:
         judged = np.abs(answers - test.labels)
     else:
         judged = answers == test.labels.astype(str)
@@ -64,13 +65,13 @@ def _linear(task: str) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
 
-    model = Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
+    model = Ridge() if head_of(task).standardised else LogisticRegression(max_iter=1000)
     return make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), model)
 
 
 def _say(recipe: Recipe, where: str, parts: Sequence[AnyArray]) -> None:
     every = np.concatenate(parts)
-    figure = "mean absolute error" if recipe.task == "regression" else "accuracy"
+    figure = head_of(recipe.task).score_name
     line = f"{where}: {figure} {every.mean():.4f} on {every.size:,} rows"
     if len(parts) > 1:
         line += f" ({', '.join(f'{part.mean():.4f}' for part in parts)})"

@@ -19,8 +19,8 @@ from scorer.model import load_model
 from scorer.verify import available_engines, verify
 from scorer.zoo import find
 from scripts.training.corpus import read_corpus
+from scripts.training.heads import head_of
 from scripts.training.learner import train
-from scripts.training.network import loss_and_gradient
 from scripts.training.recipe import Vectorizer, Wide
 from scripts.training.run import _validation, run_job
 from scripts.training.scorers import MixedScorer
@@ -144,7 +144,7 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
     mix = fit_mix(task, [deep, wide], targets.astype(np.float32))
 
     def loss(logits: np.ndarray) -> float:
-        return loss_and_gradient(task, logits, targets.astype(np.float32))[0]
+        return head_of(task).loss(logits, targets.astype(np.float32))[0]
 
     assert loss(mix(deep, wide)) < min(loss(deep), loss(wide), loss(wide / 3))
 

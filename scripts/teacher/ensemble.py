@@ -18,7 +18,8 @@ from scripts.teacher.reader import Reader, ReaderSettings
 from scripts.teacher.regions import Regions, RegionSettings, learn_regions
 from scripts.teacher.words import Words, read_words
 from scripts.training.corpus import hold_out, read_corpus
-from scripts.training.learner import Log, class_codes
+from scripts.training.heads import class_codes
+from scripts.training.learner import Log
 from scripts.training.recipe import Data
 from scripts.training.types import AnyArray, Ints
 

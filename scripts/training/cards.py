@@ -26,7 +26,8 @@ from scorer.tasks import Problem, task_named
 from scripts.training.corpus import Corpus
 from scripts.training.datasets import DATASETS, DataSet
 from scripts.training.export import predict_alone
-from scripts.training.learner import Trained, class_codes
+from scripts.training.heads import head_of
+from scripts.training.learner import Trained
 from scripts.training.prose import card_body, figure_title
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray
@@ -49,12 +50,9 @@ def sampled(trained: Trained, corpus: Corpus) -> Sample:
     recipe, labels = trained.parts.recipe, trained.parts.labels
     outputs, tokens = trained.outputs(corpus.texts)
     scored = tokens.n_tokens > 0
-    truth = corpus.labels[scored]
-    if recipe.task == "regression":
-        target: AnyArray = truth.astype(np.float64)
-    else:
-        target = class_codes(truth, labels).astype(np.int16)
-    return Sample(Problem(task_named(recipe.task), labels), target, outputs[scored])
+    head = head_of(recipe.task)
+    target = head.truth(corpus.labels[scored], labels)
+    return Sample(Problem(head.task, labels), target, outputs[scored])
 
 
 def figures(samples: Sequence[Sample], on: Measured) -> list[PromisedFigure]:

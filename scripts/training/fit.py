@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 
 from scripts.training.batches import crop, shuffled
-from scripts.training.network import Network, Tokens, loss_and_gradient, probabilities
+from scripts.training.heads import head_of
+from scripts.training.network import Network, Tokens
 from scripts.training.recipe import Training
 from scripts.training.types import Floats, Ints, Weights
 
@@ -134,14 +135,9 @@ def evaluate(network: Network, data: Tokens) -> tuple[float, float]:
 
 def judge(network: Network, logits: Floats, targets: Floats) -> tuple[float, float]:
     """Mean loss, and accuracy or minus the mean absolute error in the targets' own units."""
-    loss, _ = loss_and_gradient(network.task, logits, targets)
-    loss /= len(logits)
-    if network.task == "regression":
-        return loss, -loss * network.scale
-    out = probabilities(network.task, logits)
-    if network.task == "binary":
-        return loss, float(((out >= 0.5) == (targets >= 0.5)).mean())
-    return loss, float((out.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    head = head_of(network.task)
+    loss, _ = head.loss(logits, targets)
+    return loss / len(logits), head.score(logits, targets, network.scale)
 
 
 class Fit:
@@ -185,7 +181,7 @@ class Fit:
         number = len(self.curve) + 1
         rng = np.random.default_rng([self.seed, number])
         targets = train.targets
-        if self.network.task != "regression":
+        if not head_of(self.network.task).standardised:
             targets = smoothed(targets, self.settings.label_smoothing)
         total = 0.0
         for tokens, rows in _batches(train, self.settings, rng):

@@ -13,11 +13,12 @@ import pyarrow as pa
 from scorer.vectorizer import TokenBatch
 from scripts.training.corpus import Corpus, hold_out
 from scripts.training.fit import Epoch, Fit, best_epoch, judge
+from scripts.training.heads import class_codes, head_of
 from scripts.training.linear import bag_of_words, fit_logistic
 from scripts.training.network import Network, build_layers
 from scripts.training.recipe import Recipe
 from scripts.training.scorers import LinearScorer, MixedScorer, NetworkScorer, Scorer, dataset
-from scripts.training.types import AnyArray, Floats, Ints
+from scripts.training.types import Floats
 from scripts.training.vocabulary import (
     Vocabulary,
     learn_vocabulary,
@@ -95,7 +96,7 @@ def train(
         kept, met = (kept[rows] for rows in hold_out(kept.size, None, recipe.data.met, (*seed, 1)))
         held = np.concatenate([held, met])
     part, validation = corpus.take(kept), corpus.take(held)
-    labels = label_names(recipe.task, corpus.labels)
+    labels = head_of(recipe.task).label_names(corpus.labels)
     log(f"{len(part)} rows to train on, {len(validation)} to validate on")
     parts = Parts(recipe, labels, part, validation, soft)
     if recipe.training.optimizer == "lbfgs":
@@ -105,28 +106,6 @@ def train(
         return trained
     log("once more, on all rows; those of validation are learnt too now")
     return _fit_networks(replace(parts, train=corpus), vectors, folder / "whole", log, trained)
-
-
-def label_names(task: str, labels: AnyArray) -> tuple[str, ...]:
-    """Classes in output order, which is the alphabet's: "negative" before "positive"."""
-    if task == "regression":
-        return ()
-    return tuple(sorted({str(label) for label in labels}))
-
-
-def class_codes(labels: AnyArray, names: tuple[str, ...]) -> Ints:
-    """int64 (rows,): where each label stands among the names."""
-    return np.searchsorted(np.array(names), labels.astype(str)).astype(np.int64)
-
-
-def _targets(task: str, labels: AnyArray, names: tuple[str, ...]) -> Floats:
-    """(rows, outputs): probabilities of the classes, or the values."""
-    if task == "regression":
-        return labels.astype(np.float32)[:, None]
-    codes = class_codes(labels, names)
-    if task == "binary":
-        return codes.astype(np.float32)[:, None]
-    return np.eye(len(names), dtype=np.float32)[codes]
 
 
 def _initial_table(
@@ -151,12 +130,12 @@ class _Examples:
 
 
 def _examples(parts: Parts) -> _Examples:
-    task = parts.recipe.task
+    head = head_of(parts.recipe.task)
     texts = parts.texts, parts.validation.texts
-    own, held = (_targets(task, c.labels, parts.labels) for c in (parts.train, parts.validation))
+    own, held = (head.targets(c.labels, parts.labels) for c in (parts.train, parts.validation))
     if parts.soft is not None:
         own = np.concatenate([own, parts.soft.labels.astype(np.float32)[:, None]])
-    if task != "regression":
+    if not head.standardised:
         return _Examples(texts, (own, held))
     shift, scale = float(own.mean()), float(own.std())
     own, held = ((t - np.float32(shift)) / np.float32(scale) for t in (own, held))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
 from scripts.training.batches import Packed, pack, sorted_by_length
 from scripts.training.conv import ConvMaxPool
+from scripts.training.heads import head_of
 from scripts.training.layers import (
     LSTM,
     Bidirectional,
@@ -81,33 +81,6 @@ def _build(spec: LayerSpec, features: int, table: Floats, rng: np.random.Generat
             raise ValueError(f"no layer of kind {spec.kind}")
 
 
-def loss_and_gradient(task: str, logits: Floats, targets: Floats) -> tuple[float, Floats]:
-    """Summed over the rows: binary and categorical cross-entropy, or the absolute error.
-
-    logits (b, outputs); targets (b, outputs), probabilities or standardised values.
-    """
-    if task == "regression":
-        error = logits - targets
-        return float(np.abs(error).sum()), np.sign(error)
-    if task == "binary":
-        loss = np.logaddexp(0, logits) - targets * logits
-        return float(loss.sum()), probabilities(task, logits) - targets
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-(targets * log_p).sum()), np.exp(log_p) - targets
-
-
-def probabilities(task: str, logits: Floats) -> Floats:
-    """The output that the head's activation gives."""
-    if task == "regression":
-        return logits
-    if task == "binary":
-        half = np.float32(0.5)
-        return cast(Floats, half * np.tanh(half * logits) + half)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return cast(Floats, powers / powers.sum(axis=1, keepdims=True))
-
-
 class Network:
     """Layers in a row. `gradients` and `logits` run shards of a batch side by side.
 
@@ -163,7 +136,7 @@ class Network:
         for layer in self.layers:
             x, saved = layer.forward(x, context)
             kept.append(saved)
-        loss, dy = loss_and_gradient(self.task, x, targets[batch.rows])
+        loss, dy = head_of(self.task).loss(x, targets[batch.rows])
         grads: Weights = {}
         for n in range(len(self.layers) - 1, -1, -1):
             dy, own = self.layers[n].backward(dy, kept[n], context)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.training.heads import head_of
 from scripts.training.learner import Learnt
 
 
@@ -28,9 +29,8 @@ def _plot(pair: Any, learnt: Learnt) -> None:
     losses.plot(epochs, [e.loss for e in curve], "s-", label="validation")
     losses.set(title=f"{recipe.name}: loss", xlabel="epoch")
     losses.legend()
-    regression = recipe.task == "regression"
     scores.plot(epochs, [abs(e.score) for e in curve], "s-", color="C1")
-    title = "validation mean absolute error" if regression else "validation accuracy"
+    title = f"validation {head_of(recipe.task).score_name}"
     scores.set(title=title, xlabel="epoch")
     for axes in (losses, scores):
         axes.set_xticks(epochs)

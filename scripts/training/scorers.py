@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
+from scripts.training.heads import BinaryHead, head_of
 from scripts.training.linear import bag_of_words
-from scripts.training.network import Network, Tokens, probabilities
+from scripts.training.network import Network, Tokens
 from scripts.training.recipe import Recipe
 from scripts.training.types import Floats, Ints
 from scripts.training.vocabulary import Vocabulary
@@ -53,8 +54,9 @@ class NetworkScorer:
         return self.activated(self.logits(texts))
 
     def activated(self, logits: Floats) -> Floats:
-        out = probabilities(self.recipe.task, logits)
-        if self.recipe.task == "regression":
+        head = head_of(self.recipe.task)
+        out = head.activated(logits)
+        if head.standardised:
             out = out * np.float32(self.network.scale) + np.float32(self.network.shift)
         return out
 
@@ -103,7 +105,7 @@ class LinearScorer:
     def outputs(self, texts: pa.Array) -> Floats:
         bags = bag_of_words(self.vocabulary.tokenize(texts), self.vocabulary)
         logits = bags @ self.kernel + self.bias
-        return probabilities("binary", logits.astype(np.float32))
+        return BinaryHead().activated(logits.astype(np.float32))
 
     def arrays(self) -> list[Floats]:
         return [self.kernel, self.bias]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from scripts.training.network import loss_and_gradient
+from scripts.training.heads import head_of
 from scripts.training.ngrams import id_bits, ngram_keys
 from scripts.training.recipe import Wide
 from scripts.training.types import AnyArray, Floats, Ints
@@ -118,7 +118,7 @@ def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> L
     def objective(flat: AnyArray) -> tuple[float, AnyArray]:
         kernel, bias = flat[:-outputs].reshape(columns, outputs), flat[-outputs:]
         logits = (scaled @ kernel.astype(np.float32) + bias).astype(np.float32)
-        loss, g = _smooth_loss(task, logits, targets)
+        loss, g = head_of(task).smooth_loss(logits, targets)
         gradient = transposed @ g + np.float32(grams.settings.l2) * kernel
         penalty = 0.5 * grams.settings.l2 * float(np.vdot(kernel, kernel))
         return loss + penalty, np.append(gradient.ravel(), g.sum(axis=0)).astype(np.float64)
@@ -128,13 +128,6 @@ def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> L
     flat = minimize(objective, start, jac=True, method="L-BFGS-B", options=steps).x
     kernel = flat[:-outputs].reshape(columns, outputs) * idf[:, None]
     return Linear(kernel.astype(np.float32), flat[-outputs:].astype(np.float32))
-
-
-def _smooth_loss(task: str, logits: Floats, targets: Floats) -> tuple[float, Floats]:
-    if task == "regression":
-        error = logits - targets
-        return 0.5 * float(np.vdot(error, error)), error
-    return loss_and_gradient(task, logits, targets)
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,7 @@ def fit_mix(task: str, parts: list[Floats], targets: Floats) -> Mix:
         return Mix(tuple(flat[:count].tolist()), flat[count:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
-        return loss_and_gradient(task, mix(flat)(*parts), targets)[0] / len(targets)
+        return head_of(task).loss(mix(flat)(*parts), targets)[0] / len(targets)
 
     start = np.concatenate([np.full(count, 1 / count), np.zeros(targets.shape[1])])
     options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}
