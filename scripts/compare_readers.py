@@ -34,7 +34,7 @@ from scripts.fuzzing.texts import BOM, MAKERS, Case
 
 ADDED = pa.schema([("p", pa.string()), ("q", pa.float32())])
 CELLS = ("yes", "0.5")
-SEP_LINE = re.compile(rb'(\xef\xbb\xbf)?("?)sep=([;,\t|])\2(\r\n|\r|\n|$)')
+SEP_LINE = re.compile(rb'(\xef\xbb\xbf)?("?)sep=([;,\t|:~^ ])\2(\r\n|\r|\n|$)')
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,9 @@ def _expected_csv(case: Case) -> Found | None:
         at_cr = split(content, at_cr=True)
         lines = at_cr if _first_record(lines, style, encoding)[0] is None else lines
     head, read = _first_record(lines, style, encoding)
-    columns = case.options.get("columns")
-    if columns and head and len(head) != len(columns):
-        return None
-    head = columns or head
+    if "columns" in case.options:
+        start = lines[_blank_lines(lines) :]
+        head = _named(case.options["columns"], head, start, style, encoding)
     if head is None:
         return None
     if case.options.get("header", True):
@@ -146,6 +145,24 @@ def _expected_csv(case: Case) -> Found | None:
         read_rows = [row for row in found.rows if isinstance(row, str)]
         assert read_rows == plain, (read_rows, plain)
     return found
+
+
+def _named(
+    columns: list[str],
+    first: list[str] | None,
+    lines: Sequence[bytes],
+    style: dict[str, Any],
+    encoding: str,
+) -> list[str] | None:
+    """The names that were given, None where the first row has another number of fields.
+
+    A broken first row may be a good one with another delimiter, which is refused too.
+    """
+    if first is not None:
+        return columns if len(first) in (0, len(columns)) else None
+    others = [_record(lines[:1], {**style, "delimiter": mark}, encoding)[0] for mark in ",;\t|"]
+    widths = [len(fields) for fields in others if fields]
+    return None if len(columns) > 1 and len(columns) in widths else columns
 
 
 def _blank_lines(lines: Sequence[bytes]) -> int:

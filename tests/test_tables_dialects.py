@@ -104,6 +104,12 @@ def test_the_delimiter_of_the_options_goes_before_the_files() -> None:
     assert texts(b"sep=;\nn,text\n1,a;b\n", delimiter=",") == ["a;b"]
 
 
+@pytest.mark.parametrize("line", ["sep=\\", "sep=ab", "sep=", "sep=x", "separator=;"])
+def test_no_other_line_states_a_delimiter(line: str) -> None:
+    reader, _ = open_reader(source(f"{line}\ntext\n".encode()))
+    assert reader.schema.names == [line]
+
+
 def test_rows_after_a_sep_line_have_their_own_numbers() -> None:
     assert [place[:2] for place in rejects(b"sep=;\nn;text\n1;a\n2\n")] == [(2, 4)]
 
@@ -297,7 +303,7 @@ def test_a_first_row_that_cannot_be_read_is_set_aside_as_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [b'1,"a\n', b'1,"a "b""\n', b"1,\xff\n", b'"' + b"x" * 99 + b"\n"]
+    "first", [b'"1,"a","b",c"\n', b'1,"a\n', b'1,"a "b""\n', b"1,\xff\n", b'"' + b"x" * 99 + b"\n"]
 )
 def test_named_columns_do_not_hang_on_the_first_row(
     first: bytes, monkeypatch: pytest.MonkeyPatch

@@ -16,8 +16,8 @@ MAX_COLUMNS = 1 << 18
 MAX_BLANK_BYTES = 1_000_000
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = ",;\t|"
-# A line that Excel writes and reads, and no one else: which delimiter the file has.
-SEP_LINE = re.compile(rb'(?:\xef\xbb\xbf)?("?)sep=([^\w"\r\n\0])\1(?:\r\n?|\n|\Z)', re.I)
+# A line that Excel reads and some programs write for it: which delimiter the file has.
+SEP_LINE = re.compile(rb'(?:\xef\xbb\xbf)?("?)sep=([,;|:~^ \t])\1(?:\r\n?|\n|\Z)', re.I)
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,13 @@ def read_header(
     not as many fields as `options.columns`.
     """
     dialect, preamble = _sep_line(lines, options, dialect)
-    fields, blank = _first_record(name, lines, dialect)
+    first, blank = _first_record(name, lines, dialect)
     preamble += blank
-    if fields is None:
-        fields = _lenient(name, lines, dialect)
+    fields = _lenient(name, lines, dialect, options.columns) if first is None else first
     if fields is not None and len(fields) > MAX_COLUMNS:
         raise InputError(f"{name}: has more than {MAX_COLUMNS:,} columns")
     if options.columns:
-        _check_width(name, fields, options.columns)
+        _check_width(name, first, options.columns)
     elif fields is None or (options.header and not _are_names(fields, lines)):
         encoding, raw = lines.encoding, b"".join(lines.raw)
         raise InputError(
@@ -70,7 +69,7 @@ def _sep_line(lines: RecordLines, options: ReadOptions, dialect: Dialect) -> tup
     What the options say of the delimiter goes before what the file says.
     """
     found = SEP_LINE.match(lines.first_line())
-    if not found:
+    if not found or found[2].decode() == options.escape:
         lines.give_back()
         return dialect, b""
     lines.skip(found.end())
@@ -104,7 +103,9 @@ def _first_record(
         lines.begin()
 
 
-def _lenient(name: str, lines: RecordLines, dialect: Dialect) -> list[str] | None:
+def _lenient(
+    name: str, lines: RecordLines, dialect: Dialect, columns: Sequence[str]
+) -> list[str] | None:
     """The fields of the first line, whose quotes are broken, as most programs read them.
 
     None where there are none. Raises ColumnError where they are good ones of another delimiter.
@@ -114,7 +115,7 @@ def _lenient(name: str, lines: RecordLines, dialect: Dialect) -> list[str] | Non
         line = next(lines)
     except RecordTooLong:
         return None
-    _refuse_other_delimiter(name, line, dialect)
+    _refuse_other_delimiter(name, line, dialect, len(columns))
     return _alone(line, dialect, strict=False) or None
 
 
@@ -129,11 +130,14 @@ def _check_width(name: str, fields: Sequence[str] | None, columns: Sequence[str]
         )
 
 
-def _refuse_other_delimiter(name: str, line: str, dialect: Dialect) -> None:
-    """Raise ColumnError where a line with broken quotes is a good one with another delimiter."""
+def _refuse_other_delimiter(name: str, line: str, dialect: Dialect, width: int) -> None:
+    """Raise ColumnError where a line with broken quotes is a good one with another delimiter.
+
+    It then has `width` fields, or if that is 0, several.
+    """
     for mark in DELIMITERS:
         fields = _alone(line, replace(dialect, delimiter=mark), strict=True)
-        if fields is not None and len(fields) > 1:
+        if fields is not None and len(fields) > 1 and width in (0, len(fields)):
             raise ColumnError(
                 f"{name}: its first line has no columns with the delimiter "
                 f"{dialect.delimiter!r}, and {len(fields)} with {mark!r}: say --delimiter {mark!r}"
