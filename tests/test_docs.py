@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scorer.cli.score import main as score
 from scorer.layers import KINDS, TRAINING_ONLY
+from scorer.tables.compression import COMPRESSIONS
+from scorer.tables.formats import FORMATS
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,3 +24,22 @@ def test_the_readme_names_every_layer_that_a_bundle_may_have() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     kinds = KINDS.keys() - TRAINING_ONLY
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in readme] == []
+
+
+def test_the_page_of_formats_has_every_format_with_its_suffixes() -> None:
+    page = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    named = {row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1] for row in rows}
+    for each in FORMATS:
+        assert named[each.label] == " ".join(f"`{suffix}`" for suffix in each.suffixes)
+    for one in COMPRESSIONS:
+        assert named[one.name] == " ".join(f"`{suffix}`" for suffix in one.suffixes)
+        assert ("written" in next(row for row in rows if f"| {one.name} |" in row)) == bool(
+            one.compress
+        )
+
+
+def test_the_help_of_score_names_every_format_and_compression() -> None:
+    text = " ".join((score.help or "").split())
+    assert [each.label for each in FORMATS if each.label not in text] == []
+    assert [one.name for one in COMPRESSIONS if one.name not in text] == []

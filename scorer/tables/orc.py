@@ -41,6 +41,7 @@ class OrcReader:
                 self.schema.names  # noqa: B018 - which raises where one is not UTF-8
                 self.rows: int | None = opened.nrows
                 self.codec = str(opened.compression)
+                self._has_metadata = bool(opened.metadata)
         except BaseException:
             self._file.close()
             raise
@@ -79,7 +80,8 @@ class OrcReader:
 
     def same_format(self, output: Output) -> OrcWriter:
         codec = self.codec if self.codec in WRITABLE_CODECS else "ZSTD"
-        return OrcWriter(output, self.schema, codec)
+        notes = ["the metadata of the file are not kept: pyarrow cannot write them"]
+        return OrcWriter(output, self.schema, codec, notes if self._has_metadata else ())
 
     def close(self) -> None:
         self._file.close()
@@ -91,7 +93,10 @@ class OrcWriter:
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
 
-    def __init__(self, output: Output, schema: pa.Schema, codec: str) -> None:
+    def __init__(
+        self, output: Output, schema: pa.Schema, codec: str, notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = notes
         self._schema = pa.schema([*schema, *output.added])
         trial = orc.ORCWriter(io.BytesIO())  # says at once which types ORC lacks
         trial.write(self._schema.empty_table())
