@@ -33,8 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.distributed import open_runner
 from scorer.jobs.each import LocalRunner, Runner
 from scorer.jobs.plan import plan
+from scorer.jobs.policy import RunPolicy
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
+from scorer.jobs.settings import Settings
+from scorer.jobs.spec import OutputSpec
 from scorer.model import Model, load_model
 from scripts.bench import print_table
 
@@ -131,7 +133,9 @@ def _measure(name: str, workers: int, folder: Path, reference: str) -> Times:
     start = _timed(lambda: _START[name](workers))
     local = name == "local"
     runner = LocalRunner(model) if local else open_runner(name, model)
-    settings = Settings(threads=workers if local else 1, evaluation=None, force=True)
+    settings = Settings(
+        OutputSpec(evaluation=None), RunPolicy(threads=workers if local else 1, force=True)
+    )
 
     def scored(kind: str) -> float:
         return _timed(lambda: _score(model, folder / kind, folder / "out", settings, runner))

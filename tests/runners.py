@@ -21,15 +21,17 @@ import pytest
 from scorer.jobs.each import Runner
 from scorer.jobs.plan import Plan, plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Job, Settings
+from scorer.jobs.score import Job
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.model import Model
 from scorer.tables import Source
 from scorer.tables.source import BUFFER_BYTES
+from tests.settings import changed, settings_of
 
 ROOT = Path(__file__).parent.parent
 #: of a worker, which has one thread, so that summaries agree
-SETTINGS = Settings(threads=1)
+SETTINGS = settings_of(threads=1)
 TEXTS = (
     "a good film",
     "",
@@ -129,7 +131,7 @@ def check_urls(model: Model, runner: Runner, work: Path) -> None:
 def check_incremental(model: Model, runner: Runner) -> None:
     """A second run does only what is new; a file of someone else's is not replaced."""
     write_inputs(Path("in"))
-    settings = replace(SETTINGS, incremental=True)
+    settings = changed(SETTINGS, incremental=True)
     here, there = score_both(model, runner, ["in"], settings)
     assert facts(there) == facts(here)
     Path("there").rename("out")
@@ -182,7 +184,7 @@ def check_deaths(model: Model, runner: Runner, kill: Callable[[], None] = die) -
     Path("in").mkdir()
     for name in ("a.csv", "b.csv", "c.csv"):
         Path("in", name).write_text(f"n,text\n{lines}")
-    settings = replace(SETTINGS, batch_size=100)
+    settings = changed(SETTINGS, batch_size=100)
     here = run_jobs(model, plan(["in"], "here/"), settings)
     a, b, c = plan(["in"], "there/").jobs
     notes = Path("notes-b").resolve()

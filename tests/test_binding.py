@@ -12,9 +12,9 @@ from scorer.binding import TableSchema
 from scorer.distributed.worker import table_work
 from scorer.errors import ColumnError, UsageError
 from scorer.jobs import score_file
-from scorer.jobs.score import Settings
 from scorer.tasks import OutputOptions
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 TABLE = pa.table({"n": [1, 2, 3], "text": ["good film", None, "bad"]})
 EVERYTHING = OutputOptions(probabilities=True, diagnostics=True, prefix="m_")
@@ -33,7 +33,7 @@ def test_one_output_schema_on_every_way_and_nothing_is_scored_for_it(
     added = model.predict(TABLE, options=options)
     assert binding.output_schema == sent == added.schema
     pq.write_table(TABLE, tmp_path / "in.parquet")
-    score_file(model, tmp_path / "in.parquet", settings=Settings(output=options))
+    score_file(model, tmp_path / "in.parquet", settings=settings_of(output=options))
     out = pq.read_table(tmp_path / "in.scored.parquet")
     assert out.select(binding.output_schema.names).equals(added)
     assert (binding.text, binding.beside) == ("text", ())

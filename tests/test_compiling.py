@@ -559,13 +559,13 @@ def test_one_command_has_them_all() -> None:
 def test_the_summary_tells_compiling_from_scoring(tiny_zoo: Path, tmp_path: Path) -> None:
     from scorer.jobs.plan import plan
     from scorer.jobs.run import run_jobs
-    from scorer.jobs.score import Settings
     from scorer.model import load_model
+    from tests.settings import settings_of
 
     (tmp_path / "in.csv").write_text("review\na good film\n")
     model = load_model("tiny-binary", zoos=[tiny_zoo], engine="cpu")
     model.compile_s = 3.14159
     made = plan([str(tmp_path / "in.csv")], str(tmp_path / "out.csv"), "run")
-    summary = run_jobs(model, made, Settings())
+    summary = run_jobs(model, made, settings_of())
     assert summary.as_json()["compile_s"] == summary.totals()["compile_s"] == 3.142
     assert sum(summary.files[0].seconds.values()) < 3

@@ -22,12 +22,14 @@ from scorer.distributed.worker import FileWork, file_work, opened, send, table_w
 from scorer.errors import ColumnError, InputError
 from scorer.jobs.each import LocalRunner, Outcome
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Job, Settings, score_table
+from scorer.jobs.score import Job, score_table
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, load_model
 from scorer.tasks import OutputOptions
 from tests import runners
 from tests.parrot import use_parrot
+from tests.settings import changed
 
 TEXTS = runners.rows(40)
 
@@ -91,7 +93,7 @@ def test_an_error_and_its_warnings_are_reported_not_raised(
 ) -> None:
     whole = gzip.compress(("text\n" + "good film\n" * 90_000).encode(), mtime=0)
     Path("in.csv.gz").write_bytes(whole[: len(whole) // 2])
-    work = file_work(model, replace(runners.SETTINGS, batch_size=100))
+    work = file_work(model, changed(runners.SETTINGS, batch_size=100))
     logging.getLogger("scorer").propagate = False
     try:
         report = work(one_job("in.csv.gz", "out.csv"), 0)

@@ -18,8 +18,8 @@ import pytest
 
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 ROWS = 2000
@@ -66,7 +66,7 @@ def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str
 
 def resume(name: str, output: str) -> None:
     """Finish an interrupted run, in this process; something of it must be left."""
-    settings = Settings(batch_size=50, resume=True)
+    settings = settings_of(batch_size=50, resume=True)
     summary = run_jobs(parrot(), plan([name], output), settings)
     assert summary.failures == []
     assert summary.total("resumed") > 0
@@ -79,7 +79,7 @@ def hidden(folder: Path) -> list[str]:
 def whole(folder: Path, name: str = "in.csv") -> bytes:
     """The output of a run that nothing disturbed, with the same windows."""
     output = folder / f"whole{Path(name).suffix}"
-    run_jobs(parrot(), plan([name], str(output)), Settings(batch_size=50))
+    run_jobs(parrot(), plan([name], str(output)), settings_of(batch_size=50))
     return output.read_bytes()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,14 @@ from scorer.jobs.ledger import FILE
 from scorer.jobs.plan import plan
 from scorer.jobs.publish import locked
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.model import Model
 from scorer.tasks import OutputOptions
 from tests.parrot import parrot
+from tests.settings import changed, settings_of
 
-SETTINGS = Settings(incremental=True)
+SETTINGS = settings_of(incremental=True)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_a_newer_model_says_what_it_redoes_and_why() -> None:
     newer = parrot()
     card = newer.card.scorer.model_copy(update={"version": "1.1.0"})
     newer.card = newer.card.model_copy(update={"scorer": card})
-    rehearsal = run(newer, replace(SETTINGS, dry_run=True))
+    rehearsal = run(newer, changed(SETTINGS, dry_run=True))
     why = "the model was parrot@1.0.0 and is now parrot@1.1.0"
     assert [(job.input, job.reason) for job in rehearsal.planned] == [
         ("inbox/a.csv", why),
@@ -111,13 +111,13 @@ def test_a_newer_model_says_what_it_redoes_and_why() -> None:
 
 def test_changed_settings_make_new_outputs_and_threads_do_not() -> None:
     run()
-    assert run(settings=replace(SETTINGS, threads=3, batch_size=7)).skipped == 2
-    summary = run(settings=replace(SETTINGS, output=OutputOptions(diagnostics=True)))
+    assert run(settings=changed(SETTINGS, threads=3, batch_size=7)).skipped == 2
+    summary = run(settings=changed(SETTINGS, output=OutputOptions(diagnostics=True)))
     assert set(reasons(summary).values()) == {"the setting diagnostics was False and is now True"}
 
 
 def test_a_dry_run_writes_nothing() -> None:
-    summary = run(settings=replace(SETTINGS, dry_run=True))
+    summary = run(settings=changed(SETTINGS, dry_run=True))
     assert [job.reason for job in summary.planned] == ["new", "new"]
     assert not Path("scored").exists()
 
@@ -132,7 +132,7 @@ def test_the_good_files_are_published_and_the_bad_one_is_tried_again() -> None:
     again = run()
     assert (again.skipped, len(again.failures), again.exit_code) == (2, 1, 1)
     write("inbox/bad.csv", "good")
-    rehearsal = run(settings=replace(SETTINGS, dry_run=True))
+    rehearsal = run(settings=changed(SETTINGS, dry_run=True))
     assert [(job.input, job.reason[:30]) for job in rehearsal.planned] == [
         ("inbox/bad.csv", "failed before: inbox/bad.csv: ")
     ]
@@ -148,7 +148,7 @@ def test_a_file_that_is_none_of_ours_is_not_replaced() -> None:
         "scored/a.csv: is there already: --force replaces it"
     ]
     assert Path("scored/a.csv").read_text() == "precious"
-    assert "a.csv" in reasons(run(settings=replace(SETTINGS, force=True)))
+    assert "a.csv" in reasons(run(settings=changed(SETTINGS, force=True)))
 
 
 @pytest.mark.parametrize("moment", ["begin", "score", "finish"])

@@ -13,9 +13,10 @@ import pytest
 from scorer.errors import InputError, UsageError
 from scorer.jobs.plan import Plan, plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 CSV = "text\ngood\n"
 
@@ -36,7 +37,7 @@ def ways(made: Plan) -> list[tuple[str, str]]:
 
 
 def run(inputs: list[str], output: str | None, settings: Settings | None = None) -> RunSummary:
-    return run_jobs(parrot(), plan(inputs, output), settings or Settings())
+    return run_jobs(parrot(), plan(inputs, output), settings or settings_of())
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_after_a_failure_resume_does_only_the_rest() -> None:
     run(["in"], "out")
     made = Path("out/a.csv").stat().st_mtime_ns
     write("in/b.csv")
-    summary = run(["in"], "out", Settings(resume=True))
+    summary = run(["in"], "out", settings_of(resume=True))
     assert summary.failures == []
     assert summary.total("read") == 3
     assert Path("out/a.csv").stat().st_mtime_ns == made

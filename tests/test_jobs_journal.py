@@ -14,16 +14,18 @@ import pytest
 
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model
 from scorer.tables import Window
 from scorer.tasks import OutputOptions
 from tests.parrot import parrot
+from tests.settings import changed, settings_of
 
 ROWS = 100
-SETTINGS = Settings(batch_size=10, threads=2)
-RESUME = replace(SETTINGS, resume=True)
+SETTINGS = settings_of(batch_size=10, threads=2)
+RESUME = changed(SETTINGS, resume=True)
 
 
 @pytest.fixture(autouse=True)
@@ -202,9 +204,9 @@ def test_every_flipped_bit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (replace(RESUME, output=OutputOptions(diagnostics=True)), "the setting diagnostics was"),
-        (replace(RESUME, text_column="text"), "the setting text_column was None and is now text"),
-        (replace(RESUME, batch_size=20), "the setting batch_size was 10 and is now 20"),
+        (changed(RESUME, output=OutputOptions(diagnostics=True)), "the setting diagnostics was"),
+        (changed(RESUME, text_column="text"), "the setting text_column was None and is now text"),
+        (changed(RESUME, batch_size=20), "the setting batch_size was 10 and is now 20"),
     ],
 )
 def test_changed_settings_are_refused(
@@ -220,7 +222,7 @@ def test_changed_settings_are_refused(
 def test_more_threads_may_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     write_inputs("in.csv")
     interrupt(monkeypatch, "in.csv", "out.csv")
-    assert run(parrot(), "in.csv", "out.csv", replace(RESUME, threads=4)).resumed > 0
+    assert run(parrot(), "in.csv", "out.csv", changed(RESUME, threads=4)).resumed > 0
 
 
 def test_a_changed_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing as mp
 import random
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,12 +16,12 @@ import pytest
 
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
 from tests.parrot import ParrotEngine, parrot
+from tests.settings import changed, settings_of
 
 ROWS = 4000
 BATCH = 50
-SETTINGS = Settings(batch_size=BATCH, threads=2, resume=True)
+SETTINGS = settings_of(batch_size=BATCH, threads=2, resume=True)
 
 # Children fork from a small process that has everything imported: no start-up blurs the moment.
 CONTEXT = mp.get_context("forkserver")
@@ -109,7 +108,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         write_input(folder / name)
         whole = str(folder / f"whole{Path(name).suffix}")
-        run_jobs(parrot(), plan([str(folder / name)], whole), replace(SETTINGS, resume=False))
+        run_jobs(parrot(), plan([str(folder / name)], whole), changed(SETTINGS, resume=False))
     return folder
 
 

@@ -19,9 +19,10 @@ from scorer.cli.evaluate import main as evaluate
 from scorer.errors import InputError, UsageError
 from scorer.jobs.plan import Plan, plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from tests.parrot import parrot, use_parrot
+from tests.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 CSV = "text\ngood\n"
@@ -43,7 +44,7 @@ def ways(made: Plan) -> list[tuple[str, str]]:
 
 
 def run(made: Plan, settings: Settings | None = None) -> RunSummary:
-    return run_jobs(parrot(), made, settings or Settings())
+    return run_jobs(parrot(), made, settings or settings_of())
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -73,7 +74,7 @@ def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_scored(
     incremental: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write("in/a.csv", "in/lost+found/b.csv", "in/z/c.csv")
-    settings = Settings(incremental=incremental)
+    settings = settings_of(incremental=incremental)
     assert len(run(plan(["in"], "all"), settings).files) == 3
     unlistable(monkeypatch, "lost+found")
     summary = run(plan(["in"], "out"), settings)
@@ -150,7 +151,7 @@ def test_a_pipe_that_is_named_is_read_as_a_stream(suffix: str) -> None:
 def test_a_pipe_cannot_be_scored_incrementally() -> None:
     write("a.csv")
     os.mkfifo("pipe.csv")
-    summary = run(plan(["a.csv", "pipe.csv"], "out/"), Settings(incremental=True))
+    summary = run(plan(["a.csv", "pipe.csv"], "out/"), settings_of(incremental=True))
     assert [file.input for file in summary.files] == ["a.csv"]
     (failure,) = summary.failures
     assert failure.error.startswith("pipe.csv: a stream has no size or time")

@@ -24,12 +24,13 @@ from scorer.jobs import score as score_module
 from scorer.jobs.ledger import Ledger
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
-from scorer.jobs.score import Settings
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.jobs.unexpected import as_expected
 from scorer.model import load_model
 from scorer.tables import Source
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 CSV = "text,label\ngood,pos\nbad,neg\n"
@@ -47,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(settings: Settings | None = None, inputs: list[str] | None = None) -> RunSummary:
-    return run_jobs(parrot(), plan(inputs or ["in"], "out/"), settings or Settings())
+    return run_jobs(parrot(), plan(inputs or ["in"], "out/"), settings or settings_of())
 
 
 def published() -> list[str]:
@@ -71,7 +72,7 @@ def test_an_unforeseen_error_ends_its_file_alone(
     incremental: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaks(monkeypatch, KeyError("no such\ncodec"))
-    summary = run(Settings(incremental=incremental))
+    summary = run(settings_of(incremental=incremental))
     assert published() == ["a.csv", "c.csv"]
     assert summary.exit_code == 1
     (failure,) = summary.failures
@@ -138,11 +139,11 @@ def test_an_error_of_the_ledger_about_one_file_ends_that_file(
 
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, method, fail)
-        summary = run(Settings(incremental=True))
+        summary = run(settings_of(incremental=True))
     assert [failure.input for failure in summary.failures] == ["in/b.csv"]
     assert {"a.csv", "c.csv"} <= set(published())
     assert (summary.exit_code, len(summary.files), summary.skipped) == (1, 2, 0)
-    again = run(Settings(incremental=True, force=True))
+    again = run(settings_of(incremental=True, force=True))
     assert [file.input for file in again.files] == ["in/b.csv"]
 
 
@@ -151,7 +152,7 @@ def test_a_worker_reports_an_unforeseen_error_of_a_file(
 ) -> None:
     model = load_model("tiny-binary", zoos=[tiny_zoo], engine="cpu")
     breaks(monkeypatch, KeyError("codec"))
-    work = file_work(model, Settings(threads=1))
+    work = file_work(model, settings_of(threads=1))
     (job,) = plan(["in/b.csv"], "out.csv").jobs
     outcome = pickle.loads(pickle.dumps(work(job, 0))).received()
     assert isinstance(outcome, UnexpectedError)
@@ -167,7 +168,7 @@ def test_a_worker_that_cannot_open_the_model_says_so_for_the_file(
     def fail(*_: object) -> None:
         raise RuntimeError("cannot cache function")
 
-    work = file_work(model, Settings(threads=1))
+    work = file_work(model, settings_of(threads=1))
     monkeypatch.setattr("scorer.distributed.worker.opened", fail)
     (job,) = plan(["in/b.csv"], "out.csv").jobs
     assert "cannot cache function" in str(work(job, 0).received())
@@ -239,7 +240,7 @@ def test_a_name_that_is_not_utf8_is_a_name_like_others() -> None:
 def test_names_that_are_shown_alike_are_two_files() -> None:
     Path("in", NOT_UTF8).write_text(CSV)
     Path("in/caf\\xe9.csv").write_text("text\nslow\n")
-    settings = Settings(incremental=True)
+    settings = settings_of(incremental=True)
     assert (len(run(settings).files), run(settings).skipped) == (5, 5)
     Path("in", NOT_UTF8).write_text("text\nevil film\n")
     (file,) = run(settings).files

@@ -12,19 +12,20 @@ from scorer.errors import UsageError
 from scorer.evaluation.request import EvaluationOptions
 from scorer.evaluation.run import Reading
 from scorer.jobs import score_file
-from scorer.jobs.score import Settings
+from scorer.jobs.policy import RunPolicy
 from scorer.model import load_model
 from scorer.tables import ReadOptions
 from scorer.tasks import OutputOptions
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 WRONG: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
-    (Settings, {"threads": 0}, "threads is 0"),
-    (Settings, {"threads": 1.5}, "threads is 1.5"),
-    (Settings, {"batch_size": 0}, "batch_size is 0"),
-    (Settings, {"batch_size": True}, "batch_size is True"),
-    (Settings, {"max_rejects": -1}, "max_rejects is -1"),
-    (Settings, {"resume": True, "incremental": True}, "--incremental resumes by itself"),
+    (RunPolicy, {"threads": 0}, "threads is 0"),
+    (RunPolicy, {"threads": 1.5}, "threads is 1.5"),
+    (RunPolicy, {"batch_size": 0}, "batch_size is 0"),
+    (RunPolicy, {"batch_size": True}, "batch_size is True"),
+    (RunPolicy, {"max_rejects": -1}, "max_rejects is -1"),
+    (settings_of, {"resume": True, "incremental": True}, "--incremental resumes by itself"),
     (Reading, {"threads": 0}, "threads is 0"),
     (Reading, {"batch_size": -5}, "batch_size is -5"),
     (Reading, {"max_rejects": -1}, "max_rejects is -1"),
@@ -58,4 +59,4 @@ def test_encodings_have_one_name_and_a_tab_may_be_spelled() -> None:
 def test_a_stream_cannot_be_resumed(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\ngood\n")
     with pytest.raises(UsageError, match="what goes to /dev/null cannot be resumed"):
-        score_file(parrot(), tmp_path / "in.csv", "/dev/null", settings=Settings(resume=True))
+        score_file(parrot(), tmp_path / "in.csv", "/dev/null", settings=settings_of(resume=True))

@@ -20,12 +20,13 @@ from pyarrow import orc
 
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.jobs.summary import FileSummary
 from scorer.tables import Source, WindowSize, open_reader
 from scorer.tables.columns import choose_text_column
 from scorer.tables.formats import ARROW, ARROW_STREAM, ORC
 from tests.parrot import expected, parrot
+from tests.settings import settings_of
 
 MEGABYTE = 1 << 20
 
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score(name: str, output: str, batch_size: int = 3) -> FileSummary:
-    return score_table(parrot(), plan([name], output).jobs[0], Settings(batch_size=batch_size))
+    return score_table(parrot(), plan([name], output).jobs[0], settings_of(batch_size=batch_size))
 
 
 def written(

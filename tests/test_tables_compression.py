@@ -21,10 +21,11 @@ import pytest
 
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.tables import Source, open_reader
 from scorer.tables.compression import COMPRESSIONS, ZIP, Compression
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 CSV = b'n,text\n007,good\n8,"bad,\nfilm"\n'
 
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def score(name: str, output: str | None = None) -> Path:
     (job,) = plan([name], output).jobs
-    score_table(parrot(), job, Settings())
+    score_table(parrot(), job, settings_of())
     return Path(job.output_name)
 
 

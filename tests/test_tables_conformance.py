@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ import pytest
 
 from scorer.errors import ColumnError, InputError, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.jobs.summary import FileSummary
 from scorer.tables import ReadOptions
 from tests.parrot import expected, parrot
+from tests.settings import changed, settings_of
 
-SETTINGS = Settings(batch_size=3)
+SETTINGS = settings_of(batch_size=3)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score(name: str, output: str, **options: Any) -> FileSummary:
-    settings = replace(SETTINGS, read=ReadOptions(**options))
+    settings = changed(SETTINGS, read=ReadOptions(**options))
     return score_table(parrot(), plan([name], output).jobs[0], settings)
 
 

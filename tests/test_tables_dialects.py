@@ -11,11 +11,12 @@ import pytest
 
 from scorer.errors import ColumnError, InputError, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.jobs.summary import FileSummary
 from scorer.tables import ReadOptions, open_reader
 from scorer.tables.lines import RecordLines
 from tests.parrot import parrot
+from tests.settings import settings_of
 from tests.test_tables_delimited import appended, rejects, source, texts
 
 BOM = b"\xef\xbb\xbf"
@@ -24,7 +25,7 @@ BOM = b"\xef\xbb\xbf"
 def score(name: str, content: bytes, output: str = "", **options: Any) -> FileSummary:
     """Score `content` as a file `name` of the current folder."""
     Path(name).write_bytes(content)
-    settings = Settings(read=ReadOptions(**options), threads=1)
+    settings = settings_of(read=ReadOptions(**options), threads=1)
     return score_table(parrot(), plan([name], output or f"out-{name}").jobs[0], settings)
 
 
@@ -258,7 +259,7 @@ def test_numbers_are_quoted_where_the_delimiter_is_part_of_them() -> None:
 def test_csv_safe_keeps_the_dialect() -> None:
     content = b'id\ttext\n1\t"a \\"b\\""\n2\t=1+1 \\"\n'
     Path("in.tsv").write_bytes(content)
-    settings = Settings(read=ReadOptions(escape="\\"), csv_safe=True, threads=1)
+    settings = settings_of(read=ReadOptions(escape="\\"), csv_safe=True, threads=1)
     score_table(parrot(), plan(["in.tsv"], "out.tsv").jobs[0], settings)
     out = Path("out.tsv").read_bytes()
     assert out.splitlines()[1].startswith(b'1\t"a \\"b\\""\t')

@@ -13,12 +13,13 @@ import pytest
 
 from scorer.errors import UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.tables import Reader, ReadOptions, Source, open_reader, open_writer
 from scorer.tables.compression import COMPRESSIONS
 from scorer.tables.formats import FORMATS, Format, format_of_name, sniff, split_suffixes
 from tests.ltsv import LTSV
 from tests.parrot import expected, parrot
+from tests.settings import settings_of
 
 ROWS = {"id": ["007", "8", "9"], "text": ["good film", "bad, or\tdull", "über"]}
 TABLE = pa.table(ROWS)
@@ -121,7 +122,7 @@ def test_a_new_format_is_a_module_and_an_entry(
     Path("in/a.ltsv").write_text("id:1\ttext:good\nid:2\ttext:bad film\nid:3\n")
     Path("in/b.csv").write_text("id,text\n7,dull\n")
     model = parrot()
-    summaries = [score_table(model, job, Settings()) for job in plan(["in"], "out/").jobs]
+    summaries = [score_table(model, job, settings_of()) for job in plan(["in"], "out/").jobs]
     assert [(one.read, one.scored, one.rejected) for one in summaries] == [(3, 2, 1), (1, 1, 0)]
     said = expected(model, ["good", "bad film"]).to_pylist()
     assert Path("out/a.ltsv").read_text() == "".join(
@@ -130,7 +131,7 @@ def test_a_new_format_is_a_module_and_an_entry(
         for n, text, row in zip((1, 2), ("good", "bad film"), said, strict=True)
     )
     for name, output in (("in/b.csv", "b.ltsv"), ("in/a.ltsv", "a.parquet")):
-        score_table(model, plan([name], output).jobs[0], Settings())
+        score_table(model, plan([name], output).jobs[0], settings_of())
     assert rows(Path("b.ltsv").read_bytes(), "b.ltsv")["text"] == ["dull"]
     assert rows(Path("a.parquet").read_bytes(), "a.parquet")["id"] == ["1", "2"]
     assert sniff(b"id:1\ttext:good\n") is LTSV

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from scorer.errors import InputError, UsageError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.jobs.summary import FileSummary
 from scorer.tables import ReadOptions, Source, open_reader
 from scorer.tables.formats import JSON_ARRAY, JSONL
 from tests.parrot import expected, parrot
+from tests.settings import settings_of
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score(name: str, output: str, **options: Any) -> FileSummary:
-    settings = Settings(batch_size=3, read=ReadOptions(**options))
+    settings = settings_of(batch_size=3, read=ReadOptions(**options))
     return score_table(parrot(), plan([name], output).jobs[0], settings)
 
 

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from scorer.errors import ColumnError
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.tables.values import csv_cells, json_objects
 from tests.parrot import parrot
+from tests.settings import settings_of
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def scored(column: pa.Array, output: str) -> list[str]:
     """The lines of a one-row-a-value Parquet file as another format."""
     pq.write_table(pa.table({"text": ["good"] * len(column), "x": column}), "in.parquet")
-    score_table(parrot(), plan(["in.parquet"], output).jobs[0], Settings())
+    score_table(parrot(), plan(["in.parquet"], output).jobs[0], settings_of())
     return Path(output).read_text(encoding="utf-8").splitlines()
 
 
@@ -190,7 +191,7 @@ def test_any_nanosecond_comes_back(values: list[int]) -> None:
 def test_a_key_that_is_half_of_a_surrogate_pair_stays() -> None:
     line = '{"\\ud800":1,"text":"good"}\n'
     Path("in.jsonl").write_text(line)
-    summary = score_table(parrot(), plan(["in.jsonl"], "out.jsonl").jobs[0], Settings())
+    summary = score_table(parrot(), plan(["in.jsonl"], "out.jsonl").jobs[0], settings_of())
     assert (summary.scored, summary.rejected) == (1, 0)
     assert Path("out.jsonl").read_text().startswith(line[:-2])
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.jobs.plan import plan
-from scorer.jobs.score import Settings, score_table
+from scorer.jobs.score import score_table
 from scorer.tables import Source, Window, WindowSize, open_reader
 from scorer.tables.window import USUAL_SIZE
 from scorer.vectorizer import TokenBatch
 from tests.parrot import ParrotEngine, parrot
+from tests.settings import settings_of
 
 GROWING = WindowSize(1024, 8192)
 SHORT, LONG = "short", "x" * 2000
@@ -134,7 +135,7 @@ def test_a_run_takes_what_suits_the_engine_or_what_was_asked_for(tmp_path: Path)
     model = parrot()
     for batch_size, rows in ((None, [8192, 1808]), (4000, [4000, 4000, 2000])):
         model.engine = engine = Counting()
-        wanted = Settings(batch_size=batch_size, threads=1, force=True, evaluation=None)
+        wanted = settings_of(batch_size=batch_size, threads=1, force=True, evaluation=None)
         (job,) = plan([str(source)], str(tmp_path / "out.csv")).jobs
         score_table(model, job, wanted)
         assert [given for given in engine.given if given] == rows

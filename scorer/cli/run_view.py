@@ -13,7 +13,8 @@ from scorer.printable import printable
 
 if TYPE_CHECKING:
     from scorer.jobs.each import Outcome, Runner
-    from scorer.jobs.score import Job, Settings
+    from scorer.jobs.score import Job
+    from scorer.jobs.settings import Settings
     from scorer.jobs.summary import FileSummary, RunSummary
     from scorer.scores import Scores
     from scorer.tables import Reader, Window

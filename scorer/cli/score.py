@@ -28,7 +28,9 @@ from scorer.errors import UsageError
 if TYPE_CHECKING:
     from scorer.jobs.each import Runner
     from scorer.jobs.plan import Plan
-    from scorer.jobs.score import Settings
+    from scorer.jobs.policy import RunPolicy
+    from scorer.jobs.settings import Settings
+    from scorer.jobs.spec import OutputSpec
     from scorer.model import Model
 
 
@@ -81,26 +83,37 @@ class Arguments:
 
     def settings(self) -> Settings:
         """Raises UsageError for what cannot be."""
-        from scorer.jobs.score import Settings, available_cpus
+        from scorer.jobs.settings import Settings
+
+        return Settings(self._spec(), self._policy())
+
+    def _spec(self) -> OutputSpec:
+        from scorer.jobs.spec import OutputSpec
         from scorer.tasks import OutputOptions
 
-        # Ray and Spark fill the processors with tasks.
-        threads = available_cpus() if self.runner == "local" else 1
-        return Settings(
+        return OutputSpec(
             text_column=self.text_column,
             output=OutputOptions(
                 self.probabilities, self.diagnostics, self.labels.threshold, self.prefix
             ),
             read=self.reading.read(),
-            batch_size=self.engine.batch_size,
+            csv_safe=self.csv_safe,
+            evaluation=None if self.labels.no_report else self.labels.evaluation(),
+        )
+
+    def _policy(self) -> RunPolicy:
+        from scorer.jobs.policy import Resume, RunPolicy, available_cpus
+
+        # Ray and Spark fill the processors with tasks.
+        threads = available_cpus() if self.runner == "local" else 1
+        return RunPolicy(
             threads=self.engine.threads or threads,
+            batch_size=self.engine.batch_size,
             force=self.force,
-            resume=self.resume,
+            resume=Resume.MUST if self.resume else Resume.NEVER,
             incremental=self.incremental,
             dry_run=self.dry_run,
             max_rejects=self.reading.most_rejects,
-            evaluation=None if self.labels.no_report else self.labels.evaluation(),
-            csv_safe=self.csv_safe,
         )
 
 
@@ -144,7 +157,7 @@ def main(arguments: Arguments) -> None:
         write_json(arguments.summary, summary.as_json())
     if telling.as_json:
         echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
-    elif settings.dry_run:
+    elif settings.policy.dry_run:
         echo(render_plan(summary))
     if telling.human and (len(made.jobs) > 1 or not summary.failures):
         click.echo(render(summary), err=True)
@@ -165,7 +178,7 @@ def _check(arguments: Arguments, made: Plan, settings: Settings) -> None:
         _check_runner(arguments, made)
     for job in made.jobs:
         check_resumable(job, settings)
-        if not settings.incremental:
+        if not settings.policy.incremental:
             check_writable(job, settings)
 
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 from scorer.distributed.worker import ATTEMPTS, FileWork, Report, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
-from scorer.jobs.score import Job, Settings
+from scorer.jobs.score import Job
+from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
 from scorer.tasks import OutputOptions
@@ -30,7 +31,7 @@ except ImportError as error:
 
 @dataclass(frozen=True)
 class RayRunner:
-    """Scores each file in a Ray task that takes as many CPUs as `settings.threads`.
+    """Scores each file in a Ray task that takes as many CPUs as `settings.policy.threads`.
 
     Uses the Ray that this process is connected to; else the cluster that RAY_ADDRESS names, or a
     Ray of its own on this machine, until the jobs are done. Raises RunnerError.
@@ -39,7 +40,7 @@ class RayRunner:
     model: Model
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
-        with _connected(settings.threads):
+        with _connected(settings.policy.threads):
             tasks = _Tasks(file_work(self.model, settings))
             try:
                 for job in jobs:
@@ -62,7 +63,9 @@ class _Tasks:
         self.running: dict[Any, Job] = {}
         self._ended: SimpleQueue[tuple[Any, int]] = SimpleQueue()
         self._work = ray.put(work)
-        self._task = ray.remote(_score_file).options(num_cpus=work.settings.threads, max_retries=0)
+        self._task = ray.remote(_score_file).options(
+            num_cpus=work.settings.policy.threads, max_retries=0
+        )
 
     def start(self, job: Job, tries: int = 0) -> None:
         ref = self._task.remote(self._work, job, tries)

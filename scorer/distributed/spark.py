@@ -15,7 +15,8 @@ import pyarrow as pa
 from scorer.distributed.worker import ATTEMPTS, Report, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
-from scorer.jobs.score import Job, Settings
+from scorer.jobs.score import Job
+from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
 from scorer.tasks import OutputOptions
@@ -35,7 +36,7 @@ IN_FLIGHT = 512
 
 @dataclass(frozen=True)
 class SparkRunner:
-    """Scores each file in a Spark task that takes as many cores as `settings.threads`.
+    """Scores each file in a Spark task that takes as many cores as `settings.policy.threads`.
 
     Uses the session that is active in this process; else one by Spark's own settings, on this
     machine where they name no master, until the jobs are done. Raises RunnerError.
@@ -44,7 +45,7 @@ class SparkRunner:
     model: Model
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
-        with _session(settings.threads) as session:
+        with _session(settings.policy.threads) as session:
             context = session.sparkContext
             inheriting = inheritable_thread_target(session)
             work = context.broadcast(file_work(self.model, settings))

@@ -22,7 +22,9 @@ import pyarrow as pa
 from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
 from scorer.jobs.each import Outcome, attempt
-from scorer.jobs.score import Job, Settings
+from scorer.jobs.policy import Resume
+from scorer.jobs.score import Job
+from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.tables.parquet import as_text
@@ -84,7 +86,8 @@ class FileWork:
         settings = self.settings
         if tries:
             # What is there is this run's own: the output is replaced, the journal gone on from.
-            settings = replace(settings, force=True, incremental=True)
+            policy = replace(settings.policy, force=True, resume=Resume.MAY)
+            settings = replace(settings, policy=policy)
         with _kept_warnings() as warnings:
             outcome = attempted(job.source.name, lambda: attempt(opened(self.model), job, settings))
         return Report(outcome, tuple(warnings))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
-    from scorer.jobs.score import Settings
+    from scorer.jobs.settings import Settings
     from scorer.jobs.summary import FileSummary
     from scorer.model import Model
 
@@ -28,7 +28,8 @@ def score_file(
     as OutputExists and ColumnError), InputError, OutputError, OutputBusy.
     """
     from scorer.jobs.plan import plan
-    from scorer.jobs.score import Settings, score_table
+    from scorer.jobs.score import score_table
+    from scorer.jobs.settings import Settings
 
     jobs = plan([str(path)], None if output is None else str(output)).jobs
     if len(jobs) != 1:

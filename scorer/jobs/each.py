@@ -10,7 +10,8 @@ from typing import Protocol, TypeAlias
 
 from scorer.errors import OutputClosed, ScorerError
 from scorer.jobs.events import tell
-from scorer.jobs.score import Job, Settings, Watcher, score_table
+from scorer.jobs.score import Job, Watcher, score_table
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import Failure, FileSummary
 from scorer.jobs.unexpected import BugReports, attempted
 from scorer.model import Model

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LABELS = {
+    "form": "the form of the records (another release made them)",
     "size": "the input's size",
     "modified_ns": "the input's modification time",
     "etag": "the input's ETag",
@@ -29,7 +30,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for key in dict.fromkeys([*before, *now]):
         was, is_now = before.get(key), now.get(key)
         if was != is_now:
-            what = LABELS.get(key, f"the setting {key}")
+            what = LABELS.get(key, f"the setting {key.rpartition('.')[2]}")
             return f"{what} was {_shown(was)} and is now {_shown(is_now)}"
     return ""
 

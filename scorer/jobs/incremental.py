@@ -17,7 +17,8 @@ from scorer.jobs.each import Outcome, Runner, do_each
 from scorer.jobs.ledger import FILE, Ledger, ledger_key, open_ledger
 from scorer.jobs.plan import Plan
 from scorer.jobs.publish import LocalPlace, locked
-from scorer.jobs.score import Job, Settings, check_writable, settings_identity
+from scorer.jobs.score import Job, check_writable
+from scorer.jobs.settings import Settings, output_identity
 from scorer.jobs.summary import Planned, RunSummary
 from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
@@ -39,8 +40,8 @@ def run_incremental(
     if plan.folder is None or is_url(plan.folder):
         raise UsageError("--incremental keeps its ledger in a local folder: name one as --output")
     folder = Path(plan.folder)
-    with _ledger(folder, summary.run_id, dry_run=settings.dry_run) as ledger:
-        update = _Update(settings, settings_identity(model, settings), ledger, folder)
+    with _ledger(folder, summary.run_id, dry_run=settings.policy.dry_run) as ledger:
+        update = _Update(settings, output_identity(model, settings.spec), ledger, folder)
         found = [(job, update.reason(job)) for job in plan.jobs]
         refused = [(job, why) for job, why in found if isinstance(why, ScorerError)]
         todo = [(job, why) for job, why in found if isinstance(why, str) and why]
@@ -49,7 +50,7 @@ def run_incremental(
         gone = ledger.gone(update.key(job) for job in plan.jobs)
         removed = [name for name in gone if not f"{name}/".startswith(unseen)]
         summary = replace(summary, skipped=skipped, removed=removed)
-        if settings.dry_run:
+        if settings.policy.dry_run:
             planned = [Planned(job.source.name, job.output_name, why) for job, why in todo]
             _, failures = do_each([(job, "") for job, _ in refused], refused)
             return replace(summary, planned=planned, failures=failures)
@@ -105,9 +106,12 @@ class _Update:
         """Have the outputs made; those that may not be come last, each with its refusal."""
         refused: list[tuple[Job, ScorerError]] = []
         begun = self._begin(jobs, refused)
-        for job, outcome in runner(begun, replace(self.settings, force=True)):
+        for job, outcome in runner(begun, self._forced()):
             yield job, _tried(job, partial(self._finish, job, outcome))
         yield from refused
+
+    def _forced(self) -> Settings:
+        return replace(self.settings, policy=replace(self.settings.policy, force=True))
 
     def _finish(self, job: Job, outcome: Outcome) -> Outcome:
         if isinstance(outcome, ScorerError):

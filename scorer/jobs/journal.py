@@ -22,7 +22,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from pydantic import ValidationError
 from scorer.errors import DamagedInput, UsageError
 from scorer.files import keep, output_errors, temporary, write_whole
 from scorer.jobs.identity import difference
+from scorer.jobs.policy import Resume
 from scorer.jobs.summary import FileSummary, read_summary
 from scorer.scores import Scores
 from scorer.tables import Window
@@ -93,7 +94,7 @@ class Journal:
 
 @contextmanager
 def journal(
-    path: Path, name: str, identity: Mapping[str, Any], *, resume: bool | Literal["if it fits"]
+    path: Path, name: str, identity: Mapping[str, Any], *, resume: Resume
 ) -> Iterator[Journal]:
     """The journal at `path`: continued with `resume` if one is there, else begun anew.
 
@@ -102,11 +103,11 @@ def journal(
     not this one.
     """
     recorded, end = (0, 0)
-    if resume and path.exists():
+    if resume is not Resume.NEVER and path.exists():
         try:
             recorded, end = _check(path, name, identity)
         except UsageError:
-            if resume != "if it fits":
+            if resume is Resume.MUST:
                 raise
     with output_errors(path):
         file = path.open("r+b" if end else "wb", buffering=0)

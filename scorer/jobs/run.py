@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -14,7 +14,8 @@ from scorer.jobs.each import LocalRunner, Runner, do_each
 from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental
 from scorer.jobs.plan import Plan
-from scorer.jobs.score import Settings, Watcher, check_writable
+from scorer.jobs.score import Watcher, check_writable
+from scorer.jobs.settings import Settings
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
 from scorer.model import Model
 
@@ -49,9 +50,9 @@ def run_jobs(
     for failure in plan.failures:
         found = {"input": failure.input, "exit_code": failure.exit_code}
         tell("file_failed", failure.error, level=logging.ERROR, **found)
-    if settings.incremental:
+    if settings.policy.incremental:
         summary = run_incremental(model, plan, settings, runner, summary)
-    elif settings.dry_run:
+    elif settings.policy.dry_run:
         summary = _rehearse(plan, settings, summary)
     else:
         summary = _run(plan, settings, runner, summary)
@@ -71,7 +72,7 @@ def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSumm
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         scorer=__version__,
         model=ModelSummary(card.name, card.version, model.digest, model.engine.name),
-        settings=asdict(settings),
+        settings=settings.as_dict(),
         ignored=plan.ignored,
         warnings=plan.warnings,
         compile_s=round(model.compile_s, 3),

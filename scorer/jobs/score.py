@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from scorer import __version__
 from scorer.binding import Binding
-from scorer.checks import check_at_least
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.evaluation.folder import ReportFolder, report_beside
-from scorer.evaluation.request import EvaluationOptions
 from scorer.evaluation.watch import Evaluated, TableEvaluation
 from scorer.files import staged
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
+from scorer.jobs.settings import Settings, journal_identity, run_identity
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model
 from scorer.pipeline import Observer, RejectLimit, Scoring, Tally, run
 from scorer.scores import Scores
 from scorer.tables import (
     Reader,
-    ReadOptions,
     Source,
     TableFormat,
     Window,
@@ -39,48 +34,9 @@ from scorer.tables import (
     writable,
 )
 from scorer.tables.formats import output_format
-from scorer.tasks import OutputOptions
 
 if TYPE_CHECKING:
     from scorer.evaluation.result import Report
-
-
-def available_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to score. Neither `threads` nor `batch_size` changes a score by a single bit.
-
-    resume       go on from the journal of an interrupted run, and refuse if it was another one
-    incremental  only what is new or changed; go on from a journal where it fits
-    batch_size   rows that one worker takes at a time; None: as many as suit engine and texts
-    max_rejects  unreadable rows to set aside before the run stops; None: any number
-    evaluation   by which columns to evaluate while scoring; None: write no report
-    csv_safe     change cells of CSV that a spreadsheet would take for formulas
-    """
-
-    text_column: str | None = None
-    output: OutputOptions = field(default_factory=OutputOptions)
-    read: ReadOptions = field(default_factory=ReadOptions)
-    batch_size: int | None = None
-    threads: int = field(default_factory=available_cpus)
-    force: bool = False
-    resume: bool = False
-    incremental: bool = False
-    dry_run: bool = False
-    max_rejects: int | None = None
-    evaluation: EvaluationOptions | None = field(default_factory=EvaluationOptions)
-    csv_safe: bool = False
-
-    def __post_init__(self) -> None:
-        check_at_least("threads", self.threads, 1)
-        check_at_least("batch_size", self.batch_size, 1)
-        check_at_least("max_rejects", self.max_rejects, 0)
-        if self.resume and self.incremental:
-            raise UsageError("--incremental resumes by itself: leave --resume out")
 
 
 @dataclass(frozen=True)
@@ -139,15 +95,13 @@ def score_table(
         return _score(model, job, settings, watchers, None)
     with job.target.locked():
         check_writable(job, settings)
-        identity = run_identity(model, job, settings)
-        done = read_done(job.target.journal, job.source.name, identity) if settings.resume else None
+        path, name, policy = job.target.journal, job.source.name, settings.policy
+        identity = run_identity(model, job.source, settings)
+        done = read_done(path, name, identity) if policy.must_resume else None
         if done is not None and job.target.output.exists():
             return done
-        path = job.target.journal
-        resume: bool | Literal["if it fits"] = settings.resume
-        if settings.incremental:
-            resume = "if it fits"
-        with journal(path, job.source.name, identity, resume=resume) as records:
+        recorded = journal_identity(model, job.source, settings)
+        with journal(path, name, recorded, resume=policy.journal_use) as records:
             summary = _score(model, job, settings, watchers, records)
         if job.one_of_many:
             mark_done(path, identity, summary)
@@ -158,9 +112,9 @@ def score_table(
 
 def check_resumable(job: Job, settings: Settings) -> None:
     """Raise UsageError where the job is to be resumed, and cannot be."""
-    if job.stream is not None and (settings.resume or settings.incremental):
+    if job.stream is not None and (settings.policy.must_resume or settings.policy.incremental):
         raise UsageError(f"what goes to {job.stream.name} cannot be resumed: name a file to write")
-    if settings.resume and job.source.stat is None:
+    if settings.policy.must_resume and job.source.stat is None:
         raise UsageError("stdin cannot be read again, so the run cannot be resumed: name a file")
 
 
@@ -173,38 +127,12 @@ def check_writable(job: Job, settings: Settings) -> None:
     if job.stream is not None:
         return
     target.output.check()
-    if settings.force or not target.output.exists():
+    if settings.policy.force or not target.output.exists():
         return
-    if settings.resume and target.journal.exists():
+    if settings.policy.must_resume and target.journal.exists():
         return  # the interrupted run was allowed to
-    why = "; no interrupted run of it is left to resume" if settings.resume else ""
+    why = "; no interrupted run of it is left to resume" if settings.policy.must_resume else ""
     raise OutputExists(f"{target.name}: is there already{why}: --force replaces it")
-
-
-def settings_identity(model: Model, settings: Settings) -> dict[str, Any]:
-    """The model and every setting that shows in the output."""
-    card = model.card.scorer.model_dump_json().encode()
-    return {
-        "model": model.ref,
-        "model_sha256": model.digest,
-        "card_sha256": hashlib.sha256(card).hexdigest(),
-        "engine": model.engine.name,
-        "precision": model.engine.precision,
-        "scorer": __version__,
-        "text_column": settings.text_column,
-        **asdict(settings.output),
-        **asdict(settings.read),
-        "csv_safe": settings.csv_safe,
-    }
-
-
-def run_identity(model: Model, job: Job, settings: Settings) -> dict[str, Any]:
-    """All that the windows, their scores and the output depend on."""
-    return {
-        **job.source.fingerprint(),
-        **settings_identity(model, settings),
-        "batch_size": str(model.window_size(settings.batch_size)),
-    }
 
 
 def _score(
@@ -216,8 +144,8 @@ def _score(
 ) -> FileSummary:
     started = perf_counter()
     before = job.source.fingerprint()
-    folder = job.report_folder(force=settings.force)
-    evaluation = TableEvaluation(model, settings.evaluation, folder)
+    folder = job.report_folder(force=settings.policy.force)
+    evaluation = TableEvaluation(model, settings.spec.evaluation, folder)
     with ExitStack() as stack:
         # Published in the reverse order: rejects, output, report. None without the ones before.
         write = stack.enter_context(folder.staged()) if folder is not None else _no_report
@@ -246,12 +174,12 @@ def _run(
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
-        windows = table.windows(others, model.window_size(settings.batch_size))
+        windows = table.windows(others, model.window_size(settings.policy.batch_size))
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
         kept: list[Observer] = [records] if records else []
         scoring = Scoring(table.binding, table.writer)
-        tally = run(pairs, scoring, settings.threads, [table.rejects, *kept, *watchers])
+        tally = run(pairs, scoring, settings.policy.threads, [table.rejects, *kept, *watchers])
         table.writer.close()
         tally.check(table.reader.rows)
     return tally
@@ -306,15 +234,15 @@ class _Table:
 def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
     """The job's table; its output is published when the block ends."""
     with ExitStack() as stack:
-        reader, found = open_reader(job.source, settings.read)
+        reader, found = open_reader(job.source, settings.spec.read)
         stack.callback(reader.close)
-        binding = model.bind(reader, settings.text_column, settings.output)
+        binding = model.bind(reader, settings.spec.text_column, settings.spec.output)
         binding.check_free(reader)
         stream, wanted = stack.enter_context(_output(job, found))
         # Entered after the output, so published before it: no output without its rejects.
         rejects = stack.enter_context(_rejects(job, reader, settings))
         added = binding.output_schema
-        safe = settings.csv_safe
+        safe = settings.spec.csv_safe
         writer = open_writer(stream, wanted.format, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
         yield _Table(reader, binding, writer, rejects)
@@ -327,7 +255,7 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
     with ExitStack() as stack:
         yield RejectsFile(
             reader.encoding,
-            RejectLimit(job.source.name, settings.max_rejects),
+            RejectLimit(job.source.name, settings.policy.max_rejects),
             lambda: stack.enter_context(_staged(target.rejects_part, target.rejects)),
         )
         if job.stream is None:

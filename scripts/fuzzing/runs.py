@@ -48,17 +48,19 @@ def score(flags: int = 0, *, resume: bool = False, incremental: bool = False) ->
     """Score `in` to `out`; why inputs, or all of them, were not scored."""
     from scorer.errors import ScorerError
     from scorer.jobs.plan import plan
+    from scorer.jobs.policy import Resume, RunPolicy
     from scorer.jobs.run import run_jobs
-    from scorer.jobs.score import Settings
+    from scorer.jobs.settings import Settings
+    from scorer.jobs.spec import OutputSpec
 
-    settings = Settings(
-        batch_size=2,
+    policy = RunPolicy(
         threads=1,
-        resume=resume,
+        batch_size=2,
+        resume=Resume.MUST if resume else Resume.NEVER,
         incremental=incremental,
         max_rejects=0 if flags & STRICT else None,
-        evaluation=None,
     )
+    settings = Settings(OutputSpec(evaluation=None), policy)
     try:
         made = plan([str(work() / "in")], str(work() / "out"))
         return [failure.error for failure in run_jobs(loaded(), made, settings).failures]
