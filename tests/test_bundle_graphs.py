@@ -5,6 +5,7 @@ Each is saved by Keras, read from its archive, run by both engines and held to K
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pytest
 
 from scorer.bundle import Bundle, read_bundle
+from scorer.bundle.config import read_model
+from scorer.bundle.network import Call
 from scorer.engines import load_engine
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import Vectorizer
@@ -118,11 +121,42 @@ def nested_and_shared(k: Any, text: Any) -> Any:
     return k.Dense(2)(k.Concatenate()([encoder(plain), encoder(other)]))
 
 
+def nested_sequential_that_masks(k: Any, text: Any) -> Any:
+    """A mask that is made inside a model and read after it."""
+    import keras
+
+    inner = keras.Sequential(
+        [k.Embedding(IDS, 6, mask_zero=True), k.LSTM(5, return_sequences=True)]
+    )
+    return k.Dense(1)(k.LSTM(3)(inner(_ids(k, text))))
+
+
+def nested_functional_that_masks(k: Any, text: Any) -> Any:
+    import keras
+
+    ids = keras.Input((None,), dtype="int32")
+    inner = keras.Model(
+        ids, k.LSTM(5, return_sequences=True)(k.Embedding(IDS, 6, mask_zero=True)(ids))
+    )
+    return k.Dense(1)(k.LSTM(3)(inner(_ids(k, text))))
+
+
+def nested_under_a_mask(k: Any, text: Any) -> Any:
+    """A mask that is made before a model and read in it, and after it."""
+    import keras
+
+    words = keras.Input((None, 6))
+    inner = keras.Model(words, k.LSTM(5, return_sequences=True)(words))
+    embedded = k.Embedding(IDS, 6, mask_zero=True)(_ids(k, text))
+    return k.Dense(1)(k.LSTM(3)(inner(embedded)))
+
+
 GRAPHS: dict[str, Graph] = {
     graph.__name__: graph
     for graph in (
         *(kims_cnn, two_pools_of_one_convolution, activation_of_what_others_read, residual),
         *(masked_residual, merged_again, an_operation, shared, nested, nested_and_shared),
+        *(nested_sequential_that_masks, nested_functional_that_masks, nested_under_a_mask),
     )
 }
 
@@ -131,7 +165,7 @@ def tokens_of(bundle: Bundle) -> list[Any]:
     return [Vectorizer(vectorizer)(pa.array(TEXTS)) for vectorizer in bundle.vectorizers]
 
 
-@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking|.*destroy the mask")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_engines_equal_plain_keras(name: str, tmp_path: Path) -> None:
     import keras
@@ -224,3 +258,41 @@ def test_what_has_no_meaning_is_refused_by_name(graph: Graph, says: str, tmp_pat
         keras.Model(text, graph(keras.layers, text)).save(tmp_path / "model.keras")
     with pytest.raises(UnsupportedModel, match=says):
         read_bundle(tmp_path / "model.keras")
+
+
+def _old_nodes(config: dict[str, Any]) -> None:
+    """Calls as Keras 2 writes them: lists of [layer, call, output, keywords]."""
+    for entry in config["layers"]:
+        nodes = []
+        for node in entry["inbound_nodes"]:
+            (given,) = node["args"]
+            tensors = given if isinstance(given, list) else [given]
+            nodes.append([[*tensor["config"]["keras_history"], {}] for tensor in tensors])
+        entry["inbound_nodes"] = nodes
+        if "layers" in entry["config"] and "input_layers" in entry["config"]:
+            _old_nodes(entry["config"])
+    for key in ("input_layers", "output_layers"):
+        config[key] = [config[key]] if isinstance(config[key][0], str) else config[key]
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking|.*destroy the mask")
+@pytest.mark.parametrize("graph", [kims_cnn, residual, nested], ids=lambda graph: graph.__name__)
+def test_calls_are_read_as_keras_2_writes_them(graph: Graph) -> None:
+    import keras
+
+    text = keras.Input((), dtype="string")
+    new = json.loads(keras.Model(text, graph(keras.layers, text)).to_json())
+    layers = new["config"]["layers"]
+    for entry in layers:  # Keras 2 writes no masks down
+        for node in entry["inbound_nodes"]:
+            node["kwargs"] = {}
+    new["config"]["layers"] = [x for x in layers if x["class_name"] != "NotEqual"]
+    old = json.loads(json.dumps(new))
+    _old_nodes(old["config"])
+    assert [_told(call) for call in read_model(old).calls] == [
+        _told(call) for call in read_model(new).calls
+    ]
+
+
+def _told(call: Call) -> tuple[Any, ...]:
+    return call.name, call.layer.kind, call.inputs, call.place

@@ -23,6 +23,7 @@ from tests import (  # they fill CORPUS
     hostile,
     hostile_branches,
     hostile_config,
+    hostile_graphs,  # noqa: F401
     hostile_weights,  # noqa: F401
 )
 

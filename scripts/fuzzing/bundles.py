@@ -78,6 +78,7 @@ def archive_seeds() -> list[bytes]:
         hostile,
         hostile_branches,
         hostile_config,
+        hostile_graphs,
         hostile_weights,
     )
 
