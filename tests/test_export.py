@@ -151,3 +151,18 @@ def test_an_export_that_is_off_is_not_written(tiny_zoo: Path, tmp_path: Path) ->
     with pytest.raises(ScorerError, match="not written: ONNX Runtime is"):
         write_onnx(other.card, read_bundle(entry.model_path), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_link_stays_and_a_device_is_written_to(tiny_zoo: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from scorer.cli.zoo import main
+
+    (tmp_path / "link.onnx").symlink_to("real.onnx")
+    for output in (tmp_path / "link.onnx", Path("/dev/null")):
+        arguments = ["export", "tiny-binary", "--zoo", str(tiny_zoo), "-o", str(output)]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert (tmp_path / "real.onnx").stat().st_size > 100
+    assert Path("/dev/null").is_char_device()

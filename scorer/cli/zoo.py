@@ -392,7 +392,7 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
     from scorer.bundle import read_bundle
     from scorer.export import write_onnx
 
-    if output.exists() and not force:
+    if output.is_file() and not force:
         raise OutputExists(f"{output}: is there already; give --force to replace it")
     entry = zoo.find(model, zoos)
     bundle = read_bundle(entry.model_path, digest=entry.digest)

@@ -26,6 +26,7 @@ from scorer.card import Card
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.errors import EngineError, ScorerError
 from scorer.export.nodes import UNWRITTEN, WRITERS, Graph, refuse
+from scorer.files import write_whole
 from scorer.vectorizer import TokenBatch, Vectorizer, VectorizerSpec
 from scorer.verify import TOLERANCE
 
@@ -116,7 +117,8 @@ def write_onnx(card: Card, bundle: Bundle, target: Path) -> float:
     gap = float(np.abs(scores - np.asarray([row.output for row in rows])).max())
     if gap > TOLERANCE * max(1.0, float(np.abs(scores).max())):
         raise ScorerError(f"{target}: not written: ONNX Runtime is {gap:.1e} from the golden rows")
-    target.write_bytes(raw)
+    with write_whole(target) as file:
+        file.write(raw)
     return gap
 
 
