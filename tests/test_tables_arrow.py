@@ -133,6 +133,31 @@ def test_a_stream_from_a_pipe_and_a_file_from_a_pipe() -> None:
         reader.close()
 
 
+def test_categories_that_short_codes_cannot_tell_apart_stay() -> None:
+    """Each batch has its own dictionary; together they have more words than int8 counts."""
+    kind = pa.dictionary(pa.int8(), pa.string())
+    batches = [
+        pa.record_batch(
+            [
+                pa.array(["good"] * count),
+                pa.DictionaryArray.from_arrays(
+                    pa.array(range(count), pa.int8()),
+                    pa.array([f"{part}-{i}" for i in range(count)]),
+                ),
+            ],
+            schema=pa.schema([("text", pa.string()), ("category", kind)]),
+        )
+        for part, count in enumerate((128, 1, 100))
+    ]
+    with pa.ipc.new_stream("in.arrows", batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    score("in.arrows", "out.arrows", batch_size=200)
+    found = pa.ipc.open_stream(Path("out.arrows").read_bytes()).read_all()["category"]
+    words = [word for batch in batches for word in batch["category"].to_pylist()]
+    assert found.to_pylist() == words
+
+
 @pytest.mark.parametrize("codec", ["uncompressed", "snappy", "zlib", "lz4", "zstd"])
 def test_orc_keeps_schema_and_compression(codec: str) -> None:
     table = (

@@ -27,7 +27,7 @@ from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
-from scorer.tables.parquet import as_text
+from scorer.tables.arrays import as_text
 from scorer.tasks import OutputOptions
 
 #: how often a file is tried whose worker dies; Spark's own number

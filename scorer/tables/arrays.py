@@ -1,4 +1,4 @@
-"""What lies inside nested Arrow columns, and the categories of dictionary columns."""
+"""Arrow columns: their texts, what lies inside nested ones, the categories of dictionaries."""
 
 from __future__ import annotations
 
@@ -36,6 +36,27 @@ def leaf_types(kind: pa.DataType) -> list[pa.DataType]:
     if pa.types.is_nested(kind):
         return [leaf for i in range(kind.num_fields) for leaf in leaf_types(kind.field(i).type)]
     return [kind]
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """A string or large_string array of a text column: dictionaries decoded, broken UTF-8 null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = column.cast(pa.large_string())
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        values = column.cast(pa.large_binary()).to_pylist()
+        return pa.array([_text_or_none(value) for value in values], pa.large_string())
+    return column
+
+
+def _text_or_none(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def is_hollow(kind: pa.DataType) -> bool:
@@ -101,6 +122,6 @@ class Categories:
 
 
 def _room(kind: pa.DataType) -> int:
-    """How many categories the codes of a dictionary type can tell apart."""
+    """How many categories Arrow brings together under the codes of a dictionary type."""
     bits: int = kind.index_type.bit_width
-    return 1 << (bits - 1 if pa.types.is_signed_integer(kind.index_type) else bits)
+    return (1 << (bits - 1 if pa.types.is_signed_integer(kind.index_type) else bits)) - 1

@@ -105,7 +105,7 @@ class ArrowReader:
         reserved: frozenset[str] = frozenset(),
     ) -> Iterator[Window]:
         """All columns, a window at a time; `reserved` names are the caller's to look for."""
-        return windows_of(self.name, self._batches(), text, size)
+        return windows_of(self.name, self.schema, self._batches(), text, size)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         index = dictionaries = 0

@@ -7,20 +7,21 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.parquet import as_text
+from scorer.tables.arrays import Categories, as_text
 from scorer.tables.window import RECORD_BYTES, WINDOW_BYTES, Window, WindowSize, halved
 
 BINARY_OF = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
 
 
 def windows_of(
-    name: str, batches: Iterable[pa.RecordBatch], text: str, size: WindowSize
+    name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], text: str, size: WindowSize
 ) -> Iterator[Window]:
     """Windows of all columns, whose cuts depend on the batches alone.
 
     Raises InputError for a row that is too long, and for batches that contradict themselves.
     """
-    for index, batch in enumerate(_gathered(_pieces(name, batches, size.rows), size)):
+    pieces = _pieces(name, batches, size.rows)
+    for index, batch in enumerate(gathered(pieces, size, schema)):
         place = batch.schema.get_field_index(text)
         yield Window(index, as_text(batch.column(place)), batch)
 
@@ -53,16 +54,24 @@ def _validate(name: str, batch: pa.RecordBatch) -> None:
         raise InputError(f"{name}: is damaged: {' '.join(str(error).split())}") from error
 
 
-def _gathered(
-    pieces: Iterable[tuple[pa.RecordBatch, int]], size: WindowSize
+def gathered(
+    pieces: Iterable[tuple[pa.RecordBatch, int]], size: WindowSize, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
+    """Pieces, given with their bytes, put together to batches of the size of windows.
+
+    A batch ends early where the codes of a dictionary could not tell its categories apart.
+    """
     held: list[pa.RecordBatch] = []
+    categories = Categories(schema)
     rows = taken = 0
     for piece, piece_bytes in pieces:
         over = rows + piece.num_rows > size.most or taken + piece_bytes > WINDOW_BYTES
-        if held and over:
+        if held and (over or not categories.take(piece)):
             yield _joined(held)
             held, rows, taken = [], 0, 0
+        if not held:
+            categories.clear()
+            categories.take(piece)
         held.append(piece)
         rows, taken = rows + piece.num_rows, taken + piece_bytes
         if size.enough(rows, taken):

@@ -62,7 +62,7 @@ class OrcReader:
         reserved: frozenset[str] = frozenset(),
     ) -> Iterator[Window]:
         """All columns, a window at a time; `reserved` names are the caller's to look for."""
-        return windows_of(self.name, self._batches(size.rows), text, size)
+        return windows_of(self.name, self.schema, self._batches(size.rows), text, size)
 
     def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         with self._explained():

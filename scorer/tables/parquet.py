@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorer.errors import DamagedInput, InputError
-from scorer.tables.arrays import Categories, leaf_types
+from scorer.tables.arrays import as_text, leaf_types
+from scorer.tables.batches import gathered
 from scorer.tables.footer import footer_of
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.int96 import Unit, lossless_unit
@@ -35,27 +36,6 @@ SLICE_COLUMNS = 4096
 # INT96 columns are looked through in batches of this many rows.
 SCANNED_ROWS = 1 << 16
 ARROW_SCHEMA = b"ARROW:schema"
-
-
-def as_text(column: pa.Array) -> pa.Array:
-    """A string or large_string array of a text column: dictionaries decoded, broken UTF-8 null."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        column = column.cast(pa.large_string())
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        values = column.cast(pa.large_binary()).to_pylist()
-        return pa.array([_text_or_none(value) for value in values], pa.large_string())
-    return column
-
-
-def _text_or_none(value: bytes | None) -> str | None:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 class _NoPages(io.RawIOBase):
@@ -173,37 +153,18 @@ class ParquetReader:
         The cuts depend on the file alone, so that a resumed run meets the same windows again.
         """
         place = self.schema.get_field_index(text)
-        for index, batch in enumerate(self._gathered(size)):
+        batches = gathered(self._pieces(size.rows), size, self.schema)
+        index = 0
+        while True:
             with self._explained():
+                batch = next(batches, None)
+                if batch is None:
+                    break
                 texts = as_text(batch.column(place))
             yield Window(index, texts, batch)
+            index += 1
         # Of a wide file it takes hundreds of megabytes, as will the output's when it is closed.
         del self._file, self._metadata
-
-    def _gathered(self, size: WindowSize) -> Iterator[pa.RecordBatch]:
-        """What `_pieces` gives, put together to windows."""
-        held: list[pa.RecordBatch] = []
-        categories = Categories(self.schema)
-        rows = taken = 0
-        for piece, piece_bytes in self._pieces(size.rows):
-            over = rows + piece.num_rows > size.most or taken + piece_bytes > WINDOW_BYTES
-            if held and (over or not categories.take(piece)):
-                yield self._joined(held)
-                held, rows, taken = [], 0, 0
-            if not held:
-                categories.clear()
-                categories.take(piece)
-            held.append(piece)
-            rows, taken = rows + piece.num_rows, taken + piece_bytes
-            if size.enough(rows, taken):
-                yield self._joined(held)
-                held, rows, taken = [], 0, 0
-        if held:
-            yield self._joined(held)
-
-    def _joined(self, pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
-        with self._explained():
-            return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
 
     def _pieces(self, rows: int) -> Iterator[tuple[pa.RecordBatch, int]]:
         """The file in runs of rows of at most WINDOW_BYTES, or of one row, and their bytes."""
