@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.engines.cpu import kernels, simd
+from scorer.engines.cpu import kernels, vectors
 from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.simd import pack, pack_columns, padded
 
@@ -89,7 +89,7 @@ def test_a_large_bias_does_not_cost_the_product_its_digits() -> None:
 def test_pack_keeps_every_weight(k: int, units: int) -> None:
     matrix = np.arange(k * 4 * units, dtype=np.float32).reshape(k, 4, units) + 1
     packed = pack(matrix)
-    assert packed.shape == (padded(units) // simd.LANES, k, 4, simd.LANES)
+    assert packed.shape == (padded(units) // vectors.LANES, k, 4, vectors.LANES)
     unpacked = packed.transpose(1, 2, 0, 3).reshape(k, 4, -1)
     assert np.array_equal(unpacked[:, :, :units], matrix)
     assert not unpacked[:, :, units:].any()
@@ -111,7 +111,7 @@ def test_other_processors(lanes: str, tmp_path: Path) -> None:
         "NUMBA_CPU_FEATURES": features,
         "NUMBA_CACHE_DIR": str(tmp_path),
     }
-    code = f"from scorer.engines.cpu.simd import LANES; assert LANES == {lanes[0]}, LANES"
+    code = f"from scorer.engines.cpu.vectors import LANES; assert LANES == {lanes[0]}, LANES"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     files = [str(here / name) for name in ("test_cpu_kernels.py", "test_engine_cpu.py")]
     done = subprocess.run(

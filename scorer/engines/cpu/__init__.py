@@ -8,7 +8,8 @@
                  the steps, and what they must know of their Keras layers
     compiled.py kernels.py sequences.py
                  the compiled loops over a tile of rows
-    simd.py      the register-blocked vector code inside them
+    simd.py gates.py vectors.py
+                 the register-blocked vector code inside them
 
 A call takes rows as they come. Each input sorts them by its own lengths and runs tiles of them
 through its program to vectors, one a row; these, in the rows' own order, go through the program of
@@ -24,7 +25,8 @@ from scorer.compiling.kernel import rehearsal
 from scorer.engines.cpu.plan import Plan, build_plan
 from scorer.engines.cpu.program import Program
 from scorer.engines.cpu.signals import Tile, one_each
-from scorer.engines.cpu.simd import ROWS, padded, zeros
+from scorer.engines.cpu.simd import padded, zeros
+from scorer.engines.cpu.vectors import ROWS
 from scorer.vectorizer import TokenBatch
 
 #: Rows of a tile: enough that its blocks are mostly full, few enough that its states stay in the

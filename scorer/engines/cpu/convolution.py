@@ -13,7 +13,8 @@ from scorer.engines.cpu.pooling import pool_maxima
 from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
 from scorer.engines.cpu.sequences import Window
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each
-from scorer.engines.cpu.simd import COLUMNS, ROWS, empty, pack_columns, padded, zeros
+from scorer.engines.cpu.simd import empty, pack_columns, padded, zeros
+from scorer.engines.cpu.vectors import COLUMNS, ROWS
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,19 +8,16 @@ import numpy as np
 
 from scorer.compiling.kernel import kernel, part
 from scorer.engines.cpu.compiled import Rows, source
+from scorer.engines.cpu.gates import lstm_lanes
 from scorer.engines.cpu.simd import (
-    COLUMNS,
-    GATES,
-    LANES,
-    ROWS,
     exp_lanes,
-    lstm_lanes,
     prefetch_block,
     product_block,
     relu_lanes,
     sigmoid_lanes,
     tanh_lanes,
 )
+from scorer.engines.cpu.vectors import COLUMNS, GATES, LANES, ROWS
 
 
 class Cell(NamedTuple):
@@ -82,7 +79,7 @@ def lstm(
 ) -> None:
     """Run one direction over a tile whose rows are sorted by `steps`, most first.
 
-    z = start(t) + x(t) W + h(t-1) U;  c(t), h(t) = simd.lstm_lanes(z, c(t-1))
+    z = start(t) + x(t) W + h(t-1) U;  c(t), h(t) = gates.lstm_lanes(z, c(t-1))
 
     Rows leave the tile when they end; the last block's product is filled up with its last row.
     A block's gates follow its product at once, while z is in the nearest cache. A folded table is

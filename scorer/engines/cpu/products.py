@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from scorer.engines.cpu import kernels
-from scorer.engines.cpu.simd import ROWS, empty, zeros
+from scorer.engines.cpu.simd import empty, zeros
+from scorer.engines.cpu.vectors import ROWS
 
 ACTIVATIONS = {
     "linear": 0,

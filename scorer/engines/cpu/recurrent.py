@@ -10,20 +10,12 @@ import numpy as np
 from scorer.bundle import Layer, Node
 from scorer.engines.cpu import kernels
 from scorer.engines.cpu.compiled import Rows
+from scorer.engines.cpu.gates import GATE_SCALE
 from scorer.engines.cpu.kernels import Cell
 from scorer.engines.cpu.products import multiply
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, refuse, spread
-from scorer.engines.cpu.simd import (
-    COLUMNS,
-    GATE_SCALE,
-    GATES,
-    LANES,
-    ROWS,
-    empty,
-    pack,
-    padded,
-    zeros,
-)
+from scorer.engines.cpu.simd import empty, pack, padded, zeros
+from scorer.engines.cpu.vectors import COLUMNS, GATES, LANES, ROWS
 
 _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "sum": lambda forward, backward: forward + backward,

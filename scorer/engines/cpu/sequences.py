@@ -12,7 +12,8 @@ import numpy as np
 from scorer.compiling.kernel import kernel, part
 from scorer.engines.cpu.compiled import Rows, source
 from scorer.engines.cpu.kernels import multiply_blocks
-from scorer.engines.cpu.simd import COLUMNS, LANES, add_lanes, max_lanes, prefetch_block, sum_lanes
+from scorer.engines.cpu.simd import add_lanes, max_lanes, prefetch_block, sum_lanes
+from scorer.engines.cpu.vectors import COLUMNS, LANES
 
 
 @kernel
