@@ -59,6 +59,22 @@ def test_values_have_the_declared_types_and_are_null_where_unscored(
     assert [column.type for column in empty] == schema.types
 
 
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_outputs_that_are_not_probabilities_are_named(task: Task) -> None:
+    width = task.width(len(PROBLEMS[task].labels))
+    shares = np.random.default_rng(0).random((4, width)).astype(np.float32)
+    assert task.fault(shares) is None
+    assert task.fault(shares[:0]) is None
+    assert task.fault(np.full((1, width), 1 + 1e-7)) is None
+    assert "not a finite number" in str(task.fault(np.full((1, width), np.nan)))
+    said = task.fault(140.2 * shares - 70)
+    if task.output_range is None:
+        assert said is None
+    else:
+        assert f"--output-activation {task.activations[0]}" in str(said)
+        assert "the outputs reach from -" in str(said)
+
+
 def test_the_binary_decision_is_the_threshold_s() -> None:
     outputs = np.array([[0.29], [0.3], [0.9]], np.float32)
     columns = PROBLEMS[BINARY].values(outputs, np.ones(3, bool), OutputOptions(True))

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Outputs = NDArray[np.floating[Any]]
 
 
+#: how far outputs may lie beyond their range, which is rounding
+OUTPUT_ROOM = 1e-5
+
+
 class Truth(StrEnum):
     """What a row's label is: one of the labels, or a number."""
 
@@ -149,6 +153,27 @@ class Task(ABC):
     @abstractmethod
     def described(self, problem: Problem) -> str:
         """What such a model predicts, for messages."""
+
+    def fault(self, outputs: Outputs) -> str | None:
+        """Why numbers (rows, k) cannot be outputs of such a model, in words; None where they can.
+
+        A little room is left on both sides: a float32 softmax may give 1.0000001.
+        """
+        import numpy as np
+
+        if not np.isfinite(outputs).all():
+            return "an output is not a finite number: the model's weights or texts overflow"
+        if self.output_range is None or not len(outputs):
+            return None
+        low, high = self.output_range
+        least, most = float(outputs.min()), float(outputs.max())
+        if low - OUTPUT_ROOM <= least and most <= high + OUTPUT_ROOM:
+            return None
+        return (
+            f"the outputs reach from {least:.4g} to {most:.4g}, and a {self.name} model's are "
+            f"probabilities, {low:g} to {high:g}: if these are logits, give --output-activation "
+            f"{self.activations[0]}; if they are numbers to predict, --task regression"
+        )
 
     def probabilities(self, outputs: Outputs) -> Outputs:
         """(rows, labels): the probability of every label, of the outputs' type."""
