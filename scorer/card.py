@@ -31,6 +31,7 @@ from pydantic import (
 from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
+from scorer.faults import in_words
 from scorer.figures import figure_names
 from scorer.files import read_regular
 from scorer.tasks import TASKS, Problem, Task, task_named, task_names
@@ -83,10 +84,14 @@ class Label(_Part):
 
 
 class Golden(_Part):
-    """A text and the network's raw outputs for it; `None` where the tool gives no score."""
+    """A row and the model's final outputs for it; `None` where the tool gives no score.
+
+    columns   what stands beside the text, where the model has further inputs
+    """
 
     text: str
     output: tuple[Finite, ...] | None
+    columns: dict[Column, str | Finite] | None = None
 
 
 class ProfileHistogram(_Part):
@@ -177,25 +182,27 @@ class ScorerCard(_Part):
     speed: Speed | None = None
 
     @model_validator(mode="after")
-    def _labels_fit_task(self) -> ScorerCard:
+    def _consistent(self) -> ScorerCard:
+        faults = [*self._label_faults(), *self._golden_faults()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _label_faults(self) -> Iterator[str]:
         count = len(self.labels)
         if not self.task.accepts(count):
-            wanted = self.task.labels_wanted
-            raise ValueError(f"a {self.task} model needs {wanted} labels, not {count}")
+            yield f"a {self.task} model needs {self.task.labels_wanted} labels, not {count}"
         spellings = [s.casefold() for x in self.labels for s in {x.name, *x.aliases}]
         twice = sorted({s for s in spellings if spellings.count(s) > 1})
         if twice:
-            raise ValueError(f"the spelling {twice[0]!r} stands for two labels")
-        return self
+            yield f"the spelling {twice[0]!r} stands for two labels"
 
-    @model_validator(mode="after")
-    def _golden_fits_outputs(self) -> ScorerCard:
+    def _golden_faults(self) -> Iterator[str]:
+        if not self.task.accepts(len(self.labels)):
+            return
         for i, row in enumerate(self.golden):
             if row.output is not None and len(row.output) != self.outputs:
-                raise ValueError(
-                    f"golden row {i} has {len(row.output)} outputs, the task has {self.outputs}"
-                )
-        return self
+                yield f"golden row {i} has {len(row.output)} outputs, the task has {self.outputs}"
 
     @cached_property
     def composition(self) -> Composition | None:
@@ -263,9 +270,22 @@ def parse_card(text: str) -> Card:
     try:
         return Card.model_validate({**fields, "body": body})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200] or "card"
-        raise CardError(f"field `{where}`: {first['msg']}") from error
+        raise CardError(card_faults(error)) from error
+
+
+def card_faults(error: ValidationError) -> str:
+    """All that is wrong with a card, in one line of plain words."""
+    parts: dict[str, type[BaseModel]] = {
+        "scorer": ScorerCard,
+        "vectorizer": VectorizerCard,
+        "inputs": InputCard,
+    }
+    parts |= {"golden": Golden, "figures": PromisedFigure, "labels": Label}
+    known = {
+        name: tuple(field.alias or key for key, field in part.model_fields.items())
+        for name, part in parts.items()
+    }
+    return in_words(error, known)
 
 
 def render_card(card: Card) -> str:

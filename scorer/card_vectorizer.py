@@ -19,6 +19,14 @@ FILES: Final[dict[Kind, str]] = {
     "vocabulary": "vectorizer.txt",
     "textvectorization": "vectorizer.keras",
 }
+#: each kind of vectorizer in words
+_WHAT: Final[dict[Kind | None, str]] = {
+    "tokenizer": "a Tokenizer, whose own ids are used",
+    "word_index": "a word index",
+    "vocabulary": "a vocabulary, whose line number is the id",
+    "textvectorization": "a TextVectorization",
+    None: "the archive's own vectorizer",
+}
 Standardize = Literal["none", "lower", "strip_punctuation", "lower_and_strip_punctuation"]
 Replacement = Annotated[
     str, StringConstraints(pattern=r"(?s)^.+=>.*$", min_length=3, max_length=1100)
@@ -60,24 +68,36 @@ class VectorizerCard(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> VectorizerCard:
-        numbering = {
+        faults = [
+            f"{name} belongs to a word index, not to {_WHAT[self.kind]}"
+            for name, value in self._numbering.items()
+            if value is not None and self.kind != "word_index"
+        ]
+        if self.matrix is not None and self.sequence_length is not None:
+            faults.append("a bag (matrix) has no sequence_length")
+        if self.sequence_length is None:
+            faults += [
+                f"{name} needs a sequence_length"
+                for name, value in (
+                    ("padding", self.padding),
+                    ("truncating", self.truncating),
+                    ("padding_id", self.padding_id or None),
+                )
+                if value is not None
+            ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def _numbering(self) -> dict[str, int | None]:
+        """What only a program that makes ids of ranks has; None where it is not given."""
+        return {
             "index_from": self.index_from or None,
             "start_id": self.start_id,
             "oov_id": self.oov_id,
             "num_words": self.num_words,
         }
-        given = [name for name, value in numbering.items() if value is not None]
-        if given and self.kind != "word_index":
-            raise ValueError(
-                f"{given[0]} belongs to a word index, not to {self.kind or 'the archive'}"
-            )
-        if self.matrix is not None and self.sequence_length is not None:
-            raise ValueError("a bag (matrix) has no sequence_length")
-        if self.sequence_length is None:
-            sides = (self.padding, self.truncating, self.padding_id or None)
-            if any(side is not None for side in sides):
-                raise ValueError("padding, truncating and padding_id need a sequence_length")
-        return self
 
 
 class InputCard(BaseModel):

@@ -28,6 +28,7 @@ from pydantic import (
 
 from scorer.card import Card, Name, Version, read_card
 from scorer.errors import BundleError, CardError, ModelNotFound
+from scorer.faults import in_words
 from scorer.files import read_regular, write_whole
 from scorer.homes import user_folder
 
@@ -207,9 +208,7 @@ def read_index(zoo: Path) -> Index:
     try:
         return Index.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))[:200] or "index"
-        raise CardError(f"{path}: field `{where}`: {first['msg']}") from error
+        raise CardError(f"{path}: {in_words(error)}") from error
 
 
 def write_index(zoo: Path) -> Index:

@@ -38,7 +38,7 @@ LAYERS = (
     "figures",
     "tasks",
     "compiling",
-    "checks files homes printable",
+    "checks faults files homes printable",
     "errors",
 )
 RANK = {part: rank for rank, line in enumerate(LAYERS) for part in line.split()}

@@ -108,3 +108,49 @@ def test_invalid_utf8_names_the_byte(tmp_path: Path) -> None:
     path.write_bytes(b"---\nlicense: \xff\n---\n")
     with pytest.raises(CardError, match="not UTF-8"):
         read_card(path)
+
+
+def test_all_faults_of_a_card_are_told_at_once_in_plain_words() -> None:
+    changes = {
+        "name": "My Model",
+        "version": "1",
+        "threshold": 2,
+        "text_colums": ["a"],
+        "vectorizer": {"kind": "pickle", "sequence_length": 0},
+        "golden": [{"text": 7, "output": ["x"]}],
+    }
+    front = {**fields(**changes), "license": None}
+    del front["license"], front["scorer"]["text_columns"]
+    with pytest.raises(CardError) as caught:
+        parse_card(f"---\n{json.dumps(front)}\n---\n")
+    assert str(caught.value).split("; ") == [
+        "field `license` is missing",
+        "field `scorer.name` must be lower-case letters, digits and single hyphens, such as "
+        "'my-model', not 'My Model'",
+        "field `scorer.version` must be three numbers with dots between them, such as '1.0.0', "
+        "not '1'",
+        "field `scorer.text_columns` is missing",
+        "field `scorer.vectorizer.kind` must be 'tokenizer', 'word_index', 'vocabulary' or "
+        "'textvectorization', not 'pickle'",
+        "field `scorer.vectorizer.sequence_length` must be greater than 0, not 0",
+        "field `scorer.threshold` must be less than 1, not 2",
+        "field `scorer.golden.0.text` must be a text, not 7",
+        "field `scorer.golden.0.output.0` must be a number, not 'x'",
+        "field `scorer.text_colums` is not a field that is known here (did you mean "
+        "`text_columns`?)",
+    ]
+
+
+def test_every_contradiction_of_a_card_is_told_at_once() -> None:
+    changes = {
+        "labels": [{"name": "a"}, {"name": "A"}, {"name": "b"}],
+        "vectorizer": {"kind": "tokenizer", "index_from": 3, "num_words": 9, "padding": "pre"},
+    }
+    with pytest.raises(CardError) as caught:
+        parse_card(f"---\n{json.dumps(fields(**changes))}\n---\n")
+    for fault in ("index_from belongs to a word index", "num_words belongs", "padding needs a"):
+        assert fault in str(caught.value)
+    del changes["vectorizer"]
+    with pytest.raises(CardError) as caught:
+        parse_card(f"---\n{json.dumps(fields(**changes))}\n---\n")
+    assert "needs 2 labels, not 3; the spelling 'a' stands for two labels" in str(caught.value)

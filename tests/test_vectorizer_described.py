@@ -75,7 +75,7 @@ def test_a_description_means_what_its_program_does(
         ({"kind": "tokenizer", "index_from": 3}, "index_from belongs to a word index"),
         ({"oov_id": 1}, "oov_id belongs to a word index, not to the archive"),
         ({"matrix": "count", "sequence_length": 3, "kind": "tokenizer"}, "has no sequence_length"),
-        ({"padding": "pre"}, "need a sequence_length"),
+        ({"padding": "pre"}, "padding needs a sequence_length"),
         ({"kind": "pickle"}, "kind"),
         ({"replace": ["no arrow"]}, "replace"),
         ({"replace": ["a=>b"] * 33}, "replace"),
