@@ -1,115 +1,55 @@
-"""The structure that the package promises: imports point down one list, start-up is light."""
+"""The structure that the package promises: scripts/house.py's rules hold, start-up is light."""
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "scorer"
-
-#: top to bottom; a module may import from its own line and the lines below
-LAYERS = (
-    "__main__",
-    "cli",
-    "distributed",
-    "jobs",
-    "evaluation",
-    "pipeline",
-    "curate export verify",
-    "model",
-    "frames",
-    "binding",
-    "scores",
-    "tables",
-    "engines",
-    "bundle",
-    "layers",
-    "vectorizer",
-    "zoo",
-    "card",
-    "card_vectorizer",
-    "composition",
-    "figures",
-    "tasks",
-    "compiling",
-    "checks faults files homes printable",
-    "errors",
-)
-RANK = {part: rank for rank, line in enumerate(LAYERS) for part in line.split()}
+from scripts import house
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts != ("__init__",):
-            yield parts[0], ast.parse(path.read_text(encoding="utf-8"))
+def test_the_code_keeps_the_rules() -> None:
+    assert house.broken_rules(house.modules()) == []
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """The parts of `scorer` that a module imports, at its top or inside functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scorer":
-            rest = (node.module or "").split(".")[1:]
-            names = [name.name for name in node.names if not name.name.startswith("__")]
-            yield from rest[:1] or names
-        elif isinstance(node, ast.Import):
-            for name in node.names:
-                if name.name.startswith("scorer."):
-                    yield name.name.split(".")[1]
+BREACHES = {
+    "errors.py": (
+        "from scorer.tables import window",
+        "errors imports tables",
+    ),
+    "tables/window.py": (
+        "def f() -> None:\n    from scorer.tables.lines import g",
+        "a circle: tables.lines -> tables.window -> tables.lines",
+    ),
+    "tables/lines.py": (
+        "from scorer.tables.window import f",
+        "a circle: tables.lines -> tables.window -> tables.lines",
+    ),
+    "files.py": ("x = 1\n" * 401, "files has 401 lines, more than 400"),
+    "checks.py": (
+        "def f() -> None:\n" + "    x = 1\n" * 60,
+        "checks.f has 61 lines, more than 60",
+    ),
+}
 
 
-def test_every_module_has_a_place() -> None:
-    assert {part for part, _ in modules()} <= set(RANK)
+def test_each_breach_is_told(tmp_path: Path) -> None:
+    for name, (text, _) in BREACHES.items():
+        path = tmp_path / "scorer" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    told = house.broken_rules(house.modules(tmp_path / "scorer"))
+    assert sorted(told) == sorted({line for _, line in BREACHES.values()})
 
 
-def test_imports_point_down() -> None:
-    upward = sorted(
-        {
-            f"{part} imports {target}"
-            for part, tree in modules()
-            for target in imported(tree)
-            if RANK[target] < RANK[part]
-        }
-    )
-    assert upward == []
-
-
-def module_graph() -> dict[str, list[str]]:
-    """Which modules every module imports, for types and inside functions too.
-
-    A package's `__init__` is left out: it is what the world sees, and imports on first use.
-    """
-    trees = {
-        ".".join(("scorer", *path.relative_to(PACKAGE).with_suffix("").parts)): ast.parse(
-            path.read_text(encoding="utf-8")
-        )
-        for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    graph: dict[str, list[str]] = {}
-    for name, tree in trees.items():
-        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        found = {f"{node.module}.{part.name}" for node in nodes for part in node.names}
-        graph[name] = sorted((found | {str(node.module) for node in nodes}) & set(trees))
-    return graph
-
-
-def test_modules_import_in_no_circle() -> None:
-    try:
-        TopologicalSorter(module_graph()).prepare()
-    except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
-
-
-def test_modules_stay_short() -> None:
-    long = [str(p) for p in PACKAGE.rglob("*.py") if len(p.read_text().splitlines()) > 400]
-    assert long == []
+def test_a_room_without_a_floor_is_told(tmp_path: Path) -> None:
+    (tmp_path / "scorer").mkdir()
+    (tmp_path / "scorer" / "attic.py").write_text("")
+    (told,) = house.broken_rules(house.modules(tmp_path / "scorer"))
+    assert told.startswith("attic has no floor")
 
 
 HEAVY = ("keras", "tensorflow", "numba", "pandas", "sklearn", "matplotlib", "scipy")

@@ -273,8 +273,7 @@ def tokenize_rows(
     """
     slots, entries, paths = tables
     units, ngrams = scratch[0], scratch[1]
-    longest = key.size - 1
-    total = row_ends[row]
+    longest, total = key.size - 1, row_ends[row]
     while row < offsets.size - 1:
         i, end = offsets[row], offsets[row + 1]
         tokens = oov = np.int64(0)
@@ -307,7 +306,6 @@ def tokenize_rows(
         if total < 0:
             return row
         row_ends[row + 1] = total
-        counts[0, row] = tokens
-        counts[1, row] = oov
+        counts[0, row], counts[1, row] = tokens, oov
         row += 1
     return row

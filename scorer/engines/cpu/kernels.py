@@ -49,6 +49,15 @@ def _unfinished(steps: np.ndarray, active: int, t: int) -> int:
 
 
 @part
+def _place_rows(table: np.ndarray, z: int, h: int, c: int, wide: int) -> None:
+    """Enter where each row keeps z, h and c: addresses of the first row's, `wide` bytes a row."""
+    for r in range(len(table[0])):
+        table[3, r] = z + 4 * COLUMNS * (r % ROWS)
+        table[4, r] = h + r * wide
+        table[5, r] = c + r * wide
+
+
+@part
 def _repeat_last(table: np.ndarray, rows: int, end: int) -> None:
     """Fill the last block up with what the last row reads; entry by entry, since a slice costs a
     second to compile: Numba writes a message for the case that the lengths differ."""
@@ -99,10 +108,7 @@ def lstm(
     h, c = states.ctypes.data, states.ctypes.data + 2 * count * wide
     target, target_wide = out.ctypes.data + 4 * column, 4 * out.shape[1]
     block = 4 * COLUMNS * (cell.kx + cell.units)
-    for r in range(len(table[0])):
-        table[3, r] = z.ctypes.data + 4 * COLUMNS * (r % ROWS)
-        table[4, r] = h + (count + r) * wide
-        table[5, r] = c + r * wide
+    _place_rows(table, z.ctypes.data, h + count * wide, c, wide)
     t, active = 0, _unfinished(rows.steps, count, 0)
     while active > 0:
         for r in range(active):
@@ -113,8 +119,7 @@ def lstm(
             if fold:
                 following = max(position - 1, 0) if cell.reverse else position + 1
                 table[6, r] = start + source(rows, r, following) * fold
-            table[1, r] = x + at * 4 * cell.x.shape[1]
-            table[2, r] = table[4, r]
+            table[1, r], table[2, r] = x + at * 4 * cell.x.shape[1], table[4, r]
             if out_starts.size:
                 table[4, r] = target + (out_starts[r] + position) * target_wide
             elif t == last:
