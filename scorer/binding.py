@@ -12,8 +12,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from scorer.card import Card
+from scorer.card import Card, ScorerCard
 from scorer.composition import Composition
+from scorer.errors import ColumnError
 from scorer.scores import Scores, output_columns, output_schema
 from scorer.tables import Window
 from scorer.tables.columns import Table, check_free, check_words, missing, text_column_of
@@ -28,7 +29,7 @@ class Scorer(Protocol):
     @property
     def card(self) -> Card: ...
 
-    def score(self, texts: pa.Array) -> Scores: ...
+    def score(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None = None) -> Scores: ...
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ class Binding:
 
     def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
         """Score the rows of `table`, whose text column is `texts`."""
-        return self.model.score(self.read(texts, table))
+        return self.model.score(self.read(texts, table), table)
 
     def read(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> pa.Array:
-        """What the model reads of the rows of `table`, whose text column is `texts`."""
+        """The text that the model reads of the rows of `table`, whose text column is `texts`."""
         compose = self.model.card.scorer.composition
         return compose(texts, table) if compose else texts
 
@@ -93,13 +94,30 @@ def bind(model: Scorer, table: Table, text_column: str | None, options: OutputOp
     text = text_column_of(table, text_column, card.text_columns)
     beside: tuple[str, ...] = ()
     if text is not None and card.composition is not None:
-        beside = _columns_beside(card.composition, table, model.card.ref)
+        beside = _columns_composed(card.composition, table, model.card.ref)
+    if text is not None:
+        beside = tuple(dict.fromkeys((*beside, *_columns_fed(card, table, model.card.ref))))
     output_schema(card, options)  # raises what it must before a row is read
     return Binding(model, text, beside, options)
 
 
-def _columns_beside(compose: Composition, table: Table, ref: str) -> tuple[str, ...]:
-    """The columns that a model reads beside the text, of those that `table` has.
+def _columns_fed(card: ScorerCard, table: Table, ref: str) -> tuple[str, ...]:
+    """The columns that feed the network beside the text.
+
+    Raises ColumnError where one is not there, is there twice, or holds no words or numbers.
+    """
+    for column in card.columns_beside:
+        if column not in table.schema.names:
+            raise ColumnError(
+                f"{table.name}: no column {column!r}{missing([column], table.schema.names)}: "
+                f"{ref} cannot do without it"
+            )
+        check_words(table.name, table.schema, column)
+    return card.columns_beside
+
+
+def _columns_composed(compose: Composition, table: Table, ref: str) -> tuple[str, ...]:
+    """The columns that a model's text is made of, of those that `table` has.
 
     Those that it lacks are warned of: the model does without. Raises ColumnError where one
     holds neither words nor numbers, or is there twice.

@@ -211,8 +211,19 @@ class ScorerCard(_Part):
 
     @property
     def outputs(self) -> int:
-        """Width of the network's output."""
+        """How many final outputs a row has."""
         return self.task.width(len(self.labels))
+
+    @property
+    def network_outputs(self) -> tuple[int, ...]:
+        """How many outputs the network may have: the task's, or one for each of its labels."""
+        return tuple(dict.fromkeys((self.outputs, max(len(self.labels), 1))))
+
+    @cached_property
+    def columns_beside(self) -> tuple[str, ...]:
+        """The columns that feed the network beside the text, each once."""
+        named = (column for each in self.inputs for column in each.columns)
+        return tuple(dict.fromkeys(c for c in named if c not in self.text_columns))
 
     def problem(self, threshold: float | None = None) -> Problem:
         """What the model predicts; `threshold` replaces the card's.

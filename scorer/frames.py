@@ -20,33 +20,48 @@ def predict(
     model: Scorer, texts: Any, options: OutputOptions, size: WindowSize, threads: int
 ) -> pa.Table | pd.DataFrame:
     """The columns that a model appends to texts, or to a table; see `Model.predict`."""
-    binding, array = _bound(model, texts, options)
-    rows = _rows_at_once(array, size, threads)
-    starts = range(0, max(len(array), 1), rows)
-
-    def window(start: int) -> pa.RecordBatch:
-        return binding.output(model.score(array.slice(start, rows)))
-
-    with ThreadPoolExecutor(threads) as pool:
-        table = pa.Table.from_batches(pool.map(window, starts))
+    binding, array, rows = _bound(model, texts, options)
+    table = predict_rows(binding, array, rows, size, threads)
     if _is_pandas(texts):
         frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
         return frame
     return table
 
 
-def _bound(model: Scorer, texts: Any, options: OutputOptions) -> tuple[Binding, pa.Array]:
-    """The model bound to what was given, and the texts that it reads of it.
+def predict_rows(
+    binding: Binding,
+    texts: pa.Array,
+    table: pa.RecordBatch | pa.Table | None,
+    size: WindowSize,
+    threads: int,
+) -> pa.Table:
+    """The columns that a model appends to rows, whose texts are composed already."""
+    rows = _rows_at_once(texts, size, threads)
+    starts = range(0, max(len(texts), 1), rows)
+
+    def window(start: int) -> pa.RecordBatch:
+        beside = None if table is None else table.slice(start, rows)
+        return binding.output(binding.model.score(texts.slice(start, rows), beside))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return pa.Table.from_batches(pool.map(window, starts))
+
+
+def _bound(
+    model: Scorer, texts: Any, options: OutputOptions
+) -> tuple[Binding, pa.Array, pa.RecordBatch | pa.Table | None]:
+    """The model bound to what was given, the texts that it reads of it, and what is beside them.
 
     Texts without a table are read as they are: nothing beside them is there to compose.
     """
     if _is_pandas(texts) and hasattr(texts, "columns"):
         texts = pa.Table.from_pandas(texts, preserve_index=False)
     if not isinstance(texts, pa.Table | pa.RecordBatch):
-        return Binding(model, None, (), options), _as_text(texts)
+        return Binding(model, None, (), options), _as_text(texts), None
     table = TableSchema(f"the table for {model.card.ref}", texts.schema)
     binding = bind(model, table, None, options)
-    return binding, binding.read(_as_text(texts[binding.text]), texts)
+    beside = texts.select(list(dict.fromkeys(binding.beside)))
+    return binding, binding.read(_as_text(texts[binding.text]), texts), beside
 
 
 def _rows_at_once(texts: pa.Array, size: WindowSize, threads: int) -> int:

@@ -1,6 +1,6 @@
 """A loaded model: card, vectorizer and engine. Texts in, scores out.
 
-texts -> Vectorizers -> TokenBatch of each branch -> Engine -> outputs
+rows -> Feeding -> tokens or numbers of each input -> Engine -> final outputs
 
 What becomes of the outputs says scores.py, on which columns of a table a model works binding.py.
 """
@@ -23,12 +23,13 @@ from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError
+from scorer.feeding import Feeding, feeding
 from scorer.frames import predict
-from scorer.scores import Scores
+from scorer.scores import Scores, final_outputs
 from scorer.tables import WindowSize
 from scorer.tables.columns import Table
 from scorer.tasks import OutputOptions
-from scorer.vectorizer import TokenBatch, Vectorizer, expect_kernels
+from scorer.vectorizer import TokenBatch, expect_kernels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +49,14 @@ class Model:
         self.engine = engine
 
     @cached_property
-    def _vectorizers(self) -> list[Vectorizer]:
-        return [Vectorizer(vectorizer) for vectorizer in self.bundle.vectorizers]
+    def feeding(self) -> Feeding:
+        """What feeds the network's inputs."""
+        return feeding(self.card.scorer, self.bundle)
 
     def vectorize(self, texts: pa.Array) -> list[TokenBatch]:
-        """The texts as each branch of the network reads them."""
-        return [vectorizer(texts) for vectorizer in self._vectorizers]
+        """The texts as each input of the network reads them that takes texts."""
+        given = self.feeding(texts).given
+        return [each for each in given if isinstance(each, TokenBatch)]
 
     @property
     def ref(self) -> str:
@@ -71,21 +74,27 @@ class Model:
             return WindowSize(batch_size, batch_size)
         return WindowSize(self.engine.window_rows, self.engine.short_rows)
 
-    def score(self, texts: pa.Array) -> Scores:
+    def score(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None = None) -> Scores:
         """Score an Arrow array of strings; null and token-less texts are not scored.
 
-        Where several branches read a text, the first one's tokens are those that are counted.
+        `table` has the same rows, where the card's inputs name columns beside the text: rows that
+        lack a number are not scored. Where several inputs read the text, the first one's tokens
+        are those that are counted. Raises ColumnError where a column is not there.
         """
-        tokens = self.vectorize(texts)
-        outputs = self.engine.run(*tokens)
-        first = tokens[0]
+        fed = self.feeding(texts, table)
         return Scores(
-            outputs=outputs,
-            n_tokens=first.n_tokens,
-            n_oov=first.n_oov,
-            truncated=_truncated(first),
-            scored=first.n_tokens > 0,
+            outputs=final_outputs(self.engine.run(*fed.given), self.card.scorer),
+            n_tokens=fed.text.n_tokens,
+            n_oov=fed.text.n_oov,
+            truncated=_truncated(fed.text),
+            scored=(fed.text.n_tokens > 0) & fed.readable,
         )
+
+    def rehearse(self) -> None:
+        """Have what is compiled for the vectorizers compiled now, not in the first window."""
+        first = pa.array(["a"])
+        beside = dict.fromkeys(self.card.scorer.columns_beside, pa.array(["0"]))
+        self.feeding(first, pa.table(beside))
 
     def bind(
         self, table: Table, text_column: str | None = None, options: OutputOptions | None = None
@@ -133,18 +142,19 @@ def load_model(
     entry = zoo.find(reference, zoos)
     card = entry.card
     bundle = read_bundle(entry.model_path, digest=entry.digest)
-    _check_outputs(card, bundle)
+    check_outputs(card, bundle)
     compiled_before = compilation.seconds
-    expect_kernels(branch.vectorizer for branch in bundle.branches)
+    expect_kernels(given.vectorizer for given in bundle.inputs if given.vectorizer is not None)
     loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
     model = Model(card, bundle, loaded)
-    model.vectorize(pa.array(["a"]))  # what is compiled is compiled now, not in the first window
+    model.rehearse()
     model.compile_s = compilation.seconds - compiled_before
     return model
 
 
-def _check_outputs(card: Card, bundle: Bundle) -> None:
-    if bundle.outputs != card.scorer.outputs:
+def check_outputs(card: Card, bundle: Bundle) -> None:
+    """Raise BundleError where the network's outputs are not as many as the card's task has."""
+    if bundle.outputs not in card.scorer.network_outputs:
         raise BundleError(
             f"{bundle.path}: the card promises a {card.scorer.task} model, which gives "
             f"{card.scorer.outputs} numbers for a text; this one gives {bundle.outputs}"

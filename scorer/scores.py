@@ -36,6 +36,28 @@ class Scores:
     scored: np.ndarray
 
 
+def final_outputs(raw: np.ndarray, card: ScorerCard) -> np.ndarray:
+    """float32 (rows, k), the outputs that the task speaks of, of what a network gives.
+
+    The card's activation is applied where the network gives logits. Of two outputs of a binary
+    model the second is its label's probability. A row's outputs depend on that row alone.
+    """
+    outputs = raw
+    if card.output_activation == "sigmoid":
+        outputs = _sigmoid(raw.astype(np.float64)).astype(np.float32)
+    elif card.output_activation == "softmax":
+        powers = np.exp(raw.astype(np.float64) - raw.max(axis=1, keepdims=True))
+        outputs = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.ascontiguousarray(outputs[:, -card.outputs :])
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^-x), without an overflow."""
+    shrunk = np.exp(-np.abs(logits))
+    share: np.ndarray = np.where(logits >= 0, 1, shrunk) / (1 + shrunk)
+    return share
+
+
 def output_schema(card: ScorerCard, options: OutputOptions) -> pa.Schema:
     """Names and types of the appended columns, in order.
 

@@ -32,7 +32,7 @@ FLOORS = (
     "pipeline",
     "curate export verify",
     "model",
-    "frames",
+    "feeding frames",
     "binding",
     "scores",
     "tables",

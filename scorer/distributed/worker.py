@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
+from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
@@ -131,7 +132,8 @@ class TableWork:
         model = opened(self.model)
         binding = Binding(model, self.text, self.beside, self.options)
         texts = as_text(table.column(self.text).combine_chunks())
-        added: pa.Table = model.predict(binding.read(texts, table), options=self.options)
+        read = binding.read(texts, table)
+        added = predict_rows(binding, read, table, model.window_size(), threads=1)
         for name in added.column_names:
             table = table.append_column(name, added.column(name))
         return table
