@@ -45,14 +45,14 @@ class TableSchema:
 class Binding:
     """A model bound to tables of one schema.
 
-    text      the column that it scores; None where the table has no columns and no rows
-    beside    the columns that it reads with the text
-    options   which columns are appended
+    text             the column that it scores; None where the table has no columns and no rows
+    context_columns  the columns that it reads beside the text
+    options          which columns are appended
     """
 
     model: Scorer = field(repr=False)
     text: str | None
-    beside: tuple[str, ...] = ()
+    context_columns: tuple[str, ...] = ()
     options: OutputOptions = field(default_factory=OutputOptions)
 
     @cached_property
@@ -61,7 +61,7 @@ class Binding:
         return output_schema(self.model.card.scorer, self.options)
 
     def score(self, window: Window) -> Scores:
-        """Score the rows of a window that holds the columns `text` and `beside`."""
+        """Score the rows of a window that holds the columns `text` and `context_columns`."""
         return self.score_rows(window.texts, window.table)
 
     def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
@@ -92,13 +92,14 @@ def bind(model: Scorer, table: Table, text_column: str | None, options: OutputOp
     """
     card = model.card.scorer
     text = text_column_of(table, text_column, card.text_columns)
-    beside: tuple[str, ...] = ()
+    context_columns: tuple[str, ...] = ()
     if text is not None and card.composition is not None:
-        beside = _columns_composed(card.composition, table, model.card.ref)
+        context_columns = _columns_composed(card.composition, table, model.card.ref)
     if text is not None:
-        beside = tuple(dict.fromkeys((*beside, *_columns_fed(card, table, model.card.ref))))
+        fed = _columns_fed(card, table, model.card.ref)
+        context_columns = tuple(dict.fromkeys((*context_columns, *fed)))
     output_schema(card, options)  # raises what it must before a row is read
-    return Binding(model, text, beside, options)
+    return Binding(model, text, context_columns, options)
 
 
 def _columns_fed(card: ScorerCard, table: Table, ref: str) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ def _columns_composed(compose: Composition, table: Table, ref: str) -> tuple[str
             missing(absent, table.schema.names),
             ref,
         )
-    found = tuple(column for column in compose.columns if column not in absent)
-    for column in found:
+    present = tuple(column for column in compose.columns if column not in absent)
+    for column in present:
         check_words(table.name, table.schema, column)
-    return found
+    return present

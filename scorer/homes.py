@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def user_folder(kind: Literal["cache", "data", "state"]) -> Path | None:
-    """The user's folder for this program, which may not exist yet; None where there is no home.
+    """The user's folder for this program, which may not exist yet; None where the user has no home.
 
     $XDG_CACHE_HOME, $XDG_DATA_HOME and $XDG_STATE_HOME name other folders than those of the home.
     """

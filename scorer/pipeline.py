@@ -57,11 +57,11 @@ class Tally:
 
     def check(self, expected: int | None = None) -> None:
         """Raise RowsLost unless every row that was read (and `expected`) is accounted for."""
-        found = self.scored + self.unscored + self.rejected
-        if found != self.read or expected not in (None, found):
+        total = self.scored + self.unscored + self.rejected
+        if total != self.read or expected not in (None, total):
             raise RowsLost(
                 f"{self.read if expected is None else expected} rows came in, but {self.scored} "
-                f"scored + {self.unscored} unscored + {self.rejected} rejected are {found}: "
+                f"scored + {self.unscored} unscored + {self.rejected} rejected are {total}: "
                 "nothing was published; please report this"
             )
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.jobs.each import Runner
-from scorer.jobs.plan import Plan, plan
+from scorer.jobs.plan import RunPlan, plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
@@ -189,7 +189,7 @@ def check_deaths(model: Model, runner: Runner, kill: Callable[[], None] = die) -
     a, b, c = plan(["in"], "there/").jobs
     notes = Path("notes-b").resolve()
     jobs = (a, deadly(b, notes, 1, kill), deadly(c, Path("notes-c").resolve(), 99, die))
-    there = run_jobs(model, Plan(jobs, "there/"), settings, runner=runner)
+    there = run_jobs(model, RunPlan(jobs, "there/"), settings, runner=runner)
     assert len(list(notes.iterdir())) == 1
     assert [Path(file.input).name for file in there.files] == ["a.csv", "b.csv"]
     assert there.files[1].resumed > 0
@@ -223,7 +223,7 @@ def check_opened_once(model: Model, runner: Runner) -> None:
         return replace(job, source=Source(job.source.name, opened, None, job.source.stat, path))
 
     jobs = plan(["in"], "out/").jobs
-    summary = run_jobs(model, Plan(tuple(map(noting, jobs)), "out/"), SETTINGS, runner=runner)
+    summary = run_jobs(model, RunPlan(tuple(map(noting, jobs)), "out/"), SETTINGS, runner=runner)
     assert len(summary.files) == 12
     seen = [note.name.split() for note in notes.iterdir()]
     before = min(int(misses) for _, _, misses in seen)

@@ -36,7 +36,7 @@ def test_one_output_schema_on_every_way_and_nothing_is_scored_for_it(
     score_file(model, tmp_path / "in.parquet", settings=settings_of(output=options))
     out = pq.read_table(tmp_path / "in.scored.parquet")
     assert out.select(binding.output_schema.names).equals(added)
-    assert (binding.text, binding.beside) == ("text", ())
+    assert (binding.text, binding.context_columns) == ("text", ())
 
 
 def test_what_cannot_be_is_refused_before_a_row_is_read() -> None:

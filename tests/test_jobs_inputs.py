@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scorer.errors import InputError, UsageError
-from scorer.jobs.plan import Plan, plan
+from scorer.jobs.plan import RunPlan, plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
@@ -32,7 +32,7 @@ def write(*names: str, content: str = CSV) -> None:
         Path(name).write_text(content)
 
 
-def ways(made: Plan) -> list[tuple[str, str]]:
+def ways(made: RunPlan) -> list[tuple[str, str]]:
     return [(job.source.name, job.output_name) for job in made.jobs]
 
 

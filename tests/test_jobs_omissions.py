@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from scorer.cli.evaluate import main as evaluate
 from scorer.errors import InputError, UsageError
-from scorer.jobs.plan import Plan, plan
+from scorer.jobs.plan import RunPlan, plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
@@ -39,11 +39,11 @@ def write(*names: str) -> None:
         Path(name).write_text(CSV)
 
 
-def ways(made: Plan) -> list[tuple[str, str]]:
+def ways(made: RunPlan) -> list[tuple[str, str]]:
     return [(job.source.name, job.output_name) for job in made.jobs]
 
 
-def run(made: Plan, settings: Settings | None = None) -> RunSummary:
+def run(made: RunPlan, settings: Settings | None = None) -> RunSummary:
     return run_jobs(parrot(), made, settings or settings_of())
 
 

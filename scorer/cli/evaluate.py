@@ -144,12 +144,12 @@ def _sources(inputs: Sequence[str]) -> list[Source]:
     """The tables, all of them: figures of a part would pass for figures of the whole."""
     from scorer.jobs.inputs import find_inputs
 
-    found = find_inputs(inputs)
-    if found.failures:
-        raise InputError(found.failures[0].error)
-    for warning in found.warnings:
+    located = find_inputs(inputs)
+    if located.failures:
+        raise InputError(located.failures[0].error)
+    for warning in located.warnings:
         log.warning("%s", warning)
-    return [file.source for file in found.found]
+    return [file.source for file in located.files]
 
 
 class _Watch(Protocol):

@@ -27,7 +27,7 @@ from scorer.errors import UsageError
 
 if TYPE_CHECKING:
     from scorer.jobs.each import Runner
-    from scorer.jobs.plan import Plan
+    from scorer.jobs.plan import RunPlan
     from scorer.jobs.policy import RunPolicy
     from scorer.jobs.settings import Settings
     from scorer.jobs.spec import OutputSpec
@@ -164,7 +164,7 @@ def main(arguments: Arguments) -> None:
     raise SystemExit(summary.exit_code)
 
 
-def _check(arguments: Arguments, made: Plan, settings: Settings) -> None:
+def _check(arguments: Arguments, made: RunPlan, settings: Settings) -> None:
     """Refuse before the model is loaded what cannot be done."""
     from scorer.jobs.plan import check_summary
     from scorer.jobs.publish import Stream
@@ -182,7 +182,7 @@ def _check(arguments: Arguments, made: Plan, settings: Settings) -> None:
             check_writable(job, settings)
 
 
-def _check_runner(arguments: Arguments, made: Plan) -> None:
+def _check_runner(arguments: Arguments, made: RunPlan) -> None:
     runner = f"--runner {arguments.runner}"
     if any(job.stream or job.source.stat is None for job in made.jobs):
         raise UsageError(f"{runner} scores files: stdin and stdout are for --runner local")

@@ -43,8 +43,10 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are someone else's
         return
-    found = {number: signal.getsignal(number) for number in SIGNALS}
-    previous = {n: handler for n, handler in found.items() if handler not in (signal.SIG_IGN, None)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    previous = {
+        n: handler for n, handler in handlers.items() if handler not in (signal.SIG_IGN, None)
+    }
     noticed, over = threading.Event(), threading.Event()
 
     def stop(number: int, frame: object) -> None:

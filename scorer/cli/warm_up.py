@@ -67,13 +67,13 @@ def _place(cache_dir: Path | None) -> Place:
     """Where what is compiled will be kept. Raises UsageError where nothing can be."""
     from scorer.compiling import places
 
-    found = places.places()
+    folders = places.places()
     if cache_dir is not None:
-        found = [places.Place(cache_dir.absolute() / places.FOLDER, named=True)]
-    for place in found:
+        folders = [places.Place(cache_dir.absolute() / places.FOLDER, named=True)]
+    for place in folders:
         if places.writable(place):
             return place
-    names = ", ".join(str(place.path) for place in found)
+    names = ", ".join(str(place.path) for place in folders)
     raise UsageError(
         f"no folder takes what is compiled ({names}): name one with --cache-dir that this user "
         "owns and only this user can write to"

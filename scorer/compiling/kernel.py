@@ -20,7 +20,7 @@ _rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)
 # What makes Numba's work shorter. It adds two wrappers to each function, for calls from Python and
 # from C, which take as long to compile as a small loop: a function has those alone that it is
 # called by. A kernel allocates nothing, so no references to its arrays are counted (`_nrt`), and
-# division by zero is NumPy's, so there is no test for it at every division.
+# division by zero is NumPy's: the compiled code does not test every divisor.
 _OPTIONS = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False, "error_model": "numpy"}
 
 

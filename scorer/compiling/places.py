@@ -60,18 +60,20 @@ def places() -> list[Place]:
     """Where kernels may lie, the first choice first."""
     if _confined_to:
         return _confined_to[-1:]
-    found = [
+    candidates = [
         Place(Path(folder).absolute() / FOLDER, named=True)
         for name in (ENVIRONMENT, "NUMBA_CACHE_DIR")
         if (folder := os.environ.get(name))
     ]
-    found.append(Place(Path(__file__).resolve().parents[1] / "__pycache__" / FOLDER))
+    candidates.append(Place(Path(__file__).resolve().parents[1] / "__pycache__" / FOLDER))
     home = user_folder("cache")
     if home is not None:
-        found.append(Place(home / FOLDER))
-    with suppress(FileNotFoundError):  # there is no temporary folder
-        found.append(Place(Path(tempfile.gettempdir()) / f"scorer-{os.geteuid()}", private=True))
-    return found
+        candidates.append(Place(home / FOLDER))
+    with suppress(FileNotFoundError):  # this machine has no temporary folder
+        candidates.append(
+            Place(Path(tempfile.gettempdir()) / f"scorer-{os.geteuid()}", private=True)
+        )
+    return candidates
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from scorer.distributed.worker import ATTEMPTS, FileWork, Report, file_work, table_work
+from scorer.distributed.worker import ATTEMPTS, FileWork, WorkerResult, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job
@@ -78,7 +78,7 @@ class _Tasks:
             ref, tries = self._ended.get()
             job = self.running.pop(ref)
             try:
-                report: Report = ray.get(ref)
+                result: WorkerResult = ray.get(ref)
             except ray.exceptions.RayTaskError as error:  # outside what FileWork attempts
                 return job, as_expected(error, job.source.name)
             except ray.exceptions.RayError as error:
@@ -88,7 +88,7 @@ class _Tasks:
                 reason = str(error).partition("\n")[0]
                 message = f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
                 return job, RunnerError(message)
-            return job, report.received()
+            return job, result.received()
 
     def cancel(self) -> None:
         """Kill what is running; it leaves what a killed run leaves."""
@@ -96,7 +96,7 @@ class _Tasks:
             ray.cancel(ref, force=True)
 
 
-def _score_file(work: FileWork, job: Job, tries: int) -> Report:
+def _score_file(work: FileWork, job: Job, tries: int) -> WorkerResult:
     return work(job, tries)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from scorer.distributed.worker import ATTEMPTS, Report, file_work, table_work
+from scorer.distributed.worker import ATTEMPTS, WorkerResult, file_work, table_work
 from scorer.errors import RunnerError
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job
@@ -71,13 +71,13 @@ class SparkRunner:
 def _outcome(task: Any, job: Job) -> Outcome:
     """Run a task of one element, and say what came of its job."""
     try:
-        reports: list[Report] = task.collect()
+        results: list[WorkerResult] = task.collect()
     except Py4JJavaError as error:
         reason = _reason(error)
         if "PythonException" in reason:  # outside what FileWork attempts
             return as_expected(error, job.source.name)
         return RunnerError(f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}")
-    return reports[0].received()
+    return results[0].received()
 
 
 def _reason(error: Exception) -> str:

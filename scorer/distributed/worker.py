@@ -59,7 +59,7 @@ def opened(sent: SentModel) -> Model:
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerResult:
     """What came of a job at a worker, with the warnings that it gave there."""
 
     outcome: Outcome
@@ -80,7 +80,7 @@ class FileWork:
     settings: Settings
     folder: str
 
-    def __call__(self, job: Job, tries: int) -> Report:
+    def __call__(self, job: Job, tries: int) -> WorkerResult:
         """Score a job whose worker died `tries` times before."""
         with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
             os.chdir(self.folder)
@@ -91,7 +91,7 @@ class FileWork:
             settings = replace(settings, policy=policy)
         with _kept_warnings() as warnings:
             outcome = attempted(job.source.name, lambda: attempt(opened(self.model), job, settings))
-        return Report(outcome, tuple(warnings))
+        return WorkerResult(outcome, tuple(warnings))
 
 
 def file_work(model: Model, settings: Settings) -> FileWork:
@@ -125,12 +125,12 @@ class TableWork:
 
     model: SentModel
     text: str
-    beside: tuple[str, ...]
+    context_columns: tuple[str, ...]
     options: OutputOptions
 
     def __call__(self, table: pa.Table) -> pa.Table:
         model = opened(self.model)
-        binding = Binding(model, self.text, self.beside, self.options)
+        binding = Binding(model, self.text, self.context_columns, self.options)
         texts = as_text(table.column(self.text).combine_chunks())
         read = binding.read(texts, table)
         added = predict_rows(binding, read, table, model.window_size(), threads=1)
@@ -155,5 +155,5 @@ def table_work(
     binding = loaded.bind(table, text_column, options)
     binding.check_free(table)
     assert binding.text is not None, "only a table that is known to be empty has no text column"
-    work = TableWork(send(loaded), binding.text, binding.beside, binding.options)
+    work = TableWork(send(loaded), binding.text, binding.context_columns, binding.options)
     return work, binding.output_schema

@@ -120,8 +120,8 @@ def _evaluate(
     if first.text is None:
         return
     bindings = [first, *(model.bind(reader, first.text) for model in models[1:])]
-    beside = [column for binding in bindings for column in binding.beside]
-    others = dict.fromkeys([*evaluator.request.columns, *beside])
+    context = [column for binding in bindings for column in binding.context_columns]
+    others = dict.fromkeys([*evaluator.request.columns, *context])
     others.pop(first.text, None)
 
     def score(window: Window) -> tuple[Window, list[Scores]]:

@@ -47,7 +47,7 @@ def attempt(
     return attempted(job.source.name, lambda: score_table(model, job, settings, watchers))
 
 
-def do_each(
+def collect_outcomes(
     todo: Sequence[tuple[Job, str]], outcomes: Iterable[tuple[Job, Outcome]]
 ) -> tuple[list[FileSummary], list[Failure]]:
     """Take in the outcomes of jobs, each to do for a reason; what was done, and what failed.
@@ -70,6 +70,6 @@ def do_each(
             tell("file_done", **file.as_json())
             done[job.key] = file
     ordered = [done[key] for key in reasons]
-    files = [found for found in ordered if isinstance(found, FileSummary)]
-    failures = [found for found in ordered if isinstance(found, Failure)]
+    files = [result for result in ordered if isinstance(result, FileSummary)]
+    failures = [result for result in ordered if isinstance(result, Failure)]
     return files, failures

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.files import output_errors
-from scorer.jobs.each import Outcome, Runner, do_each
+from scorer.jobs.each import Outcome, Runner, collect_outcomes
 from scorer.jobs.ledger import FILE, Ledger, ledger_key, open_ledger
-from scorer.jobs.plan import Plan
+from scorer.jobs.plan import RunPlan
 from scorer.jobs.publish import LocalPlace, locked
 from scorer.jobs.score import Job, check_writable
 from scorer.jobs.settings import Settings, output_identity
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 def run_incremental(
     model: Model,
-    plan: Plan,
+    plan: RunPlan,
     settings: Settings,
     runner: Runner,
     summary: RunSummary,
@@ -42,21 +42,21 @@ def run_incremental(
     folder = Path(plan.folder)
     with _ledger(folder, summary.run_id, dry_run=settings.policy.dry_run) as ledger:
         update = _Update(settings, output_identity(model, settings.spec), ledger, folder)
-        found = [(job, update.reason(job)) for job in plan.jobs]
-        refused = [(job, why) for job, why in found if isinstance(why, ScorerError)]
-        todo = [(job, why) for job, why in found if isinstance(why, str) and why]
-        skipped = len(found) - len(todo) - len(refused)
+        decided = [(job, update.reason(job)) for job in plan.jobs]
+        refused = [(job, why) for job, why in decided if isinstance(why, ScorerError)]
+        todo = [(job, why) for job, why in decided if isinstance(why, str) and why]
+        skipped = len(decided) - len(todo) - len(refused)
         unseen = tuple(f"{failure.input.rstrip('/')}/" for failure in plan.failures)
         gone = ledger.gone(update.key(job) for job in plan.jobs)
         removed = [name for name in gone if not f"{name}/".startswith(unseen)]
         summary = replace(summary, skipped=skipped, removed=removed)
         if settings.policy.dry_run:
             planned = [Planned(job.source.name, job.output_name, why) for job, why in todo]
-            _, failures = do_each([(job, "") for job, _ in refused], refused)
+            _, failures = collect_outcomes([(job, "") for job, _ in refused], refused)
             return replace(summary, planned=planned, failures=failures)
         outcomes = chain(refused, update.outcomes([job for job, _ in todo], runner))
-        reasons = [(job, why if isinstance(why, str) else "") for job, why in found if why]
-        files, failures = do_each(reasons, outcomes)
+        reasons = [(job, why if isinstance(why, str) else "") for job, why in decided if why]
+        files, failures = collect_outcomes(reasons, outcomes)
     return replace(summary, files=files, failures=failures)
 
 
@@ -91,7 +91,7 @@ class _Update:
     def reason(self, job: Job) -> str | ScorerError:
         """Why the job's output is to be made, empty if it is not; or why that cannot be told."""
 
-        def found() -> str:
+        def reason() -> str:
             if job.source.stat is None:
                 raise InputError(
                     f"{job.source.name}: a stream has no size or time that would show a change: "
@@ -100,7 +100,7 @@ class _Update:
             there = job.target.output.exists()
             return self.ledger.reason(self.key(job), job.source, self.identity, there)
 
-        return _tried(job, found)
+        return _tried(job, reason)
 
     def outcomes(self, jobs: Sequence[Job], runner: Runner) -> Iterator[tuple[Job, Outcome]]:
         """Have the outputs made; those that may not be come last, each with its refusal."""

@@ -36,7 +36,7 @@ MATCHED = "folders that match, not entered (name one as an input, or use ** in t
 
 
 @dataclass(frozen=True)
-class Found:
+class InputFile:
     """An input file, and the path below an output folder at which its rows go."""
 
     source: Source
@@ -59,7 +59,7 @@ class Inputs:
     warnings   what was left out, and why
     """
 
-    found: tuple[Found, ...]
+    files: tuple[InputFile, ...]
     ignored: tuple[str, ...] = ()
     folder: str | None = None
     several: bool = False
@@ -77,23 +77,23 @@ def find_inputs(names: Sequence[str], skip: Path | None = None) -> Inputs:
         raise UsageError("stdin cannot be scored together with other inputs")
     search = _Search(None if skip is None else skip.resolve())
     alone = len(names) == 1
-    found: list[Found] = []
+    files: list[InputFile] = []
     for name in names:
         try:
-            found += search.expand(name, "" if alone else _last(name) + "/")
+            files += search.expand(name, "" if alone else _last(name) + "/")
         except UsageError:
             raise
         except Exception as error:
             expected = as_expected(error, name)
             search.failures.append(Failure(name, str(expected), expected.exit_code))
             search.errors.append(expected)
-    if not found:
+    if not files:
         if search.errors:
             raise search.errors[0]
         where = ", ".join(names)
         raise InputError(f"{where}: holds no {format_names('or')} file{search.also()}")
     return Inputs(
-        tuple(found),
+        tuple(files),
         tuple(search.left_out.get(NOT_TABLES, ())),
         search.folders[0] if alone and search.folders else None,
         not alone or bool(search.folders) or search.wildcards,
@@ -129,28 +129,28 @@ class _Search:
         """What an error adds where nothing was found: what there was instead."""
         return "".join(f"; {warning}" for warning in self.warnings())
 
-    def expand(self, name: str, prefix: str) -> list[Found]:
+    def expand(self, name: str, prefix: str) -> list[InputFile]:
         """The files that one name means. Raises InputError where there are none."""
         if name == STDIN:
-            return [Found(stdin_source(sys.stdin.buffer), "stdin")]
+            return [InputFile(stdin_source(sys.stdin.buffer), "stdin")]
         if is_url(name):
             return self._of_url(name, prefix)
         path = Path(name)
         if path.is_dir():
             self.folders.append(name)
             return self._tables(
-                Found(local_source(file), prefix + file.relative_to(path).as_posix())
+                InputFile(local_source(file), prefix + file.relative_to(path).as_posix())
                 for file in self._walk(path)
             )
         if path.exists():
             source = local_source(path) if path.is_file() else stream_source(path)
-            return [Found(source, path.name)]
+            return [InputFile(source, path.name)]
         if has_wildcards(name):
             matches = self._matching(name)
             return self._without_outputs(matches) if len(matches) > 1 else matches
         raise InputError(f"{name}: no such file")
 
-    def _matching(self, pattern: str) -> list[Found]:
+    def _matching(self, pattern: str) -> list[InputFile]:
         self.wildcards = True
         paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
         if self.skip is not None:
@@ -162,60 +162,60 @@ class _Search:
             for path in paths:
                 if path.is_dir():
                     self.leave_out(MATCHED, path)
-        return [Found(local_source(path), path.name) for path in files]
+        return [InputFile(local_source(path), path.name) for path in files]
 
-    def _of_url(self, name: str, prefix: str) -> list[Found]:
+    def _of_url(self, name: str, prefix: str) -> list[InputFile]:
         if has_wildcards(name):
             self.wildcards = True
             files = matching(name)
             if not files:
                 raise InputError(f"{name}: no file matches")
-            matches = [Found(file.source(), _last(file.path)) for file in files]
+            matches = [InputFile(file.source(), _last(file.path)) for file in files]
             return self._without_outputs(matches) if len(matches) > 1 else matches
         file = remote_file(name)
         kind = file.kind()
         if kind == "Directory":
             self.folders.append(name)
             return self._tables(
-                Found(child.source(), prefix + relative)
+                InputFile(child.source(), prefix + relative)
                 for child in file.walk()
                 if not _is_hidden(relative := child.path.removeprefix(file.path).lstrip("/"))
             )
         if kind != "File":
             raise InputError(f"{name}: no such file")
-        return [Found(file.source(), _last(file.path))]
+        return [InputFile(file.source(), _last(file.path))]
 
-    def _tables(self, files: Iterable[Found]) -> list[Found]:
+    def _tables(self, files: Iterable[InputFile]) -> list[InputFile]:
         """The tables of a folder, by their names."""
-        found = []
+        tables = []
         for file in self._without_outputs(list(files)):
             if format_of_name(file.source.name) is None:
                 self.leave_out(NOT_TABLES, file.source.name)
             else:
-                found.append(file)
-        return found
+                tables.append(file)
+        return tables
 
-    def _without_outputs(self, files: Sequence[Found]) -> list[Found]:
+    def _without_outputs(self, files: Sequence[InputFile]) -> list[InputFile]:
         """The files less what earlier runs over them left beside them: outputs and rejects."""
         outputs = {default_output(file.name) for file in files}
-        found = []
+        inputs = []
         for file in files:
             if file.name in outputs or file.name.endswith(REJECTS_SUFFIX):
                 self.leave_out(EARLIER, file.source.name)
             else:
-                found.append(file)
-        return found
+                inputs.append(file)
+        return inputs
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """The regular files below a folder in order; no hidden ones, `_SUCCESS` and the like."""
 
         def refused(error: OSError) -> None:
             name = shown(Path(os.fsdecode(error.filename)))
-            found = InputError(f"{name}: cannot be listed: {error.strerror}")
+            unlisted = InputError(f"{name}: cannot be listed: {error.strerror}")
             if Path(error.filename) == folder:
-                raise found from error
-            self.failures.append(Failure(name, str(found), found.exit_code))
-            self.errors.append(found)
+                raise unlisted from error
+            self.failures.append(Failure(name, str(unlisted), unlisted.exit_code))
+            self.errors.append(unlisted)
 
         for root, folders, files in os.walk(folder, onerror=refused):
             folders[:] = [name for name in sorted(folders) if self._enters(Path(root) / name)]

@@ -154,7 +154,7 @@ class Ledger:
 def open_ledger(path: Path | None, run_id: str) -> Iterator[Ledger]:
     """The ledger at `path`, begun if there is none; None: an empty one that is kept nowhere.
 
-    Raises InputError for a file that is no ledger.
+    Raises InputError for a file that is not a ledger.
     """
     try:
         with closing(sqlite3.connect(path or ":memory:")) as connection:
@@ -167,7 +167,7 @@ def open_ledger(path: Path | None, run_id: str) -> Iterator[Ledger]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Begin an empty ledger; raise where what is there is none, or a damaged one."""
+    """Begin an empty ledger; raise where the file is not a ledger, or a damaged one."""
     connection.execute("pragma trusted_schema = off")
     connection.execute("pragma cell_size_check = on")
     (version,) = connection.execute("pragma user_version").fetchone()
@@ -179,9 +179,9 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
         raise InputError(f"{path}: a ledger of version {version}, not {SCHEMA_VERSION}")
     elif _parts(connection) != _expected_parts():  # a view or a trigger would run as we read
         raise sqlite3.DatabaseError("it holds other tables")
-    (found,) = connection.execute("pragma quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(str(found).splitlines()[-1])
+    (check,) = connection.execute("pragma quick_check(1)").fetchone()
+    if check != "ok":
+        raise sqlite3.DatabaseError(str(check).splitlines()[-1])
 
 
 def _parts(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -196,21 +196,21 @@ def _expected_parts() -> list[tuple[Any, ...]]:
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise sqlite3.DatabaseError("it holds what no run has written")
-    return found
+    return value
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(HASH_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
+            hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _relevant(identity: Mapping[str, Any]) -> dict[str, Any]:

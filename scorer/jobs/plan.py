@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scorer.errors import OutputError, ScorerError, UsageError
 from scorer.files import own_descriptor, refuse_inputs, regular_target, takes_stream
-from scorer.jobs.inputs import Found, Inputs, default_output, find_inputs
+from scorer.jobs.inputs import InputFile, Inputs, default_output, find_inputs
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
 from scorer.jobs.summary import Failure
@@ -25,7 +25,7 @@ STDOUT_DESCRIPTOR = 1
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """The jobs of a run, in order.
 
     folder     the folder that takes the outputs, if there is one
@@ -41,7 +41,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
+def plan(names: Sequence[str], output: str | None, run_id: str = "") -> RunPlan:
     """Find the inputs and place the outputs; nothing is read or written.
 
     Without `output` a file's goes beside it (`reviews.scored.csv`), a folder's into a folder
@@ -50,42 +50,42 @@ def plan(inputs: Sequence[str], output: str | None, run_id: str = "") -> Plan:
     OutputError and UsageError where an output cannot be meant.
     """
     local = output is not None and output != STDIN and not is_url(output)
-    found = find_inputs(inputs, Path(output) if output is not None and local else None)
-    stream = _stream(inputs[0], output)
+    inputs = find_inputs(names, Path(output) if output is not None and local else None)
+    stream = _stream(names[0], output)
     if stream is not None:
-        job = _to_stream(found, stream, run_id)
-        return Plan((job,), None, found.ignored, found.failures, found.warnings)
-    folder = _folder(found, output)
-    outputs = [_place(file, output, folder) for file in found.found]
-    jobs, failures = _jobs(found.found, outputs, folder)
+        job = _to_stream(inputs, stream, run_id)
+        return RunPlan((job,), None, inputs.ignored, inputs.failures, inputs.warnings)
+    folder = _folder(inputs, output)
+    outputs = [_place(file, output, folder) for file in inputs.files]
+    jobs, failures = _jobs(inputs.files, outputs, folder)
     _refuse_inputs(jobs)
     places = [_real(job.target.work) for job in jobs]
     counts = Counter(places)
     twice = [job.target.name for job, place in zip(jobs, places, strict=True) if counts[place] > 1]
     if twice:
         raise UsageError(f"{twice[0]}: two inputs would be written there: score them apart")
-    return Plan(jobs, folder, found.ignored, (*found.failures, *failures), found.warnings)
+    return RunPlan(jobs, folder, inputs.ignored, (*inputs.failures, *failures), inputs.warnings)
 
 
 def _jobs(
-    found: Sequence[Found], outputs: Sequence[str], folder: str | None
+    files: Sequence[InputFile], outputs: Sequence[str], folder: str | None
 ) -> tuple[tuple[Job, ...], list[Failure]]:
     """A job for every file with an output; and the files for which the place cannot be told."""
     root = remote_file(folder) if folder is not None and is_url(folder) else None
     jobs: list[Job] = []
     failures: list[Failure] = []
-    for file, name in zip(found, outputs, strict=True):
+    for file, name in zip(files, outputs, strict=True):
         try:
             target = _target(name, file, folder, root)
         except ScorerError:
             raise
         except Exception as error:
             expected = as_expected(error, file.source.name)
-            if len(found) == 1:
+            if len(files) == 1:
                 raise expected from error
             failures.append(Failure(file.source.name, str(expected), expected.exit_code))
         else:
-            jobs.append(Job(file.source, target, one_of_many=len(found) > 1))
+            jobs.append(Job(file.source, target, marks_done=len(files) > 1))
     return tuple(jobs), failures
 
 
@@ -99,11 +99,11 @@ def _stream(first: str, output: str | None) -> Stream | None:
     return Stream() if is_stdout else Stream(output, Path(output))
 
 
-def _to_stream(found: Inputs, stream: Stream, run_id: str) -> Job:
-    if len(found.found) > 1:
+def _to_stream(inputs: Inputs, stream: Stream, run_id: str) -> Job:
+    if len(inputs.files) > 1:
         raise UsageError(f"several inputs cannot share {stream.name}: give --output a directory")
-    source = found.found[0].source
-    if source.path is not None or source.stat is None:  # else a URL, which is no local file
+    source = inputs.files[0].source
+    if source.path is not None or source.stat is None:  # else a URL, which is not a local file
         refuse_inputs([stream.path or STDOUT_PATH], [source.path or STDIN_PATH])
     beside = (
         source.path if source.path is not None else Path(f"stdin-{run_id}" if run_id else "stdin")
@@ -121,7 +121,7 @@ def _refuse_inputs(jobs: Sequence[Job]) -> None:
     refuse_inputs(outputs, [job.source.path for job in jobs if job.source.path is not None])
 
 
-def check_summary(path: Path, made: Plan) -> None:
+def check_summary(path: Path, made: RunPlan) -> None:
     """Raise where a summary cannot be written to `path`, or would meet an input or an output."""
     regular_target(path)
     refuse_inputs([path], [job.source.path for job in made.jobs if job.source.path is not None])
@@ -136,27 +136,27 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _folder(found: Inputs, output: str | None) -> str | None:
+def _folder(inputs: Inputs, output: str | None) -> str | None:
     """The folder that takes the outputs; None where each is a file of its own."""
     if output is not None:
         existing = not is_url(output) and Path(output).is_dir()
-        if not (found.several or existing or output.endswith("/")):
+        if not (inputs.several or existing or output.endswith("/")):
             return None
         if not is_url(output) and Path(output).exists() and not existing:
             raise UsageError(f"{output}: several inputs need a directory as --output")
         return output
-    if found.folder is None:
+    if inputs.folder is None:
         return None
-    if is_url(found.folder):
-        base, query = split_query(found.folder)
+    if is_url(inputs.folder):
+        base, query = split_query(inputs.folder)
         return f"{base.rstrip('/')}.scored{query}"
-    path = Path(found.folder)
+    path = Path(inputs.folder)
     if path.name in ("", ".."):  # "." and the like have no name of their own
         path = path.resolve()
     return str(path.with_name(f"{path.name}.scored"))
 
 
-def _place(file: Found, output: str | None, folder: str | None) -> str:
+def _place(file: InputFile, output: str | None, folder: str | None) -> str:
     """The name, a path or a URL, of a file's output."""
     if folder is not None:
         if file.relative == "stdin":
@@ -169,7 +169,7 @@ def _place(file: Found, output: str | None, folder: str | None) -> str:
     return output
 
 
-def _target(name: str, file: Found, folder: str | None, root: RemoteFile | None) -> Target:
+def _target(name: str, file: InputFile, folder: str | None, root: RemoteFile | None) -> Target:
     """The output's place; below `root`, the folder on another file system, if there is one."""
     if is_url(name) and name == file.source.name:
         raise UsageError(f"{name}: is the input itself: name another output")

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from scorer import __version__
-from scorer.jobs.each import LocalRunner, Runner, do_each
+from scorer.jobs.each import LocalRunner, Runner, collect_outcomes
 from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental
-from scorer.jobs.plan import Plan
+from scorer.jobs.plan import RunPlan
 from scorer.jobs.score import Watcher, check_writable
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
@@ -29,7 +29,7 @@ def new_run_id() -> str:
 
 def run_jobs(
     model: Model,
-    plan: Plan,
+    plan: RunPlan,
     settings: Settings,
     watchers: Sequence[Watcher] = (),
     run_id: str | None = None,
@@ -48,8 +48,8 @@ def run_jobs(
     for warning in plan.warnings:
         log.warning("%s", warning)
     for failure in plan.failures:
-        found = {"input": failure.input, "exit_code": failure.exit_code}
-        tell("file_failed", failure.error, level=logging.ERROR, **found)
+        fields = {"input": failure.input, "exit_code": failure.exit_code}
+        tell("file_failed", failure.error, level=logging.ERROR, **fields)
     if settings.policy.incremental:
         summary = run_incremental(model, plan, settings, runner, summary)
     elif settings.policy.dry_run:
@@ -65,7 +65,7 @@ def run_jobs(
     return summary
 
 
-def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSummary:
+def _begin(model: Model, plan: RunPlan, settings: Settings, run_id: str) -> RunSummary:
     card = model.card.scorer
     return RunSummary(
         run_id=run_id,
@@ -79,9 +79,9 @@ def _begin(model: Model, plan: Plan, settings: Settings, run_id: str) -> RunSumm
     )
 
 
-def _run(plan: Plan, settings: Settings, runner: Runner, summary: RunSummary) -> RunSummary:
+def _run(plan: RunPlan, settings: Settings, runner: Runner, summary: RunSummary) -> RunSummary:
     todo = [(job, "asked for") for job in plan.jobs]
-    files, failures = do_each(todo, runner(plan.jobs, settings))
+    files, failures = collect_outcomes(todo, runner(plan.jobs, settings))
     if not failures:
         # Noted until now, so that an interrupted run over many files knows which are finished.
         for job in plan.jobs:
@@ -89,7 +89,7 @@ def _run(plan: Plan, settings: Settings, runner: Runner, summary: RunSummary) ->
     return replace(summary, files=files, failures=failures)
 
 
-def _rehearse(plan: Plan, settings: Settings, summary: RunSummary) -> RunSummary:
+def _rehearse(plan: RunPlan, settings: Settings, summary: RunSummary) -> RunSummary:
     """What a run would do. Raises OutputExists where it would refuse to."""
     for job in plan.jobs:
         check_writable(job, settings)

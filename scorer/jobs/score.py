@@ -43,17 +43,17 @@ if TYPE_CHECKING:
 class Job:
     """One input and where its rows go: to `stream` as they come, or to a file that is published.
 
-    `one_of_many` leaves a note of the finished output, for the rest of the run to be resumed.
+    `marks_done` leaves a note of the finished output, for the rest of the run to be resumed.
     """
 
     source: Source
     target: Target
     stream: Stream | None = None
-    one_of_many: bool = False
+    marks_done: bool = False
 
     def forget(self) -> None:
         """Remove the note of the finished output: nothing is left to resume."""
-        if self.one_of_many:
+        if self.marks_done:
             self.target.journal.unlink(missing_ok=True)
 
     @property
@@ -103,7 +103,7 @@ def score_table(
         recorded = journal_identity(model, job.source, settings)
         with journal(path, name, recorded, resume=policy.journal_use) as records:
             summary = _score(model, job, settings, watchers, records)
-        if job.one_of_many:
+        if job.marks_done:
             mark_done(path, identity, summary)
         else:
             path.unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def _score(
 
 
 def _no_report(report: Report) -> None:
-    raise AssertionError("there is no place for a report, so none is made")
+    raise AssertionError("a report was made for an output that has no place for one")
 
 
 def _run(
@@ -170,7 +170,7 @@ def _run(
 ) -> Tally:
     """Take the table's rows through the model to its writer. Raises RowsLost."""
     with ExitStack() as stack:
-        others = [*table.writer.columns, *table.binding.beside]
+        others = [*table.writer.columns, *table.binding.context_columns]
         for watcher in watchers:
             stack.callback(watcher.end)
             others += watcher.begin(table.reader)
@@ -225,25 +225,25 @@ class _Table:
         text = self.binding.text
         if text is None:
             return iter(())
-        wanted = [column for column in dict.fromkeys(others) if column != text]
+        columns = [column for column in dict.fromkeys(others) if column != text]
         added = frozenset(self.binding.output_schema.names)
-        return self.reader.windows(text, wanted, size, added)
+        return self.reader.windows(text, columns, size, added)
 
 
 @contextmanager
 def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
     """The job's table; its output is published when the block ends."""
     with ExitStack() as stack:
-        reader, found = open_reader(job.source, settings.spec.read)
+        reader, input_format = open_reader(job.source, settings.spec.read)
         stack.callback(reader.close)
         binding = model.bind(reader, settings.spec.text_column, settings.spec.output)
         binding.check_free(reader)
-        stream, wanted = stack.enter_context(_output(job, found))
+        stream, written = stack.enter_context(_output(job, input_format))
         # Entered after the output, so published before it: no output without its rejects.
         rejects = stack.enter_context(_rejects(job, reader, settings))
         added = binding.output_schema
         safe = settings.spec.csv_safe
-        writer = open_writer(stream, wanted.format, reader, added, _metadata(model), csv_safe=safe)
+        writer = open_writer(stream, written.format, reader, added, _metadata(model), csv_safe=safe)
         stack.callback(writer.abandon)
         yield _Table(reader, binding, writer, rejects)
 
@@ -263,17 +263,19 @@ def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFi
 
 
 @contextmanager
-def _output(job: Job, found: TableFormat) -> Iterator[tuple[BinaryIO, TableFormat]]:
+def _output(job: Job, input_format: TableFormat) -> Iterator[tuple[BinaryIO, TableFormat]]:
     """The stream to write the table to, and its format: what the output's name says."""
     opened: AbstractContextManager[BinaryIO]
     if job.stream is not None:
-        found = TableFormat(found.format)  # uncompressed, unless the name says otherwise
+        input_format = TableFormat(
+            input_format.format
+        )  # uncompressed, unless the name says otherwise
         opened = job.stream.opened()
     else:
         opened = _staged(job.target.part, job.target.output)
-    wanted = output_format(job.output_name, found)
-    with opened as file, writable(file, wanted.compression) as stream:
-        yield stream, wanted
+    written = output_format(job.output_name, input_format)
+    with opened as file, writable(file, written.compression) as stream:
+        yield stream, written
 
 
 def _staged(part: Path, place: Place) -> AbstractContextManager[BinaryIO]:

@@ -60,5 +60,5 @@ def _model_identity(model: Model) -> dict[str, Any]:
 
 def _windows(model: Model, policy: RunPolicy) -> dict[str, Any]:
     """Where windows are cut; the batch size as the engine resolves it."""
-    found = policy.journal_fields()
-    return found | {"batch_size": str(model.window_size(policy.batch_size))}
+    fields = policy.journal_fields()
+    return fields | {"batch_size": str(model.window_size(policy.batch_size))}

@@ -71,13 +71,13 @@ def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Rea
 def _open(source: Source, content: Content, options: ReadOptions) -> tuple[Reader, TableFormat]:
     is_wide = not is_ascii_compatible(options.encoding)
     text = content.head.decode(options.encoding, "ignore").encode() if is_wide else None
-    found = format_of_content(source.name, content.names, content.head, text)
+    format = format_of_content(source.name, content.names, content.head, text)
     stream = content.stream
-    if found.is_text and is_wide:
+    if format.is_text and is_wide:
         stream = as_utf8(source.name, stream, options.encoding)
         options = replace(options, encoding="utf-8")
     data = Input(source, cast(BinaryIO, stream), content.compression)
-    return found.open(data, options), TableFormat(found, content.compression)
+    return format.open(data, options), TableFormat(format, content.compression)
 
 
 def open_writer(

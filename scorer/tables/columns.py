@@ -26,52 +26,52 @@ class Table(Protocol):
     def rows(self) -> int | None: ...
 
 
-def text_column_of(table: Table, wanted: str | None, candidates: Sequence[str]) -> str | None:
+def text_column_of(table: Table, requested: str | None, candidates: Sequence[str]) -> str | None:
     """`choose_text_column` of a table; None where it has no columns and, for certain, no rows."""
     if not len(table.schema) and table.rows == 0:
         return None
-    return choose_text_column(table.name, table.schema, wanted, candidates)
+    return choose_text_column(table.name, table.schema, requested, candidates)
 
 
 def choose_text_column(
-    name: str, schema: pa.Schema, wanted: str | None, candidates: Sequence[str]
+    name: str, schema: pa.Schema, requested: str | None, candidates: Sequence[str]
 ) -> str:
-    """The column to score: `wanted`, else the one of the card's candidates that is there.
+    """The column to score: `requested`, else the one of the card's candidates that is there.
 
     Raises ColumnError where it is missing, holds no strings, or where several would do.
     """
     present = schema.names
-    if wanted is None:
-        found = [column for column in candidates if column in present]
-        if len(found) > 1:
-            several = " and ".join(repr(column) for column in found)
+    if requested is None:
+        matches = [column for column in candidates if column in present]
+        if len(matches) > 1:
+            several = " and ".join(repr(column) for column in matches)
             raise ColumnError(f"{name}: {several} may hold the text: choose with --text-column")
-        if not found:
+        if not matches:
             expected = " or ".join(repr(column) for column in candidates)
             raise ColumnError(
                 f"{name}: no column {expected}{missing(candidates, present)}; "
                 "name the text's with --text-column"
             )
-        wanted = found[0]
-    elif wanted not in present:
-        raise ColumnError(f"{name}: no column {wanted!r}{missing([wanted], present)}")
-    if present.count(wanted) > 1:
-        raise ColumnError(f"{name}: two columns are named {wanted!r}: rename one")
-    if not holds_text(schema.field(wanted).type):
-        kind = schema.field(wanted).type
+        requested = matches[0]
+    elif requested not in present:
+        raise ColumnError(f"{name}: no column {requested!r}{missing([requested], present)}")
+    if present.count(requested) > 1:
+        raise ColumnError(f"{name}: two columns are named {requested!r}: rename one")
+    if not holds_text(schema.field(requested).type):
+        kind = schema.field(requested).type
         what = "no text" if pa.types.is_large_binary(kind) else str(kind)
-        raise ColumnError(f"{name}: column {wanted!r} holds {what}, not strings")
-    return wanted
+        raise ColumnError(f"{name}: column {requested!r} holds {what}, not strings")
+    return requested
 
 
-def missing(wanted: Sequence[str], present: Sequence[str]) -> str:
+def missing(names: Sequence[str], present: Sequence[str]) -> str:
     """The tail of a message on a missing column: the nearest name and what there is."""
     if not present:
         return "; its rows have no columns"
     folded = {column.casefold(): column for column in present}
     near = [
         column
-        for name in wanted
+        for name in names
         for column in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     ]
     nearest = f" (did you mean {folded[near[0]]!r}?)" if near else ""

@@ -1,4 +1,4 @@
-"""Rows written in another format than they came in: by value, as there are no bytes to keep."""
+"""Rows written in another format than they came in: by value, as their bytes cannot be kept."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class _Columns:
 
     def each(self, things: Iterable[Any], function: Callable[[Any], Result]) -> list[Result]:
         """The function of something of each column. Raises ColumnError in place of Unwritable."""
-        found = []
+        results = []
         for name, thing in zip(self.names, things, strict=True):
             try:
-                found.append(function(thing))
+                results.append(function(thing))
             except Unwritable as error:
                 raise ColumnError(
                     f"{self._name}: column {name!r} holds {error}, which {self._remedy}"
                 ) from error
-        return found
+        return results
 
 
 class ToCsv:

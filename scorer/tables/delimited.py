@@ -41,12 +41,12 @@ class DelimitedReader:
         self._stream = stream
         self._lines = RecordLines(stream, options.encoding)
         dialect = options.dialect(delimiter)
-        found = read_header(name, format.label, self._lines, dialect, options)
-        self.dialect, self.preamble, self.header = found.dialect, found.preamble, found.raw
+        head = read_header(name, format.label, self._lines, dialect, options)
+        self.dialect, self.preamble, self.header = head.dialect, head.preamble, head.raw
         self.has_header = options.header
-        self._names = found.names
+        self._names = head.names
         self._parser = self.dialect.parser(self._lines)
-        self.rows: int | None = None if found.names else 0
+        self.rows: int | None = None if head.names else 0
         self.schema = pa.schema([(column, pa.string()) for column in self._names])
 
     def windows(

@@ -177,11 +177,11 @@ def _same_values(theirs: Element, ours: Element) -> bool:
     """Whether the stored values of `ours` may be annotated like those of `theirs`."""
     if theirs.storage != ours.storage or not theirs.annotation:
         return False
-    said, found = (item.annotation.partition(",")[0] for item in (theirs, ours))
-    timed = [words.partition(" ")[0] in ("TIME", "TIMESTAMP") for words in (said, found)]
+    declared, read = (item.annotation.partition(",")[0] for item in (theirs, ours))
+    timed = [words.partition(" ")[0] in ("TIME", "TIMESTAMP") for words in (declared, read)]
     if any(timed):
-        return said == found
-    return "DECIMAL" not in (said, found)
+        return declared == read
+    return "DECIMAL" not in (declared, read)
 
 
 def _begins_with(ours: Data, theirs: Data) -> bool:

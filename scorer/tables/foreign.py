@@ -37,8 +37,8 @@ def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
 
 
 def _office(head: bytes) -> bool:
-    found = _ZIP.match(head)
-    return found is not None and found["name"].startswith(_OFFICE)
+    member = _ZIP.match(head)
+    return member is not None and member["name"].startswith(_OFFICE)
 
 
 def _open_document(head: bytes) -> bool:

@@ -1,6 +1,6 @@
 """CSV that is safe to open in a spreadsheet: no cell of it is taken for a formula.
 
-A cell that begins with one of = + - @, a tab or a carriage return, and is no number, gets an
+A cell that begins with one of = + - @, a tab or a carriage return, and is not a number, gets an
 apostrophe before it (OWASP, "CSV injection"). That changes data, so it is done only where asked
 for; records without such a cell keep their bytes.
 """

@@ -68,14 +68,14 @@ def _sep_line(lines: RecordLines, options: ReadOptions, dialect: Dialect) -> tup
 
     What the options say of the delimiter goes before what the file says.
     """
-    found = SEP_LINE.match(lines.first_line())
-    if not found or found[2].decode() == options.escape:
+    line = SEP_LINE.match(lines.first_line())
+    if not line or line[2].decode() == options.escape:
         lines.give_back()
         return dialect, b""
-    lines.skip(found.end())
+    lines.skip(line.end())
     if options.delimiter is None:
-        dialect = replace(dialect, delimiter=found[2].decode())
-    return dialect, found[0]
+        dialect = replace(dialect, delimiter=line[2].decode())
+    return dialect, line[0]
 
 
 def _first_record(

@@ -92,10 +92,10 @@ class _Elements:
                     return
                 at, self._escaped = at + 1, False
             outside = _BETWEEN_ELEMENTS if self._depth <= 1 else _WITHIN_ELEMENT
-            found = (_IN_STRINGS if self._in_string else outside).search(chunk, at)
-            if found is None:
+            match = (_IN_STRINGS if self._in_string else outside).search(chunk, at)
+            if match is None:
                 return
-            at, mark = found.end(), found[0]
+            at, mark = match.end(), match[0]
             if mark == b"\\":
                 self._escaped = True
             elif mark != b'"':

@@ -267,5 +267,5 @@ def _as_text(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
-    # Half of a surrogate pair, which JSON can spell, is no text that Arrow can hold.
+    # Half of a surrogate pair, which JSON can spell, is not text that Arrow can hold.
     return text.encode("utf-8", "replace").decode()

@@ -103,7 +103,7 @@ class RecordLines:
         self.broken, self._size = None, 0
 
     def skip(self, size: int) -> None:
-        """Count `size` bytes of the first line as a line of their own, which is no record's."""
+        """Count `size` bytes of the first line as a line of their own, not a record."""
         line = self.raw.pop()
         if line[size:]:
             self._given_back.appendleft(line[size:])

@@ -21,9 +21,9 @@ class ReadOptions:
     quoting    of CSV and TSV: "double": fields may be in double quotes; "none": quotes are text
     escape     of CSV and TSV: makes the next character text, usually a backslash; None: none does
     header     whether CSV and TSV begin with a line of column names
-    columns    their names where there is no such line; none given: column_1, column_2, ...
+    columns    their names where the file has no such line; none given: column_1, column_2, ...
 
-    Names in `columns` mean that there is no header. Raises UsageError for what cannot be.
+    Names in `columns` mean that the file has no header. Raises UsageError for what cannot be.
     """
 
     delimiter: str | None = None

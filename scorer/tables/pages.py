@@ -167,9 +167,9 @@ class Demand:
 
 def demand(read: FileBytes, chunk: Any, column: Any, buffer: int) -> Demand:
     """What the column chunk may take; `column` is its ParquetColumnSchema."""
-    found = list(pages(read, chunk))
-    data = [page for page in found if not page.is_dictionary]
-    dictionaries = [page for page in found if page.is_dictionary]
+    chunk_pages = list(pages(read, chunk))
+    data = [page for page in chunk_pages if not page.is_dictionary]
+    dictionaries = [page for page in chunk_pages if page.is_dictionary]
     longest = WIDTH
     if chunk.physical_type == "FIXED_LEN_BYTE_ARRAY":
         longest = max(WIDTH, column.length or 0)
@@ -177,7 +177,7 @@ def demand(read: FileBytes, chunk: Any, column: Any, buffer: int) -> Demand:
         delta = [page for page in data if page.encoding == DELTA_BYTE_ARRAY]
         entries = [_longest_entry(read, page, chunk.compression) for page in dictionaries]
         longest = max(longest, _largest(delta), *entries)
-    packed = sum(page.packed for page in found)
+    packed = sum(page.packed for page in chunk_pages)
     opened = _largest(dictionaries) + _largest(data) + min(buffer, packed)
     return Demand(opened, longest, data, bool(column.max_repetition_level))
 
@@ -273,8 +273,8 @@ class RowLengths:
         self.most = max(self.most, values)
 
 
-def _largest(found: Sequence[Page]) -> int:
-    return max((page.size for page in found), default=0)
+def _largest(chunk_pages: Sequence[Page]) -> int:
+    return max((page.size for page in chunk_pages), default=0)
 
 
 def _span(data: Sequence[Page], values: int) -> int:

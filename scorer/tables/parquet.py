@@ -255,9 +255,9 @@ class ParquetReader:
             except (pa.ArrowException, OSError):
                 if not no_pages.reached:
                     raise
-        found = self._metadata.row_group(group)
-        for i in range(min(found.num_columns, self._metadata.num_columns)):
-            yield found.column(i)
+        row_group = self._metadata.row_group(group)
+        for i in range(min(row_group.num_columns, self._metadata.num_columns)):
+            yield row_group.column(i)
 
     def same_format(self, output: Output) -> ParquetWriter:
         return ParquetWriter(output.stream, self.schema, output.added, output.metadata, self)
@@ -297,11 +297,11 @@ def _slices(arrow: pa.Schema, columns: int) -> list[list[int]]:
     counts = [len(leaf_types(field.type)) for field in arrow] if columns > SLICE_COLUMNS else []
     if sum(counts) != columns:
         return [list(range(columns))]
-    found: list[list[int]] = [[]]
+    slices: list[list[int]] = [[]]
     first = 0
     for count in counts:
-        if len(found[-1]) >= SLICE_COLUMNS:
-            found.append([])
-        found[-1] += range(first, first + count)
+        if len(slices[-1]) >= SLICE_COLUMNS:
+            slices.append([])
+        slices[-1] += range(first, first + count)
         first += count
-    return found
+    return slices

@@ -1,7 +1,7 @@
 """Other file systems by URL: pyarrow's own (s3, gs, abfs, hdfs), else what fsspec knows.
 
 A call into pyarrow that asks a network may wait for minutes, deaf to signals. So each question
-goes to a thread of its own, which is abandoned when there is no answer in time.
+goes to a thread of its own, which is abandoned when it does not answer in time.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ class RemoteFile:
 
         everything = fs.FileSelector(self.path, recursive=True)
         with self._explained(InputError, "listed"):
-            found = _answer(lambda: self.files.get_file_info(everything), LIST_S)
-        return [self.child(info.path) for info in sorted(found, key=_path_of) if info.is_file]
+            listing = _answer(lambda: self.files.get_file_info(everything), LIST_S)
+        return [self.child(info.path) for info in sorted(listing, key=_path_of) if info.is_file]
 
     @contextmanager
     def _explained(self, kind: type[ScorerError], verb: str) -> Iterator[None]:
@@ -140,13 +140,13 @@ def _answer(ask: Callable[[], Result], seconds: float) -> Result:
 
     Signals are heard meanwhile; the thread that asks is left behind then, as after a time-out.
     """
-    found: list[Result] = []
+    answers: list[Result] = []
     errors: list[BaseException] = []
     done, token = threading.Event(), object()
 
     def call() -> None:
         try:
-            found.append(ask())
+            answers.append(ask())
         except BaseException as error:
             errors.append(error)
         finally:
@@ -159,7 +159,7 @@ def _answer(ask: Callable[[], Result], seconds: float) -> Result:
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     if errors:
         raise errors[0]
-    return found[0]
+    return answers[0]
 
 
 def _path_of(info: Any) -> str:

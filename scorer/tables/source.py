@@ -55,10 +55,10 @@ def local_source(path: Path) -> Source:
 
     def stat() -> dict[str, Any]:
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError as error:
             raise InputError(f"{name}: {_reason(error)}") from error
-        return {"size": found.st_size, "modified_ns": found.st_mtime_ns}
+        return {"size": status.st_size, "modified_ns": status.st_mtime_ns}
 
     return Source(name, opened, random, stat, path)
 

@@ -63,18 +63,18 @@ class Compact:
         return (zigzag >> 1) ^ -(zigzag & 1)
 
     def fields(self, depth: int = 0) -> Fields:
-        """The next struct, with the structs in it. Raises ValueError where it is no valid one."""
-        found = Fields()
+        """The next struct, with the structs in it. Raises ValueError where there is none."""
+        fields = Fields()
         for place, kind in self.heads(depth):
             if kind in (TRUE, FALSE):
-                found.flags[place] = kind == TRUE
+                fields.flags[place] = kind == TRUE
             elif kind == I32:
-                found.numbers[place] = self.number()
+                fields.numbers[place] = self.number()
             elif kind == STRUCT:
-                found.structs[place] = self.fields(depth + 1)
+                fields.structs[place] = self.fields(depth + 1)
             else:
                 self.skip(kind, depth)
-        return found
+        return fields
 
     def spans(self, depth: int = 0) -> Iterator[Span]:
         """The fields of the next struct. The consumer must not move `at`."""
@@ -132,11 +132,11 @@ class Compact:
 
 def varint(value: int) -> bytes:
     """A number without a sign, as `Compact.varint` reads it."""
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7F:
-        found.append(0x80 | (value & 0x7F))
+        encoded.append(0x80 | (value & 0x7F))
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def struct(fields: Iterator[tuple[int, int, bytes]]) -> bytes:

@@ -98,8 +98,8 @@ class _Pending:
             self.rejects.append(item)
         self.size += len(item.raw)
 
-    def full(self, wanted: WindowSize) -> bool:
-        return wanted.enough(len(self.records) + len(self.rejects), self.size)
+    def full(self, size: WindowSize) -> bool:
+        return size.enough(len(self.records) + len(self.rejects), self.size)
 
     def window(self, index: int, columns: Sequence[str]) -> Window:
         """The held records as a window; the first of `columns` is the text."""

@@ -184,7 +184,7 @@ def _append(
     paths: np.ndarray,
 ) -> int:
     """Put a row's n-grams of each size, at most `limit`, behind the first `total` ids; how many ids
-    there are then. -1: there is no room for them.
+    there are then. -1: `ids` has no room for them.
 
     units, ngrams uint64 (at least tokens,): the tokens' units, and scratch for those of the n-grams
     that begin at each token. They grow from one size to the next, where that is not smaller.

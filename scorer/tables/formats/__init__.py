@@ -111,17 +111,21 @@ def check_output_name(name: str, source: str) -> None:
         )
 
 
-def output_format(name: str, found: TableFormat) -> TableFormat:
-    """What to write to an output of this name, where its input was `found`.
+def output_format(name: str, input_format: TableFormat) -> TableFormat:
+    """What to write to an output of this name, where its input was `input_format`.
 
     A name that states no format takes the input's, and its compression.
     """
     parts = name_parts(name)
     if parts.formats:
-        same = found.format in parts.formats
-        return TableFormat(found.format if same else parts.formats[0], parts.compression)
-    kept = found.compression if found.compression and found.compression.compress else None
-    return TableFormat(found.format, parts.compression or kept)
+        same = input_format.format in parts.formats
+        return TableFormat(input_format.format if same else parts.formats[0], parts.compression)
+    kept = (
+        input_format.compression
+        if input_format.compression and input_format.compression.compress
+        else None
+    )
+    return TableFormat(input_format.format, parts.compression or kept)
 
 
 def sniff(head: bytes, text: bytes | None = None) -> Format:
@@ -148,13 +152,13 @@ def format_of_content(
     if not stated:
         return sniff(head, text)
     expected = next((each for each in stated if _is(each, head, text)), stated[0])
-    found = next((each for each in FORMATS if each.magic and each.sniff(head)), None)
-    if found is expected or (found is None and expected.is_text):
+    sniffed = next((each for each in FORMATS if each.magic and each.sniff(head)), None)
+    if sniffed is expected or (sniffed is None and expected.is_text):
         return expected
-    if found is not None:
+    if sniffed is not None:
         raise InputError(
-            f"{name}: is a file in the format {found.label}, not {expected.label}: "
-            f"give its name the suffix {found.suffixes[0]}"
+            f"{name}: is a file in the format {sniffed.label}, not {expected.label}: "
+            f"give its name the suffix {sniffed.suffixes[0]}"
         )
     raise InputError(
         f"{name}: is not a file in the format {expected.label}: it begins with {head[:8]!r}; "
