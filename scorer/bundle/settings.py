@@ -32,14 +32,16 @@ _FIXED: dict[str, Check] = {
     "return_state": _NO,
     "stateful": _NO,
     "data_format": one_of("channels_last"),
-    "groups": one_of(1),
-    "keepdims": _NO,
+    "synchronized": _NO,
+    "renorm": _NO,
+    "rms_scaling": _NO,
     "noise_shape": _NONE,
     "lora_rank": _NONE,
 }
 _DROPPED = re.compile(
     r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
     r"|dropout|recurrent_dropout|input_length|l1|l2"
+    r"|momentum|renorm_clipping|renorm_momentum"
     r"|\w+_(initializer|regularizer|constraint)"
 )
 #: of a layer around a layer
@@ -51,12 +53,24 @@ def checked(kind: str, settings: dict[str, Any], name: str) -> LayerSpec:
 
     Raises UnsupportedModel naming the layer or the setting, BundleError for one that is not there.
     """
+    if kind == "RNN":
+        kind, settings = _of_its_cell(settings, name)
     declared = KINDS.get(kind)
     if declared is None:
         raise UnsupportedModel(f"layer {name}: {kind[:60]!r} is not among the layers supported")
     own = {k: v for k, v in settings.items() if not (declared.wraps and k in _WRAPPER)}
     kept = _kept(declared, name, own)
     return LayerSpec(kind, name, kept | _wrapped(declared, settings, name))
+
+
+def _of_its_cell(settings: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
+    """`RNN(LSTMCell(8))` as `LSTM(8)`, which computes the same of the same weights."""
+    cell = mapping(settings.get("cell"), f"the cell of {name}")
+    kind = str(cell.get("class_name"))
+    if kind not in ("LSTMCell", "GRUCell", "SimpleRNNCell"):
+        raise UnsupportedModel(f"layer {name} (RNN): the cell {_short(kind)} is not supported")
+    own = {key: value for key, value in settings.items() if key != "cell"}
+    return kind.removesuffix("Cell"), mapping(cell.get("config"), f"the cell of {name}") | own
 
 
 def _kept(declared: LayerKind, name: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -101,10 +115,12 @@ def _wrapped(declared: LayerKind, settings: dict[str, Any], name: str) -> dict[s
 
 def _inner(declared: LayerKind, value: Any, name: str) -> LayerSpec:
     entry = mapping(value, f"the layer inside {name}")
-    kind = entry.get("class_name")
+    settings = mapping(entry.get("config"), f"the layer inside {name}")
+    kind = str(entry.get("class_name"))
+    if kind == "RNN":
+        kind, settings = _of_its_cell(settings, name)
     if kind not in declared.wraps:
         raise UnsupportedModel(f"layer {name}: {declared.name}({_short(kind)}) is not supported")
-    settings = mapping(entry.get("config"), f"the layer inside {name}")
     return checked(kind, settings, str(settings.get("name", name))[:128])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scorer.bundle import Bundle
 from scorer.engines.devices import has_gpu
 from scorer.errors import EngineError, UnsupportedModel
+from scorer.layers.spec import FIX_LENGTH
 from scorer.vectorizer import TokenBatch
 
 log = logging.getLogger(__name__)
@@ -96,8 +97,7 @@ def refuse_padding_readers(bundle: Bundle) -> None:
         if node.reads_padding:
             raise UnsupportedModel(
                 f"layer {node.layer.name} ({node.layer.kind}) reads padding as words, so a score "
-                "would depend on its neighbours; mask it (mask_zero=True) or set "
-                "output_sequence_length"
+                f"would depend on its neighbours: {FIX_LENGTH}"
             )
 
 

@@ -8,13 +8,14 @@ settings that `scorer.bundle` let through, never from the archive's own configur
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.errors import EngineError
 from scorer.layers import KINDS
+from scorer.layers.recurrent import RECURRENT
 from scorer.layers.spec import Arity
 from scorer.vectorizer import TokenBatch
 
@@ -42,6 +44,8 @@ _NO_LIMIT = 1 << 62
 # What a layer may hold of a position for each of its outputs: four gates, a state and the copies
 # that frameworks make. Where it is too low, the batch is halved.
 _FLOATS_PER_OUTPUT = 16
+#: they hold what they give at every position, also where they give the last alone
+_STEPPED = frozenset(kind.name for kind in RECURRENT)
 _IN_FLIGHT = 2  # batches on each device
 Given = TokenBatch | np.ndarray  # of an input: a batch of tokens, or float32 (rows, width) numbers
 
@@ -83,7 +87,7 @@ class KerasEngine:
 
     def _place(self, bundle: Bundle, device: str) -> _Replica:
         with self._on(device):
-            model = _build(self._keras, bundle, Policies[self.precision])
+            model = build(self._keras, bundle, Policies[self.precision])
             return _Replica(device, model, backends.forward(self._keras, model))
 
     def _on(self, device: str) -> AbstractContextManager[Any]:
@@ -157,7 +161,15 @@ def _cost(bundle: Bundle, number: int) -> int:
         return 2
     nodes = [node for node in bundle.nodes if node.region == number]
     kept = [node for node in nodes if node.layer.kind not in TRAINING_ONLY]
-    return _FLOATS_PER_OUTPUT * sum(node.spec.width for node in kept)
+    return _FLOATS_PER_OUTPUT * sum(_floats_a_position(node, spec.shape[0]) for node in kept)
+
+
+def _floats_a_position(node: Node, positions: int | None) -> int:
+    """How many numbers a layer makes for each of the `positions` of its input, at least one."""
+    floats = math.prod(n for n in node.spec.shape if n is not None)
+    if positions is None or None in node.spec.shape or node.layer.kind in _STEPPED:
+        return floats
+    return -(-floats // positions)
 
 
 def _import_keras() -> Any:
@@ -185,7 +197,7 @@ def _unmasked_pooling() -> Iterator[None]:
         yield
 
 
-def _build(keras: Any, bundle: Bundle, policy: str) -> Any:
+def build(keras: Any, bundle: Bundle, policy: str) -> Any:
     """A model from ids, bags of words and numbers to outputs, with the bundle's weights."""
     nodes = [node for node in bundle.nodes if node.layer.kind not in TRAINING_ONLY]
     layers = {id(node.layer): node.layer for node in nodes}
@@ -223,7 +235,12 @@ def _layer(keras: Any, layer: LayerSpec, policy: str) -> Any:
     inner = settings.pop("layer", None)
     if inner is not None:
         settings["layer"] = _layer(keras, inner, policy)
-    return getattr(keras.layers, layer.kind)(**settings, dtype=policy)
+    if layer.kind == "Bidirectional" and inner.settings["go_backwards"]:
+        # Keras mirrors a forward layer by itself, but not one that goes backwards.
+        mirrored = replace(inner, settings={**inner.settings, "go_backwards": False})
+        settings["backward_layer"] = _layer(keras, mirrored, policy)
+    kind = "Identity" if layer.kind in TRAINING_ONLY else layer.kind
+    return getattr(keras.layers, kind)(**settings, dtype=policy)
 
 
 Widths = tuple[int, ...]  # of each input: positions, or columns

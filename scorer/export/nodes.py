@@ -10,7 +10,7 @@ import numpy as np
 
 from scorer.bundle import LayerSpec, Node
 from scorer.errors import UnsupportedModel
-from scorer.layers import TRAINING_ONLY
+from scorer.layers import KINDS, TRAINING_ONLY
 from scorer.layers.spec import Content
 
 _ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "softmax": "Softmax"}
@@ -41,7 +41,10 @@ class Graph:
         self.nodes.append(self.onnx.helper.make_node(op, list(inputs), names, **attributes))
         return names[-1]
 
-    def activated(self, kind: str, value: str) -> str:
+    def activated(self, node: Node, value: str) -> str:
+        kind = node.layer.settings["activation"]
+        if kind != "linear" and kind not in _ACTIVATIONS:
+            raise refuse(node, f"the activation {kind!r} is not written to ONNX yet")
         return value if kind == "linear" else self.node(_ACTIVATIONS[kind], value)
 
     def tokens_of(self, node: Node) -> str | None:
@@ -71,11 +74,18 @@ def _dense(graph: Graph, node: Node, value: str) -> str:
     value = graph.node("MatMul", value, graph.constant(kernel))
     if bias:
         value = graph.node("Add", value, graph.constant(bias[0]))
-    return graph.activated(node.layer.settings["activation"], value)
+    return graph.activated(node, value)
 
 
 def _activation(graph: Graph, node: Node, value: str) -> str:
-    return graph.activated(node.layer.settings.get("activation", "relu"), value)
+    return graph.activated(node, value)
+
+
+def _relu(graph: Graph, node: Node, value: str) -> str:
+    settings = node.layer.settings
+    if settings["max_value"] is not None or settings["negative_slope"] or settings["threshold"]:
+        raise refuse(node, "only max(x, 0) is written to ONNX yet")
+    return graph.node("Relu", value)
 
 
 def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarray]:
@@ -144,6 +154,8 @@ def _conv1d(graph: Graph, node: Node, value: str) -> str:
     settings, (kernel, *bias) = node.layer.settings, node.layer.weights
     size, dilation = settings["kernel_size"][0], settings["dilation_rate"][0]
     reach = (size - 1) * dilation
+    if settings.get("groups", 1) != 1:
+        raise refuse(node, "several groups are not written to ONNX yet")
     if settings["padding"] == "same" and settings["strides"] != [1]:
         raise refuse(node, "padding 'same' with strides is not written to ONNX")
     before = {"valid": 0, "same": reach // 2, "causal": reach}[settings["padding"]]
@@ -154,12 +166,20 @@ def _conv1d(graph: Graph, node: Node, value: str) -> str:
         "Conv", *inputs, pads=[before, after], strides=settings["strides"], dilations=[dilation]
     )
     out = graph.node("Transpose", out, perm=[0, 2, 1])
-    return graph.activated(settings["activation"], out)
+    return graph.activated(node, out)
 
 
 def _same(graph: Graph, node: Node, value: str) -> str:
-    """Layers that act in training alone; Rescaling by 1: the graph's numbers are floats already."""
+    """Layers that act in training alone, and Identity."""
     return value
+
+
+def _rescaled(graph: Graph, node: Node, value: str) -> str:
+    """The graph's numbers are floats already."""
+    scale, offset = (np.array([node.layer.settings[k]], np.float32) for k in ("scale", "offset"))
+    if scale != 1:
+        value = graph.node("Mul", value, graph.constant(scale))
+    return graph.node("Add", value, graph.constant(offset)) if offset != 0 else value
 
 
 def _unit_normalization(graph: Graph, node: Node, value: str) -> str:
@@ -171,10 +191,17 @@ def _max_pool(graph: Graph, node: Node, value: str) -> str:
     padding = node.given[0].padding
     if padding and padding.masked and padding.content is not Content.RECTIFIED:
         raise refuse(node, "max pooling over masked rows is not written to ONNX")
+    _refuse_keepdims(node)
     return graph.node("ReduceMax", value, axes=[1], keepdims=0)
 
 
+def _refuse_keepdims(node: Node) -> None:
+    if node.layer.settings.get("keepdims"):
+        raise refuse(node, "keepdims is not written to ONNX yet")
+
+
 def _average_pool(graph: Graph, node: Node, value: str) -> str:
+    _refuse_keepdims(node)
     padding = node.given[0].padding
     if padding is None or not padding.masked:
         return graph.node("ReduceMean", value, axes=[1], keepdims=0)
@@ -209,7 +236,7 @@ WRITERS: dict[str, Writer] = {
     "Embedding": _embedding,
     "Dense": _dense,
     "Activation": _activation,
-    "ReLU": _activation,
+    "ReLU": _relu,
     "LSTM": _lstm,
     "Bidirectional": _bidirectional,
     "Conv1D": _conv1d,
@@ -223,8 +250,11 @@ WRITERS: dict[str, Writer] = {
     "Average": _combined("Mean"),
     "Maximum": _combined("Max"),
     "Minimum": _combined("Min"),
-    "Rescaling": _same,
+    "Identity": _same,
+    "Rescaling": _rescaled,
     **dict.fromkeys(TRAINING_ONLY, _same),
 }
 #: layers that are not written, and how that is said
-UNWRITTEN: dict[str, str] = {"GRU": "not written to ONNX yet"}
+UNWRITTEN: dict[str, str] = {
+    name: "not written to ONNX yet" for name in KINDS if name not in WRITERS
+}

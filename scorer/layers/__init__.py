@@ -1,8 +1,10 @@
 """The Keras layers that bundles may have: what is known of each is declared here, and only here.
 
     spec.py           LayerKind, Setting, TensorSpec, Padding: the terms
-    core.py recurrent.py convolution.py pooling.py normalization.py merging.py
+    core.py activations.py recurrent.py convolution.py pooling.py reshaping.py normalization.py
+    merging.py preprocessing.py
                       the declarations
+    windows.py        positions of a window that moves
 
 A layer is added by declaring it in one of those modules and naming it in LAYERS. The keras engine
 then runs it. CONTRIBUTING.md says what else may follow.
@@ -10,23 +12,29 @@ then runs it. CONTRIBUTING.md says what else may follow.
 
 from __future__ import annotations
 
+from scorer.layers.activations import ACTIVATION_LAYERS
 from scorer.layers.convolution import CONVOLUTION
 from scorer.layers.core import CORE, TRAINING
 from scorer.layers.merging import MERGING
 from scorer.layers.normalization import NORMALIZATION
 from scorer.layers.pooling import POOLING
+from scorer.layers.preprocessing import PREPROCESSING
 from scorer.layers.recurrent import RECURRENT
+from scorer.layers.reshaping import RESHAPING
 from scorer.layers.spec import LayerKind, LayerSpec
 
 __all__ = ["KINDS", "LAYERS", "TRAINING_ONLY", "LayerKind", "LayerSpec"]
 
 LAYERS: tuple[LayerKind, ...] = (
     *CORE,
+    *ACTIVATION_LAYERS,
     *RECURRENT,
     *CONVOLUTION,
     *POOLING,
+    *RESHAPING,
     *NORMALIZATION,
     *MERGING,
+    *PREPROCESSING,
     *TRAINING,
 )
 KINDS = {kind.name: kind for kind in LAYERS}

@@ -1,4 +1,4 @@
-"""Embedding, Dense, activations, and the layers that act in training alone."""
+"""Embedding, Dense, Masking, and the layers that act in training alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from scorer.layers.spec import (
     Content,
     Inputs,
     LayerKind,
+    Padding,
     Setting,
     Settings,
     Shape,
     TensorSpec,
     Unfit,
+    always,
     filled,
+    fixed,
     flag,
     floats,
-    one_of,
+    number,
+    sequence,
     unchanged,
     whole,
 )
@@ -68,39 +72,26 @@ DENSE = LayerKind(
 )
 
 
-def _activated(settings: Settings, inputs: Inputs) -> TensorSpec:
-    given = floats(inputs[0])
-    if settings.get("activation", "relu") == "relu":
-        return _rectified(given)
-    return filled(given, Content.WORDS)
+IDENTITY = LayerKind("Identity", unchanged)
 
 
-def _rectified(given: TensorSpec) -> TensorSpec:
-    held = given.padding is not None and given.padding.content is not Content.WORDS
-    return filled(given, Content.RECTIFIED) if held else given
+def _masked(settings: Settings, inputs: Inputs) -> TensorSpec:
+    """The mask that it makes follows the values, so it is told from padding by them alone."""
+    given = fixed(sequence(inputs[0]))
+    padding = given.padding or Padding("values")
+    return replace(given, padding=replace(padding, masked=True, content=Content.WORDS))
 
 
-ACTIVATION_LAYER = LayerKind("Activation", _activated, {"activation": Setting(ACTIVATION)})
-RELU = LayerKind(
-    "ReLU",
-    _activated,
-    {
-        "max_value": Setting(one_of(None)),
-        "negative_slope": Setting(one_of(0, 0.0)),
-        "threshold": Setting(one_of(0, 0.0)),
-    },
-)
-# Makes floats of a bag's whole numbers, which UnitNormalization takes none of.
-RESCALING = LayerKind(
-    "Rescaling", unchanged, {"scale": Setting(one_of(1, 1.0)), "offset": Setting(one_of(0, 0.0))}
-)
-CORE = (EMBEDDING, DENSE, ACTIVATION_LAYER, RELU, RESCALING)
+MASKING = LayerKind("Masking", _masked, {"mask_value": Setting(number)}, reads_padding=always)
+CORE = (EMBEDDING, DENSE, IDENTITY, MASKING)
 
 TRAINING = tuple(
     LayerKind(name, unchanged, training_only=True)
     for name in (
         "Dropout",
         "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
         "GaussianDropout",
         "GaussianNoise",
         "ActivityRegularization",

@@ -1,9 +1,11 @@
-"""LSTM, GRU, and Bidirectional around them."""
+"""LSTM, GRU and SimpleRNN, Bidirectional around them, and one layer at each position."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from scorer.layers.activations import ACTIVATION_LAYER
+from scorer.layers.core import DENSE, TRAINING
 from scorer.layers.spec import (
     ACTIVATION,
     UNITS,
@@ -15,10 +17,13 @@ from scorer.layers.spec import (
     Settings,
     Shape,
     TensorSpec,
+    Unfit,
     filled,
     flag,
+    floats,
     one_of,
     sequence,
+    shown,
     unless_masked,
 )
 
@@ -49,15 +54,15 @@ def _cell(gates: int, settings: Settings, inputs: Inputs) -> dict[str, Shape]:
     return shapes
 
 
-_SETTINGS = {
+_SIMPLE = {
     "units": Setting(UNITS),
     "activation": Setting(ACTIVATION),
-    "recurrent_activation": Setting(ACTIVATION),
     "use_bias": Setting(flag),
     "return_sequences": Setting(flag),
     "go_backwards": Setting(flag),
     "zero_output_for_mask": Setting(flag, default=False),
 }
+_SETTINGS = {**_SIMPLE, "recurrent_activation": Setting(ACTIVATION)}
 LSTM = LayerKind(
     "LSTM",
     _states,
@@ -72,7 +77,14 @@ GRU = LayerKind(
     lambda settings, inputs: _cell(3, settings, inputs),
     reads_padding=unless_masked,
 )
-_CELLS = {kind.name: kind for kind in (LSTM, GRU)}
+SIMPLE_RNN = LayerKind(
+    "SimpleRNN",
+    _states,
+    _SIMPLE,
+    lambda settings, inputs: _cell(1, settings, inputs),
+    reads_padding=unless_masked,
+)
+_CELLS = {kind.name: kind for kind in (LSTM, GRU, SIMPLE_RNN)}
 
 
 def _both_ways(settings: Settings, inputs: Inputs) -> TensorSpec:
@@ -96,4 +108,29 @@ BIDIRECTIONAL = LayerKind(
     reads_padding=unless_masked,
     wraps=tuple(_CELLS),
 )
-RECURRENT = (LSTM, GRU, BIDIRECTIONAL)
+
+
+#: those that work on one position's vector as well as on a sequence's
+_AT_EACH = {kind.name: kind for kind in (DENSE, ACTIVATION_LAYER, *TRAINING)}
+
+
+def _at_each(settings: Settings, inputs: Inputs) -> TensorSpec:
+    """The mask stays; a longer neighbour changes no position."""
+    given, inner = floats(inputs[0]), settings["layer"]
+    if len(given.shape) < 2:
+        raise Unfit(f"it expects several positions, not the shape {shown(given.shape)}")
+    one = _AT_EACH[inner.kind].output(inner.settings, [TensorSpec(given.shape[1:])])
+    after = replace(given, shape=(given.shape[0], *one.shape))
+    return filled(after, Content.WORDS)
+
+
+def _at_each_weights(settings: Settings, inputs: Inputs) -> dict[str, Shape]:
+    inner: LayerSpec = settings["layer"]
+    shapes = _AT_EACH[inner.kind].weights(inner.settings, inputs)
+    return {f"layer/{place}": shape for place, shape in shapes.items()}
+
+
+TIME_DISTRIBUTED = LayerKind(
+    "TimeDistributed", _at_each, weights=_at_each_weights, wraps=tuple(_AT_EACH)
+)
+RECURRENT = (LSTM, GRU, SIMPLE_RNN, BIDIRECTIONAL, TIME_DISTRIBUTED)

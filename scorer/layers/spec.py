@@ -133,6 +133,11 @@ class LayerKind:
     arity          how it is called
     training_only  it does nothing outside training
     wraps          the layers that may stand in its setting `layer`, a LayerSpec
+    parameters     names of the tensors that a layer of SEVERAL arguments takes, in order
+    at_call        settings that are given where the layer is called, not where it is made
+    as_settings    settings by which Keras takes the layer's weights, in their order; none where it
+                   takes them as weights
+    operation      it is a function of `keras.ops` of this name, not a layer
     """
 
     name: str
@@ -143,6 +148,10 @@ class LayerKind:
     arity: Arity = Arity.ONE
     training_only: bool = False
     wraps: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    at_call: tuple[str, ...] = ()
+    as_settings: tuple[str, ...] = ()
+    operation: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,13 +178,48 @@ def flag(value: Any) -> bool:
     return type(value) is bool
 
 
+def integer(value: Any) -> bool:
+    return type(value) is int and abs(value) <= MAX_UNITS
+
+
+def number(value: Any) -> bool:
+    """Finite, and such that its square is as well in float32."""
+    return type(value) in (int, float) and abs(value) < 1e19  # False for NaN
+
+
+def positive(value: Any) -> bool:
+    return number(value) and value > 0
+
+
+def either(*checks: Check) -> Check:
+    return lambda value: any(check(value) for check in checks)
+
+
+def listed(check: Check, least: int = 1, most: int = 8) -> Check:
+    """A list of so many values."""
+    return lambda value: (
+        isinstance(value, list) and least <= len(value) <= most and all(map(check, value))
+    )
+
+
 def size(value: Any) -> bool:
     """A list of one whole number, as Keras stores sizes along one dimension."""
     return isinstance(value, list) and len(value) == 1 and UNITS(value[0])
 
 
+def size_2d(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(UNITS, value))
+
+
 UNITS = whole(MAX_UNITS)
-ACTIVATION = one_of("linear", "sigmoid", "tanh", "relu", "softmax")
+#: Keras' activations but `glu` and `threshold`, which Keras' layers cannot have either: the one
+#: changes the width, the other needs arguments
+ACTIVATIONS = (
+    "linear sigmoid tanh relu softmax elu selu gelu silu swish softplus softsign exponential mish "
+    "relu6 leaky_relu hard_sigmoid hard_silu hard_swish hard_tanh log_sigmoid log_softmax celu "
+    "soft_shrink hard_shrink tanh_shrink squareplus sparse_plus sparse_sigmoid sparsemax"
+).split()
+ACTIVATION = one_of(*ACTIVATIONS)
 
 
 # What comes in, and what goes out.
@@ -194,6 +238,36 @@ def sequence(given: TensorSpec) -> TensorSpec:
         what = "a bag of words" if given.dtype == "bag" else f"the shape {shown(given.shape)}"
         raise Unfit(f"it expects a sequence (positions, width), not {what}")
     return given
+
+
+#: what may be done where layers need to know how many positions there are
+FIX_LENGTH = "give the number of positions that training used (--sequence-length N)"
+
+
+def fixed(given: TensorSpec) -> TensorSpec:
+    """`given`, whose every dimension must be known."""
+    if None in floats(given).shape:
+        raise Unfit(f"it needs a fixed number of positions: {FIX_LENGTH}")
+    return given
+
+
+def dimension(axis: int, given: TensorSpec) -> int:
+    """The place in `given.shape` of a dimension that Keras counts with the batch as its first."""
+    rank = len(given.shape) + 1
+    place = axis + rank if axis < 0 else axis
+    if not 1 <= place < rank:
+        raise Unfit(f"axis {axis} is not one of a row's dimensions {shown(given.shape)}")
+    return place - 1
+
+
+def unmasked(given: TensorSpec) -> TensorSpec:
+    """`given` where Keras drops the mask, and with other values at its padding."""
+    return replace(given, padding=given.padding and Padding(given.padding.source))
+
+
+def whole_row(*shape: int | None) -> TensorSpec:
+    """A tensor whose dimensions no longer count a text's positions."""
+    return TensorSpec(shape)
 
 
 def unchanged(settings: Settings, inputs: Inputs) -> TensorSpec:

@@ -10,9 +10,9 @@ from scorer.bundle import Node
 from scorer.engines.cpu import kernels, sequences
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.pooling import pool_maxima
-from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.products import ACTIVATIONS, activation_of, multiply, widen
 from scorer.engines.cpu.sequences import Window
-from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each
+from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each, refuse
 from scorer.engines.cpu.simd import empty, pack_columns, padded, zeros
 from scorer.engines.cpu.vectors import COLUMNS, ROWS
 
@@ -92,6 +92,8 @@ class PooledConvolution:
 
 
 def convolution(node: Node, signal: Signal) -> Built:
+    if node.layer.settings.get("groups", 1) != 1:
+        raise refuse(node.layer, "runs one group alone")
     window = _window(node)
     kernel, *rest = node.layer.weights
     bias = rest[0] if rest else kernel[0, 0, :0]
@@ -105,7 +107,7 @@ def convolution(node: Node, signal: Signal) -> Built:
         packed = [pack_columns(tap) for tap in kernel]
         weights, ld = zeros(len(kernel), *packed[0].shape), padded(columns, COLUMNS)
         weights[:] = packed
-    activation = ACTIVATIONS[node.layer.settings["activation"]]
+    activation = activation_of(node.layer)
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)
     if folded and activation in (ACTIVATIONS["linear"], ACTIVATIONS["relu"]):
@@ -115,7 +117,7 @@ def convolution(node: Node, signal: Signal) -> Built:
 
 def max_pooling(node: Node, signal: Signal) -> Built:
     """Right after a convolution both are one step."""
-    if not isinstance(signal.pending, Convolution):
+    if node.layer.settings.get("keepdims") or not isinstance(signal.pending, Convolution):
         return pool_maxima(node, signal)
     return [PooledConvolution(signal.pending)], Signal("vector", width=signal.width)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scorer.bundle import Node
 from scorer.engines.cpu import kernels, sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.products import ACTIVATIONS, activation_of, multiply, widen
 from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise, refuse
 from scorer.engines.cpu.simd import empty, pack_columns, padded
 from scorer.vectorizer import VectorizerSpec
@@ -47,8 +47,18 @@ class Activate:
 
 
 def activation(node: Node, signal: Signal) -> Built:
-    """Activation, and ReLU."""
-    kind = ACTIVATIONS[node.layer.settings.get("activation", "relu")]
+    """Activation."""
+    return _activated(node, signal, activation_of(node.layer))
+
+
+def relu(node: Node, signal: Signal) -> Built:
+    settings = node.layer.settings
+    if settings["max_value"] is not None or settings["negative_slope"] or settings["threshold"]:
+        raise refuse(node.layer, "runs max(x, 0) alone")
+    return _activated(node, signal, ACTIVATIONS["relu"])
+
+
+def _activated(node: Node, signal: Signal, kind: int) -> Built:
     if not kind:
         return [], signal
     steps, signal = positionwise(node, signal)
@@ -90,7 +100,7 @@ def dense(node: Node, signal: Signal) -> Built:
     kernel, *rest = node.layer.weights
     columns = kernel.shape[1]
     bias = rest[0] if rest else np.zeros(columns, dtype=np.float32)
-    activation = ACTIVATIONS[node.layer.settings["activation"]]
+    activation = activation_of(node.layer)
     if signal.spec is not None:
         if signal.spec.output_mode in ("freq", "log_tf_idf"):
             raise refuse(node.layer, f"has no bag of words of the mode {signal.spec.output_mode!r}")

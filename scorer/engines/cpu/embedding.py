@@ -9,12 +9,19 @@ import numpy as np
 from scorer.bundle import Node
 from scorer.engines.cpu import sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.signals import Built, Signal, Tile, spread
+from scorer.engines.cpu.signals import Built, Signal, Tile, refuse, spread
 from scorer.engines.cpu.simd import padded, zeros
 
 
 def nothing(node: Node, signal: Signal) -> Built:
-    """Layers that act in training alone, and Rescaling, which a bundle has by 1 only."""
+    """Layers that act in training alone, and Identity."""
+    return [], signal
+
+
+def rescaling(node: Node, signal: Signal) -> Built:
+    """By 1, which makes floats of a bag's whole numbers: here they are floats already."""
+    if node.layer.settings["scale"] != 1 or node.layer.settings["offset"] != 0:
+        raise refuse(node.layer, "rescales by 1 alone")
     return [], signal
 
 

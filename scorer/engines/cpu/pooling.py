@@ -11,7 +11,7 @@ import numpy as np
 from scorer.bundle import Node
 from scorer.engines.cpu import sequences
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.signals import Built, Signal, Tile, looked_up, one_each
+from scorer.engines.cpu.signals import Built, Signal, Tile, looked_up, one_each, refuse
 from scorer.engines.cpu.simd import empty, padded
 
 
@@ -50,6 +50,8 @@ def pool_means(node: Node, signal: Signal) -> Built:
 
 
 def _pooled(node: Node, signal: Signal, kernel: Callable[..., Any]) -> Built:
+    if node.layer.settings.get("keepdims"):
+        raise refuse(node.layer, "has no keepdims")
     steps, signal = looked_up(node, signal)
     pool = Pool(kernel, signal.width, signal.masked, signal.length)
     return [*steps, pool], Signal("vector", width=signal.width)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from scorer.bundle import Layer
 from scorer.engines.cpu import kernels
+from scorer.engines.cpu.signals import refuse
 from scorer.engines.cpu.simd import empty, zeros
 from scorer.engines.cpu.vectors import ROWS
 
@@ -15,6 +17,14 @@ ACTIVATIONS = {
     "tanh": kernels.TANH,
     "softmax": kernels.SOFTMAX,
 }
+
+
+def activation_of(layer: Layer) -> int:
+    """The kernels' number of a layer's activation. Raises UnsupportedModel where they lack it."""
+    name = layer.settings["activation"]
+    if name not in ACTIVATIONS:
+        raise refuse(layer, f"lacks the activation {name!r}")
+    return ACTIVATIONS[name]
 
 
 def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:

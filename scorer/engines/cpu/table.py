@@ -12,13 +12,13 @@ from scorer.engines.cpu import (
     recurrent,
 )
 from scorer.engines.cpu.signals import Builder
-from scorer.layers import TRAINING_ONLY
+from scorer.layers import KINDS, TRAINING_ONLY
 
 BUILDERS: dict[str, Builder] = {
     "Embedding": embedding.embedding,
     "Dense": dense.dense,
     "Activation": dense.activation,
-    "ReLU": dense.activation,
+    "ReLU": dense.relu,
     "LSTM": recurrent.lstm,
     "Bidirectional": recurrent.bidirectional,
     "Conv1D": convolution.convolution,
@@ -26,10 +26,11 @@ BUILDERS: dict[str, Builder] = {
     "GlobalAveragePooling1D": pooling.pool_means,
     "UnitNormalization": normalization.unit_normalization,
     **dict.fromkeys(merging.KINDS, merging.merge),
-    "Rescaling": embedding.nothing,
+    "Identity": embedding.nothing,
+    "Rescaling": embedding.rescaling,
     **dict.fromkeys(TRAINING_ONLY, embedding.nothing),
 }
 #: layers that it lacks, and how it says so after its name
-LACKS: dict[str, str] = {"GRU": "has no such layer"}
+LACKS: dict[str, str] = {name: "has no such layer" for name in KINDS if name not in BUILDERS}
 #: layers whose builders look at `Signal.pending`, or leave it as it is
-TAKE_PENDING = {"GlobalMaxPooling1D", "Rescaling", *TRAINING_ONLY}
+TAKE_PENDING = {"GlobalMaxPooling1D", "Identity", "Rescaling", *TRAINING_ONLY}

@@ -1,0 +1,77 @@
+"""Writes docs/layers.md: which Keras layers run, by which engine, and which are written to ONNX.
+
+python scripts/layer_docs.py            write it
+python scripts/layer_docs.py --check    exit with 1 where it is not what the tables say
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scorer.engines.cpu.table import BUILDERS
+from scorer.export.nodes import WRITERS
+from scorer.layers import LAYERS, LayerKind
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "layers.md"
+HEAD = """# Layers
+
+Made from the tables of layers by `scripts/layer_docs.py`; do not edit.
+
+The keras engine runs every layer here, with the settings that Keras has for it. The cpu engine runs
+those marked *cpu*; a setting that it lacks is named when a model is loaded, and the keras engine
+runs the model then, if Keras is installed. `zoo export` writes those marked *ONNX*. Any other
+layer, and any setting that is not known, is refused by name.
+
+| layer | cpu | keras | ONNX |
+| --- | --- | --- | --- |
+"""
+TRAINING = """
+These act in training alone. They are left out, whatever their settings:
+{names}.
+"""
+OPERATIONS = """
+## Operations
+
+What `x + y`, `x[:, -1]` and functions of `keras.ops` leave in a Functional model:
+
+| operation | cpu | keras | ONNX |
+| --- | --- | --- | --- |
+"""
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the page is stale.")
+def main(check: bool) -> None:
+    """Generate the page about layers."""
+    text = page()
+    stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
+    if stale and not check:
+        PAGE.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"{'stale' if check else 'written'}: {PAGE.relative_to(ROOT)}")
+    raise SystemExit(1 if check and stale else 0)
+
+
+def page() -> str:
+    kept = sorted((k for k in LAYERS if not k.training_only), key=lambda kind: kind.name.lower())
+    names = ", ".join(f"`{k.name}`" for k in LAYERS if k.training_only)
+    text = HEAD + "".join(row(kind) for kind in kept if not kind.operation)
+    text += TRAINING.format(names=names)
+    operations = [row(kind) for kind in kept if kind.operation]
+    return text + (OPERATIONS + "".join(operations) if operations else "")
+
+
+def row(kind: LayerKind) -> str:
+    marks = ["yes" if there else "-" for there in (kind.name in BUILDERS, kind.name in WRITERS)]
+    inside = f" of {', '.join(f'`{name}`' for name in kind.wraps)}" if kind.wraps else ""
+    return f"| `{kind.name}`{inside} | {marks[0]} | yes | {marks[1]} |\n"
+
+
+if __name__ == "__main__":
+    main()
