@@ -60,8 +60,8 @@ def _bound(
         return Binding(model, None, (), options), _as_text(texts), None
     table = TableSchema(f"the table for {model.card.ref}", texts.schema)
     binding = bind(model, table, None, options)
-    beside = texts.select(list(dict.fromkeys(binding.beside)))
-    return binding, binding.read(_as_text(texts[binding.text]), texts), beside
+    context = texts.select(list(dict.fromkeys(binding.context_columns)))
+    return binding, binding.read(_as_text(texts[binding.text]), texts), context
 
 
 def _rows_at_once(texts: pa.Array, size: WindowSize, threads: int) -> int:
