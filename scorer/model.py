@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from scorer import zoo
 from scorer.binding import Binding, bind
-from scorer.bundle import Bundle, read_bundle
+from scorer.bundle import Bundle, read_entry
 from scorer.card import Card
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
@@ -141,7 +141,7 @@ def load_model(
     check_choice("precision", precision, ("float32", "mixed"))
     entry = zoo.find(reference, zoos)
     card = entry.card
-    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    bundle = read_entry(entry)
     check_outputs(card, bundle)
     compiled_before = compilation.seconds
     expect_kernels(given.vectorizer for given in bundle.inputs if given.vectorizer is not None)

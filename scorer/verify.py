@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from scorer.bundle import Bundle, read_bundle
+from scorer.bundle import Bundle, read_entry
 from scorer.bundle.explain import explain
 from scorer.card import Card, Golden
 from scorer.engines import load_engine
@@ -50,7 +50,7 @@ def verify(entry: Entry, engines: Sequence[str], *, deep: bool = False) -> Itera
             yield Check("digests", True, "as in the zoo's index")
         card = entry.card
         yield Check("card", True, f"follows its schema, {len(card.scorer.golden)} golden rows")
-        bundle = read_bundle(entry.model_path, digest=entry.digest)
+        bundle = read_entry(entry)
         yield Check("bundle", True, f"{len(bundle.layers)} layers, {bundle.parameters:,} weights")
     except ScorerError as error:
         yield Check("refused", False, str(error))

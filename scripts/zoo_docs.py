@@ -14,7 +14,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_bundle
+from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_entry
 from scorer.card import Card, PromisedFigure
 from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
@@ -78,7 +78,7 @@ def zoo_page(entries: list[Entry]) -> str:
 
 
 def section(entry: Entry) -> str:
-    bundle, card = read_bundle(entry.model_path, digest=entry.digest), entry.card
+    bundle, card = read_entry(entry), entry.card
     lines = [f"## {card.scorer.name} {card.scorer.version}", ""]
     lines += [f"{first_paragraph(card.body)}", ""]
     lines += [f"* network: {network(bundle)}; {bundle.parameters:,} weights"]

@@ -225,12 +225,12 @@ def _many(path: Path, outside: Path) -> None:
     pack(path, [*good_members().items(), *((f"a{i}", b"") for i in range(2000))])
 
 
-add("empty-file", "not a .keras archive", with_bytes(b""))
-add("text-file", "not a .keras archive", with_bytes(b"hello\n"))
-add("cve-2025-9905-legacy-hdf5", "a legacy HDF5 model", with_bytes(hdf5(good_weights())))
+add("empty-file", "neither a .keras archive", with_bytes(b""))
+add("text-file", "neither a .keras archive", with_bytes(b"hello\n"))
+add("weights-alone", "holds weights and not the model", with_bytes(hdf5(good_weights())))
 add("pickle", "a pickle, which runs code", with_bytes(pickle.dumps({"a": 1})))
 add("cut-short", "not a readable .keras archive", patched(lambda d: d[: len(d) // 2]))
-add("script-before-zip", "not a .keras archive", patched(lambda d: b"#!/bin/sh\n" + d))
+add("script-before-zip", "neither a .keras archive", patched(lambda d: b"#!/bin/sh\n" + d))
 for _name in ("../../evil.py", "/etc/cron.d/evil", "C:\\evil.exe", "assets/../../evil"):
     add(f"member-{_name}", "leads out of the folder", with_extra(_name))
 add("member-unexpected", "not one that a .keras archive", with_extra("assets/payload.so"))

@@ -195,7 +195,7 @@ add(
 )
 add(
     "no-text-layer",
-    "the first layer must be TextVectorization",
+    "the model has no such vectorizer",
     configured(lambda m: m["config"]["layers"].pop(1) and None),
 )
 add("unknown-layer", "'Attention' is not among the layers", placed(layer("Attention", "a")))
@@ -224,7 +224,7 @@ add(
     "lacks the setting 'units'",
     configured(lambda m: m["config"]["layers"][4]["config"].pop("units") and None),
 )
-add("half-precision", "float16", changed(4, dtype="float16"))
+add("double-precision-layer", "float64", changed(4, dtype="float64"))
 
 add("vocabulary-missing", "no vocabulary", with_member(VOCABULARY, None))
 add("vocabulary-in-two-places", "in the settings and in a file", changed(1, vocabulary=list(WORDS)))

@@ -241,7 +241,7 @@ add(
 )
 add("big-endian", "expected float32", _array(KERNEL, two.astype(">f4")))
 add("double-precision", "expected float32", _array(KERNEL, two.astype("f8")))
-add("half-precision-weights", "expected float32", _array(KERNEL, two.astype("f2")))
+add("whole-numbers", "expected float32", _array(KERNEL, two.astype("i4")))
 add("no-dimensions", "shape", _array(KERNEL, np.float32(1)))
 add(
     "null-space",

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorer.bundle import Bundle, read_bundle
+from scorer.bundle import Bundle, Pieces, read_bundle
 from scorer.bundle.config import read_model
 from scorer.bundle.network import Call
+from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import Vectorizer
@@ -204,14 +205,23 @@ def test_a_vectorizer_beside_the_archive_and_numbers(tmp_path: Path) -> None:
     model = keras.Model([ids, numbers], k.Dense(2)(both))
     spread_weights(model, seed=3)
     model.save(tmp_path / "model.keras")
-    vectorizer = _spec()
-    with pytest.raises(UnsupportedModel, match="the first layer must be TextVectorization"):
-        read_bundle(tmp_path / "model.keras")
-    beside = {"words": vectorizer, "numbers": None}
-    open_ended = read_bundle(tmp_path / "model.keras", vectorizers=beside)
+    path, words = tmp_path / "model.keras", tmp_path / "vocabulary.txt"
+    with pytest.raises(UnsupportedModel, match="say which column feeds words"):
+        read_bundle(path)
+    words.write_text("\n[UNK]\n" + "\n".join(WORDS), encoding="utf-8")
+    inputs = (
+        InputCard(name="numbers", columns=("a", "b", "c")),
+        InputCard(name="words", columns=("text",)),
+    )
+    card = VectorizerCard(kind="vocabulary")
+    open_ended = read_bundle(path, pieces=Pieces(card, words, inputs=inputs))
     with pytest.raises(UnsupportedModel, match="reads padding"):
         load_engine(open_ended, engine="cpu")
-    bundle = read_bundle(tmp_path / "model.keras", vectorizers=beside, sequence_length=25)
+    card = VectorizerCard(kind="vocabulary", sequence_length=25)
+    bundle = read_bundle(path, pieces=Pieces(card, words, inputs=inputs))
+    assert [given.vectorizer is None for given in bundle.inputs] == [False, True]
+    vectorizer = bundle.inputs[0].vectorizer
+    assert vectorizer is not None
     tokens = Vectorizer(vectorizer)(pa.array(TEXTS))
     values = np.random.default_rng(0).normal(size=(len(TEXTS), 3)).astype(np.float32)
     from scorer.engines.encode import padded_ids
@@ -220,12 +230,6 @@ def test_a_vectorizer_beside_the_archive_and_numbers(tmp_path: Path) -> None:
     for engine in ("cpu", "keras"):
         outputs = load_engine(bundle, engine=engine).run(tokens, values)
         np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
-
-
-def _spec() -> Any:
-    from scorer.vectorizer import VectorizerSpec
-
-    return VectorizerSpec("lower_and_strip_punctuation", "whitespace", "int", None, tuple(WORDS))
 
 
 def _mixed_texts(k: Any, text: Any) -> Any:

@@ -1,10 +1,13 @@
-"""Reads and checks a `.keras` archive: raw text in, known layers, plain weights.
+"""Reads and checks a model as Keras saved it: raw text in, known layers, plain weights.
 
 A bundle is untrusted input. It is read once into memory; its members, its configuration and its
 weights are checked against allow-lists, and what leaves this package are plain values and NumPy
 arrays: settings that inference needs and nothing else. Neither Keras nor TensorFlow is imported.
 
-    archive.py   the zip: expected members, capped sizes, no tricks
+    archive.py   a .keras archive, a zip: expected members, capped sizes, no tricks
+    legacy.py    an .h5 model: its configuration and weights in one HDF5 file
+    foreign.py   what other files are, and the way out
+    normal.py    the configurations of Keras 2 and of .h5 files in the one form of Keras 3
     dangers.py   config.json: nothing in it names code, files or addresses
     graph.py     config.json: calls of layers in order, nested models unpacked
     settings.py config.py
@@ -13,28 +16,34 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     hdf5.py hdf5_messages.py
                  HDF5 in plain Python: what Keras writes, and nothing outside the file
     weights.py   model.weights.h5: stored bytes, expected shapes, finite values
+    vectorizers.py words.py alone.py pieces.py
+                 what turns a text into ids: in the archive, or in a file beside it
+    inputs.py    what feeds each input of the network
     network.py   what comes out: inputs, nodes, layers with their weights
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from scorer.bundle.annotate import annotate
-from scorer.bundle.archive import Members, read_members
-from scorer.bundle.config import ModelSpec, VectorizerCall, parse_config
+from scorer.bundle.archive import members_of, read_archive
+from scorer.bundle.config import ModelSpec, parse_config
+from scorer.bundle.dangers import load_json
+from scorer.bundle.foreign import HDF5
 from scorer.bundle.hdf5 import opened
+from scorer.bundle.inputs import check_ids, input_of, network_inputs, with_masks
+from scorer.bundle.legacy import H5, Named, config_of
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
+from scorer.bundle.pieces import Pieces
+from scorer.bundle.vectorizers import lack_words, own_vectorizers
 from scorer.bundle.weights import WEIGHTS, Stored, with_weights
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import TRAINING_ONLY, LayerSpec
-from scorer.layers.spec import Padding, TensorSpec
-from scorer.vectorizer import VectorizerSpec, spec_from_config
+from scorer.vectorizer import VectorizerSpec
+from scorer.zoo import Entry
 
 __all__ = [
     "TRAINING_ONLY",
@@ -44,11 +53,11 @@ __all__ = [
     "Layer",
     "LayerSpec",
     "Node",
+    "Pieces",
     "input_of",
     "read_bundle",
+    "read_entry",
 ]
-
-MAX_VOCABULARY = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,15 @@ class Bundle:
     inputs  what engines are given, in the order in which they are given it
     nodes   calls of layers, annotated, in the order in which they can run; the last one's output
             is the model's, one vector a row
+    policies  the precisions other than float32 in which Keras computed layers; engines compute all
+            of them in float32
     """
 
     path: Path
     digest: str
     inputs: tuple[Input, ...]
     nodes: tuple[Node, ...] = ()
+    policies: tuple[str, ...] = ()
 
     @property
     def vectorizers(self) -> list[VectorizerSpec]:
@@ -102,169 +114,72 @@ class Bundle:
         return self.nodes[-1].spec.width
 
 
-def read_bundle(
-    path: Path,
-    *,
-    digest: str | None = None,
-    vectorizers: Mapping[str, VectorizerSpec | None] | None = None,
-    sequence_length: int | None = None,
-) -> Bundle:
+def read_bundle(path: Path, *, digest: str | None = None, pieces: Pieces | None = None) -> Bundle:
     """Read the archive at `path`. With `digest`, its SHA-256 must match before anything is parsed.
 
-    vectorizers      what is given to an input of the archive that no vectorizer in it reads, by the
-                     input's name; None for plain numbers
-    sequence_length  the number of positions that token ids are padded or cut to, where the archive
-                     sets none
+    pieces   what lies beside the archive and what the card says of it; None where it is whole
     Raises BundleError naming the member and the rule, UnsupportedModel naming layer and setting.
     """
+    pieces = pieces or Pieces()
     try:
-        members, found = read_members(path, digest)
-        model = parse_config(members.config)
-        names = _read_by_layers(model, vectorizers or {})
-        with opened(members.weights, WEIGHTS) as file:
-            stored = Stored(file)
-            inside = _vectorizers(model, members, stored)
-            inputs = _inputs(names, model, inside, vectorizers or {}, sequence_length)
-            nodes = annotate(inputs, model.calls)
-            _check_nodes(inputs, nodes)
-            nodes = with_weights(nodes, stored)
+        data, found = read_archive(path, digest)
+        inputs, nodes, policies = _read(data, pieces)
     except (BundleError, UnsupportedModel) as error:
         raise type(error)(f"{path}: {error}") from error
-    return Bundle(path=path, digest=found, inputs=inputs, nodes=nodes)
+    return Bundle(path=path, digest=found, inputs=inputs, nodes=nodes, policies=policies)
 
 
-def input_of(name: str, vectorizer: VectorizerSpec, source: str = "text") -> Input:
-    """The input of a network that a vectorizer feeds."""
-    if vectorizer.output_mode == "int":
-        shape = (vectorizer.output_sequence_length,)
-        return Input(name, vectorizer, TensorSpec(shape, "ids", Padding(name)), source)
-    return Input(name, vectorizer, TensorSpec((vectorizer.columns,), "bag"), source)
+def read_entry(entry: Entry) -> Bundle:
+    """The model of a zoo's entry: its archive, and what its card says lies beside it."""
+    card = entry.card.scorer
+    pieces = Pieces(
+        card.vectorizer, entry.vectorizer_path, entry.vectorizer_digest, tuple(card.inputs)
+    )
+    return read_bundle(entry.model_path, digest=entry.digest, pieces=pieces)
 
 
-def _read_by_layers(model: ModelSpec, beside: Mapping[str, Any]) -> list[str]:
-    """What calls read and no call makes, in the order in which they read it.
-
-    Raises UnsupportedModel where nothing turns text into it.
-    """
-    made = {call.name for call in model.calls}
-    names = dict.fromkeys(n for call in model.calls for n in call.inputs if n not in made)
-    for name in names:
-        if name not in model.vectorizers and name not in beside:
-            raise UnsupportedModel(
-                "the first layer must be TextVectorization: the model takes text"
-            )
-    return list(names)
+Parts = tuple[tuple[Input, ...], tuple[Node, ...], tuple[str, ...]]
 
 
-def _inputs(
-    names: list[str],
-    model: ModelSpec,
-    inside: Mapping[str, VectorizerSpec],
-    beside: Mapping[str, VectorizerSpec | None],
-    length: int | None,
-) -> tuple[Input, ...]:
-    """The network's inputs, in the order of their names."""
-    inputs = []
-    for name in names:
-        vectorizer = inside.get(name) or beside.get(name)
-        source = model.vectorizers[name].source if name in inside else name
-        if vectorizer is None:
-            inputs.append(Input(name, None, _numbers(model.inputs[name], name), source))
-        else:
-            inputs.append(input_of(name, _of_length(vectorizer, length), source))
-    return tuple(inputs)
+def _read(data: bytes, pieces: Pieces) -> Parts:
+    """An archive in memory. What it is, its first bytes say."""
+    replaced = pieces.stands_for_standardize
+    if data.startswith(HDF5):
+        with opened(data, H5) as file:
+            config = load_json(config_of(file))
+            model = parse_config(config, replaced_standardize=replaced)
+            return _network(model, {}, Named(file, config), pieces)
+    members = members_of(data)
+    model = parse_config(load_json(members.config), replaced_standardize=replaced)
+    with opened(members.weights, WEIGHTS) as file:
+        return _network(model, members.vocabularies, Stored(file), pieces)
 
 
-def _of_length(vectorizer: VectorizerSpec, length: int | None) -> VectorizerSpec:
-    if vectorizer.output_mode != "int" or vectorizer.output_sequence_length is not None:
-        return vectorizer
-    return replace(vectorizer, output_sequence_length=length)
+def _network(
+    model: ModelSpec, vocabularies: Mapping[str, bytes], stored: Stored, pieces: Pieces
+) -> Parts:
+    bare = lack_words(model, vocabularies)
+    beside = pieces.vocabulary() if bare else None
+    inside = own_vectorizers(model, vocabularies, stored, beside)
+    if not model.calls:
+        raise UnsupportedModel(
+            "the archive holds a vectorizer and no network: give it with --vectorizer, beside the "
+            "model"
+        )
+    inputs = network_inputs(model, inside, pieces, uses_file=beside is not None)
+    nodes = annotate(inputs, model.calls)
+    _check_output(nodes)
+    check_ids(inputs, nodes)
+    return with_masks(inputs, nodes), with_weights(nodes, stored), model.policies
 
 
-def _numbers(settings: Mapping[str, Any], name: str) -> TensorSpec:
-    """Of an input of plain numbers: how many there are, from its settings."""
-    shape = settings.get("batch_shape") or settings.get("batch_input_shape")
-    if not isinstance(shape, list) or len(shape) != 2 or type(shape[1]) is not int:
-        raise UnsupportedModel(f"input {name}: it does not say how many numbers it takes")
-    return TensorSpec((shape[1],))
-
-
-def _check_nodes(inputs: tuple[Input, ...], nodes: tuple[Node, ...]) -> None:
+def _check_output(nodes: tuple[Node, ...]) -> None:
     if not any(node.shapes for node in nodes):
         raise UnsupportedModel("the model has no weights")
     last = nodes[-1]
     if len(last.spec.shape) != 1:
         raise UnsupportedModel(
             f"layer {last.layer.name} ({last.layer.kind}): the model's last layer gives one vector "
-            "for every position, not one for the text"
+            "for every position, not one for the text, and a text gets one score: end the model "
+            "with GlobalMaxPooling1D, GlobalAveragePooling1D or an LSTM without return_sequences"
         )
-    by_name = {each.name: each.vectorizer for each in inputs}
-    for node in nodes:
-        vectorizer = by_name.get(node.inputs[0])
-        if node.layer.kind == "Embedding" and vectorizer is not None:
-            rows, needed = node.layer.settings["input_dim"], len(vectorizer.vocabulary) + 2
-            if rows < needed:
-                raise BundleError(
-                    f"layer {node.layer.name}: {rows} rows of weights, "
-                    f"the vocabulary needs {needed}"
-                )
-
-
-def _vectorizers(model: ModelSpec, members: Members, stored: Stored) -> dict[str, VectorizerSpec]:
-    """The archive's own vectorizers, by the name under which calls read them.
-
-    Raises BundleError where a vectorizer or a file lacks the other.
-    """
-    places = {call.place for call in model.vectorizers.values()}
-    for place in sorted(members.vocabularies.keys() - places):
-        raise BundleError(f"{_file(place)}: the model has no such vectorizer")
-    return {
-        name: spec_from_config(
-            call.settings,
-            _vocabulary(members.vocabularies.get(call.place), call),
-            _idf(stored, call),
-        )
-        for name, call in model.vectorizers.items()
-    }
-
-
-def _idf(stored: Stored, call: VectorizerCall) -> np.ndarray | None:
-    path = f"{call.place}/_lookup_layer/vars/idf_weights"
-    if call.settings.get("output_mode") == "tf_idf" and path in stored:
-        return stored.array(path, None)
-    return None
-
-
-def _file(place: str) -> str:
-    return f"{place.removeprefix('layers/')}/vocabulary.txt"
-
-
-def _vocabulary(asset: bytes | None, call: VectorizerCall) -> list[str]:
-    """The words, special tokens included where the archive stores them so.
-
-    Keras splits its vocabulary file with `str.splitlines`, so a word that holds a separator such
-    as U+0085 would shift every word after it; the stored size shows that, and it is refused.
-    """
-    settings, file = call.settings, _file(call.place)
-    listed = settings.get("vocabulary")
-    if listed is not None:
-        if asset is not None:
-            raise BundleError("config.json: a vocabulary in the settings and in a file")
-        words = listed
-    elif asset is None:
-        raise BundleError(
-            f"the archive has no vocabulary for {file.removesuffix('/vocabulary.txt')}"
-        )
-    else:
-        try:
-            words = asset.decode("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise BundleError(f"{file}: not UTF-8 (byte {error.start})") from error
-        while words and words[-1] == "":
-            words.pop()
-        size = settings.get("vocabulary_size")
-        if size is not None and size != len(words):
-            raise BundleError(f"{file}: {len(words)} words, config.json says {size}")
-    if len(words) > MAX_VOCABULARY:
-        raise BundleError(f"the vocabulary has {len(words)} words, at most {MAX_VOCABULARY}")
-    return list(words)

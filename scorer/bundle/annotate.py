@@ -53,3 +53,17 @@ def _annotated(call: Call, specs: dict[str, TensorSpec], regions: dict[str, int 
         reads_padding=any(g.open and kind.reads_padding(layer.settings, g) for g in given),
         region=places.pop() if len(places) == 1 else None,
     )
+
+
+def heeds_masks(name: str, nodes: Sequence[Node]) -> bool:
+    """Whether no layer reads an id 0 of the input `name`: each leaves masked positions out."""
+    for node in nodes:
+        kind, settings = KINDS[node.layer.kind], node.layer.settings
+        if name in node.inputs and not settings.get("mask_zero", False):
+            return False
+        sources = {given.padding.source for given in node.given if given.padding}
+        if name not in sources or name in node.inputs:
+            continue
+        if len(sources) > 1 or any(kind.reads_padding(settings, given) for given in node.given):
+            return False
+    return True

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scorer.bundle.foreign import HDF5, ZIP, foreign_folder, refuse_foreign
 from scorer.errors import BundleError
 from scorer.files import read_regular
 
@@ -25,22 +26,16 @@ _FREE_BYTES = 32 * _MB
 _MAX_RATIO = 20
 
 #: each vectorizer's vocabulary, which Keras writes twice; it may stand in nested models
+_FOLDER = "(?:layers|_layer_checkpoint_dependencies)"  # the second in Keras 2.12
 _VOCABULARY = re.compile(
-    r"assets/((?:layers/(?:sequential|functional)(?:_[1-9][0-9]?)?/){0,8}"
-    r"layers/text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
+    rf"assets/((?:{_FOLDER}/(?:sequential|functional)(?:_[1-9][0-9]?)?/){{0,8}}"
+    rf"{_FOLDER}/text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
 )
 _VOCABULARY_BYTES = 16 * _MB
 #: member -> most bytes it may hold, uncompressed
 _SIZES = {"metadata.json": 64 << 10, "config.json": 32 * _MB, "model.weights.h5": MAX_ARCHIVE}
 _REQUIRED = ("config.json", "model.weights.h5")
 _ENTRY = b"PK\x01\x02"  # before each entry of a zip's directory
-
-#: what a file that is no zip begins with -> what it is
-_FOREIGN = {
-    b"\x89HDF": "a legacy HDF5 model, which Keras loads without any safe mode",
-    b"\x80": "a pickle, which runs code when it is loaded",
-    b"": "no zip archive",
-}
 
 
 @dataclass(frozen=True)
@@ -52,36 +47,39 @@ class Members:
     vocabularies: dict[str, bytes]
 
 
-def read_members(path: Path, digest: str | None) -> tuple[Members, str]:
-    """The archive's members and its SHA-256, which must equal `digest` where one is given.
+def read_archive(path: Path, digest: str | None = None) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256, which must equal `digest` where one is given.
 
-    The file is read once: what was checked is what is used.
+    The file is read once: what is checked is what is used. What it is, its content says, not its
+    name. Raises BundleError where it is too large, or of another kind than .keras and .h5.
     """
-    data = read_archive(path)
+    if path.is_dir():
+        raise foreign_folder(path)
+    try:
+        data = read_regular(path, MAX_ARCHIVE)
+    except OSError as error:
+        raise BundleError(f"cannot be read: {error.strerror}") from error
     found = hashlib.sha256(data).hexdigest()
     if digest is not None and found != digest:
         raise BundleError(
             f"the file's digest is {found[:12]}…, the zoo's index says {digest[:12]}…: "
             "it was changed or damaged; restore it, or `zoo add` it again"
         )
+    refuse_foreign(data, path.name)
+    if not data.startswith((ZIP, HDF5)):
+        raise BundleError(
+            "neither a .keras archive nor an .h5 model: save the model with "
+            "model.save('model.keras')"
+        )
+    return data, found
+
+
+def members_of(data: bytes) -> Members:
+    """The members of a `.keras` archive in memory."""
     with open_archive(data) as archive:
         for fault in member_faults(archive, len(data)):
             raise BundleError(fault)
-        return _read_all(archive), found
-
-
-def read_archive(path: Path) -> bytes:
-    """The file's bytes. Raises BundleError where it is too large or no zip archive."""
-    if path.suffix != ".keras":
-        raise BundleError("only .keras archives are read (no HDF5, SavedModel or pickle)")
-    try:
-        data = read_regular(path, MAX_ARCHIVE)
-    except OSError as error:
-        raise BundleError(f"cannot be read: {error.strerror}") from error
-    if not data.startswith(b"PK\x03\x04"):
-        kind = next(kind for start, kind in _FOREIGN.items() if data.startswith(start))
-        raise BundleError(f"not a .keras archive but {kind}")
-    return data
+        return _read_all(archive)
 
 
 def open_archive(data: bytes) -> zipfile.ZipFile:

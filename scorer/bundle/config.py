@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scorer.bundle.dangers import load_json, tree_faults
+from scorer.bundle.dangers import tree_faults
 from scorer.bundle.graph import Entry, RawCall, RawGraph, Reference, mapping, read_graph, references
 from scorer.bundle.masks import OPERATIONS, Mask, mask_of
 from scorer.bundle.network import Call, Layer
+from scorer.bundle.normal import normalised, policies
 from scorer.bundle.settings import checked
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS
@@ -33,17 +34,23 @@ class ModelSpec:
 
     inputs       the archive's own, name -> settings, unchecked
     vectorizers  by the name under which calls read their output
-    calls        in order; the last one's output is the model's
+    calls        in order; the last one's output is the model's; none where a vectorizer is alone
+    policies     the precisions other than float32 in which Keras computed it
     """
 
     inputs: dict[str, Entry]
     vectorizers: dict[str, VectorizerCall]
     calls: tuple[Call, ...]
+    policies: tuple[str, ...] = ()
 
 
-def parse_config(raw: bytes) -> ModelSpec:
-    """The model that config.json describes. Raises BundleError or UnsupportedModel."""
-    model = load_json(raw)
+def parse_config(config: Any, *, replaced_standardize: bool = False) -> ModelSpec:
+    """The model that a configuration describes, in the form of any version of Keras.
+
+    replaced_standardize   the card says what a vectorizer's `standardize` function does
+    Raises BundleError or UnsupportedModel.
+    """
+    model = normalised(config, replaced_standardize=replaced_standardize)
     for fault in tree_faults(model):
         raise BundleError(fault)
     return read_model(mapping(model, "the model"))
@@ -55,9 +62,10 @@ def read_model(model: Entry) -> ModelSpec:
     calls = _Calls(graph)
     for call in graph.calls:
         calls.add(call)
-    if not calls.calls or calls.calls[-1].name != graph.output:
+    last = calls.calls[-1].name if calls.calls else None
+    if graph.output not in (last, *calls.vectorizers):
         raise UnsupportedModel(f"the model's output {graph.output} is not one of a layer")
-    return ModelSpec(graph.inputs, calls.vectorizers, tuple(calls.calls))
+    return ModelSpec(graph.inputs, calls.vectorizers, tuple(calls.calls), policies(model))
 
 
 class _Calls:

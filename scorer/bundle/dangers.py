@@ -43,26 +43,34 @@ _INTENT = {
     "FlaxLayer": "Python functions, to be called",
 }
 
+_WAY_OUT = {
+    "Lambda": ": replace it with a Keras layer that does the same (of a mean or a sum over "
+    "positions, GlobalAveragePooling1D), train and save again",
+}
 
-def load_json(raw: bytes) -> Any:
-    """config.json as plain data. Raises BundleError for what is not, or costs too much to hold."""
+
+def load_json(raw: bytes, what: str = "config.json", most: int = MAX_VALUES) -> Any:
+    """`what` as plain data. Raises BundleError for what is not, or costs too much to hold.
+
+    most   values that it may hold
+    """
     if raw.count(b"{") + raw.count(b"[") > MAX_OBJECTS:
-        raise BundleError(f"config.json: more than {MAX_OBJECTS} lists and mappings")
-    if raw.count(b",") > MAX_VALUES:
-        raise BundleError(f"config.json: more than {MAX_VALUES} values")
+        raise BundleError(f"{what}: more than {MAX_OBJECTS} lists and mappings")
+    if raw.count(b",") > most:
+        raise BundleError(f"{what}: more than {most} values")
+
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A repeated key would let two readers see two models."""
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise BundleError(f"{what}: a key is given twice in one mapping")
+        return found
+
     try:
-        return json.loads(raw, object_pairs_hook=_without_repeats)
+        return json.loads(raw, object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else "not readable JSON"
-        raise BundleError(f"config.json: {reason}") from error
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A repeated key would let two readers see two models."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise BundleError("config.json: a key is given twice in one mapping")
-    return found
+        raise BundleError(f"{what}: {reason}") from error
 
 
 def tree_faults(root: Any) -> Iterator[str]:
@@ -108,13 +116,17 @@ def _fault(value: Any, where: str) -> str | None:
 def _object_fault(value: dict[str, Any]) -> str | None:
     kind, module = value.get("class_name"), value.get("module")
     if isinstance(kind, str) and kind in _INTENT:
-        return f"{_INTENT[kind]}{_named(module, value.get('config'))}; nothing of it is loaded"
+        named = _named(module, value.get("config"))
+        return f"{_INTENT[kind]}{named}; nothing of it is loaded{_WAY_OUT.get(kind, '')}"
     if module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
         return f"an object of the module {_short(module)}, of which nothing is loaded"
     registered = value.get("registered_name")
     operation = isinstance(module, str) and _OPERATION.fullmatch(module)
     if registered not in _REGISTERED and not (operation and registered == kind):
-        return f"the custom object {_short(registered)}, which is not loaded"
+        return (
+            f"the custom object {_short(registered)}, which is not loaded: its class is Python "
+            "code; build the model of Keras' own layers and save again"
+        )
     if isinstance(value.get("vocabulary"), str):  # CVE-2025-12058
         words = _short(value["vocabulary"])
         return f"the vocabulary is the file name {words}, which Keras would open and read"

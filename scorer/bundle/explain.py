@@ -8,9 +8,12 @@ from pathlib import Path
 
 from scorer.bundle.archive import member_faults, open_archive, read_archive, read_member
 from scorer.bundle.dangers import load_json, tree_faults
+from scorer.bundle.foreign import HDF5
 from scorer.bundle.hdf5 import opened
+from scorer.bundle.legacy import H5, config_of
+from scorer.bundle.normal import normalised
 from scorer.bundle.weights import WEIGHTS
-from scorer.errors import BundleError
+from scorer.errors import BundleError, UnsupportedModel
 
 MOST_FAULTS = 20
 
@@ -26,7 +29,10 @@ def explain(path: Path) -> list[str]:
 
 def _faults(path: Path) -> Iterator[str]:
     try:
-        data = read_archive(path)
+        data, _ = read_archive(path)
+        if data.startswith(HDF5):
+            yield from _legacy_faults(data)
+            return
         with open_archive(data) as archive:
             faults = list(member_faults(archive, len(data)))
             yield from faults
@@ -37,9 +43,24 @@ def _faults(path: Path) -> Iterator[str]:
         yield str(error)
 
 
+def _legacy_faults(data: bytes) -> Iterator[str]:
+    with opened(data, H5) as file:
+        yield from (f"{H5}: {fault}" for fault in file.faults())
+        yield from _config_faults(config_of(file))
+
+
 def _content_faults(name: str, data: bytes) -> Iterator[str]:
     if name == "config.json":
-        yield from tree_faults(load_json(data))
+        yield from _config_faults(data)
     elif name == WEIGHTS:
         with opened(data, WEIGHTS) as file:
             yield from (f"{WEIGHTS}: {fault}" for fault in file.faults())
+
+
+def _config_faults(data: bytes) -> Iterator[str]:
+    config = load_json(data)
+    try:
+        config = normalised(config)
+    except UnsupportedModel as error:
+        yield str(error)  # the walk goes over what is written
+    yield from tree_faults(config)

@@ -259,6 +259,7 @@ class _Functional:
                 raise BundleError(f"config.json: the model's input {name[:60]!r} is not an input")
         self.output: Key = (outputs[0].layer, outputs[0].call)
         self._calls: dict[Key, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._from_one = _counted_from_one(level.entries, outputs)
 
     def arguments(self, key: Key) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and the named arguments of a call, tensors as _Tensor."""
@@ -267,8 +268,9 @@ class _Functional:
             if name not in self._entries:
                 raise BundleError(f"config.json: no layer is named {name[:60]!r}")
             nodes = self._entries[name].get("inbound_nodes")
+            number -= name in self._from_one
             if not isinstance(nodes, list) or not 0 <= number < len(nodes) <= MAX_CALLS:
-                raise BundleError(f"config.json: layer {name}: it has no call {number}")
+                raise BundleError(f"config.json: layer {name}: it has no call {key[1]}")
             self._calls[key] = _parsed(nodes[number])
         return self._calls[key]
 
@@ -278,6 +280,28 @@ class _Functional:
         if len(tensors) > MAX_CALLS:
             raise BundleError(f"config.json: layer {key[0]}: called on {len(tensors)} tensors")
         return [(tensor.layer, tensor.call) for tensor in tensors]
+
+
+def _counted_from_one(entries: dict[str, Entry], outputs: list[_Tensor]) -> set[str]:
+    """The nested models whose calls are counted from 1.
+
+    Keras counts the call that made a model as its first, and does not list it. Every call that is
+    listed is read, so the last one's number tells.
+    """
+    models = {
+        name: len(nodes)
+        for name, entry in entries.items()
+        if entry["class_name"] in _MODELS and isinstance(nodes := entry.get("inbound_nodes"), list)
+    }
+    if not models:
+        return set()
+    tensors = list(outputs)
+    for entry in entries.values():
+        nodes = entry.get("inbound_nodes")
+        for node in nodes if isinstance(nodes, list) else []:
+            arguments, keywords = _parsed(node)
+            tensors += _tensors([*arguments, *keywords.values()])
+    return {tensor.layer for tensor in tensors if models.get(tensor.layer) == tensor.call}
 
 
 def _listed(value: Any, what: str) -> Iterator[_Tensor]:

@@ -12,22 +12,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from scorer.bundle.graph import mapping
+from scorer.bundle.normal import POLICIES, policy_name
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS, LayerKind, LayerSpec
 from scorer.layers.spec import REQUIRED, Check, one_of
 
 
-def _float32(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return value.get("class_name") == "DTypePolicy" and value.get("config") == {
-            "name": "float32"
-        }
-    return value in ("float32", None)
+def _precision(value: Any) -> bool:
+    """float32, or one that is computed in float32: see `Bundle.policies`."""
+    return value is None or policy_name(value) in ("float32", *POLICIES)
 
 
 _NO, _NONE = one_of(False), one_of(None)
 _FIXED: dict[str, Check] = {
-    "dtype": _float32,
+    "dtype": _precision,
     "quantization_config": _NONE,
     "return_state": _NO,
     "stateful": _NO,

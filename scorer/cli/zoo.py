@@ -68,10 +68,10 @@ def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
     zoo show imdb-bilstm
     zoo show imdb-bilstm@1.0.0 --json
     """
-    from scorer.bundle import read_bundle
+    from scorer.bundle import read_entry
 
     entry = zoo.find(model, zoos)
-    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    bundle = read_entry(entry)
     if as_json:
         echo(json.dumps(_shown(entry, bundle), indent=1))
     else:
@@ -389,12 +389,12 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
     \b
     zoo export imdb-bilstm -o imdb-bilstm.onnx        (needs: pip install 'scorer[onnx]')
     """
-    from scorer.bundle import read_bundle
+    from scorer.bundle import read_entry
     from scorer.export import write_onnx
 
     if output.is_file() and not force:
         raise OutputExists(f"{output}: is there already; give --force to replace it")
     entry = zoo.find(model, zoos)
-    bundle = read_bundle(entry.model_path, digest=entry.digest)
+    bundle = read_entry(entry)
     gap = write_onnx(entry.card, bundle, output)
     echo(f"Wrote {output}: at most {gap:.1e} from the card's golden rows")

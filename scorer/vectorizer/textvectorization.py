@@ -18,7 +18,7 @@ import numpy as np
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer.spec import MAX_NGRAM, OOV_TOKEN, VectorizerSpec
 
-_STANDARDIZE = (None, "lower", "strip_punctuation", "lower_and_strip_punctuation")
+STANDARDIZE = (None, "lower", "strip_punctuation", "lower_and_strip_punctuation")
 _SPLIT = (None, "whitespace", "character")
 _OUTPUT_MODES = ("int", "count", "multi_hot", "tf_idf")
 
@@ -77,7 +77,7 @@ def spec_from_config(
 
 def _check_choices(settings: Mapping[str, Any]) -> None:
     allowed: dict[str, tuple[Any, ...]] = {
-        "standardize": _STANDARDIZE,
+        "standardize": STANDARDIZE,
         "split": _SPLIT,
         "output_mode": _OUTPUT_MODES,
         "sparse": (False,),

@@ -79,6 +79,7 @@ def archive_seeds() -> list[bytes]:
         hostile_branches,
         hostile_config,
         hostile_graphs,
+        hostile_h5,
         hostile_weights,
     )
 

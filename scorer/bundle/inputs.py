@@ -1,0 +1,180 @@
+"""What an archive's inputs take: a text by way of a vectorizer, or columns of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scorer.bundle.annotate import heeds_masks
+from scorer.bundle.config import ModelSpec
+from scorer.bundle.network import Input, Node
+from scorer.bundle.pieces import Pieces
+from scorer.errors import BundleError, UnsupportedModel
+from scorer.layers.spec import Padding, TensorSpec
+from scorer.vectorizer import VectorizerSpec
+
+#: layers that take ids, be they of words or of categories
+_ID_READERS = frozenset(("Embedding", "CategoryEncoding", "IntegerLookup", "Hashing"))
+_NO_VECTORIZER = (
+    "the model takes {what}, and nothing in the archive makes them of a text: give what the "
+    "program turned texts into them with (--vectorizer): Tokenizer.to_json(), a word index, "
+    "vocabulary.txt, or a .keras that holds the TextVectorization"
+)
+
+
+def network_inputs(
+    model: ModelSpec,
+    inside: Mapping[str, VectorizerSpec],
+    pieces: Pieces,
+    *,
+    uses_file: bool = False,
+) -> tuple[Input, ...]:
+    """The network's inputs, in the order in which calls read them.
+
+    inside      the archive's own vectorizers, by the name under which calls read them
+    uses_file   these have their words from the file beside the archive
+    Raises BundleError and UnsupportedModel, saying which piece is missing or does not fit.
+    """
+    made = {call.name for call in model.calls}
+    names = list(dict.fromkeys(n for c in model.calls for n in c.inputs if n not in made))
+    outside = [name for name in names if name not in inside]
+    _check_names(model, outside, pieces)
+    if pieces.kind is not None and not outside and not uses_file:
+        raise BundleError(
+            "the archive holds its own vectorizer, so the one beside it would never be used: "
+            "leave it out"
+        )
+    inputs = []
+    for name in names:
+        if name in inside:
+            source = model.vectorizers[name].source
+            inputs.append(input_of(name, pieces.inside(inside[name]), source))
+        else:
+            inputs.append(_Outside(name, model, pieces).input())
+    if all(given.vectorizer is None for given in inputs):
+        raise UnsupportedModel("no input of the model takes a text, each takes numbers")
+    return tuple(inputs)
+
+
+def input_of(name: str, vectorizer: VectorizerSpec, source: str = "text") -> Input:
+    """The input of a network that a vectorizer feeds."""
+    if vectorizer.output_mode == "int":
+        shape = (vectorizer.output_sequence_length,)
+        return Input(name, vectorizer, TensorSpec(shape, "ids", Padding(name)), source)
+    return Input(name, vectorizer, TensorSpec((vectorizer.columns,), "bag"), source)
+
+
+def with_masks(inputs: Sequence[Input], nodes: Sequence[Node]) -> tuple[Input, ...]:
+    """The inputs, their vectorizers told where ids of 0 are skipped by every layer.
+
+    Then rows need no padding, whichever side it would be on, and lose their zeros.
+    """
+    return tuple(_with_mask(given, nodes) for given in inputs)
+
+
+def _with_mask(given: Input, nodes: Sequence[Node]) -> Input:
+    spec = given.vectorizer
+    if spec is None or spec.output_mode != "int" or spec.padding.value != 0:
+        return given
+    if spec.padding.is_implied and not spec.has_zero_words:
+        return given
+    if not heeds_masks(given.name, nodes):
+        return given
+    masked = replace(spec, padding=replace(spec.padding, masked=True))
+    return replace(given, vectorizer=masked)
+
+
+def check_ids(inputs: Sequence[Input], nodes: Sequence[Node]) -> None:
+    """Raise BundleError where a vectorizer makes ids that an Embedding has no row for."""
+    by_name = {each.name: each.vectorizer for each in inputs}
+    for node in nodes:
+        vectorizer = by_name.get(node.inputs[0])
+        if node.layer.kind == "Embedding" and vectorizer is not None:
+            rows, needed = node.layer.settings["input_dim"], vectorizer.id_count
+            if rows < needed:
+                raise BundleError(
+                    f"layer {node.layer.name}: {rows} rows of weights, "
+                    f"the vocabulary needs {needed}"
+                )
+
+
+def _check_names(model: ModelSpec, outside: Sequence[str], pieces: Pieces) -> None:
+    """Every card of an input names one, and where there are several, each has a card."""
+    sources = list(model.inputs)
+    described = [card.name for card in pieces.inputs]
+    listed = ", ".join(sources)
+    for name in described:
+        if name not in sources:
+            raise BundleError(f"the model has no input {name!r}; its inputs are {listed}")
+        if described.count(name) > 1:
+            raise BundleError(f"the input {name!r} is described twice")
+    missing = [name for name in outside if name not in described]
+    if missing and len(sources) > 1:
+        raise UnsupportedModel(
+            f"the model has the inputs {listed}: say which column feeds {missing[0]} "
+            f"(--input {missing[0]}=COLUMN)"
+        )
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """An input that no vectorizer in the archive reads."""
+
+    name: str
+    model: ModelSpec
+    pieces: Pieces
+
+    def input(self) -> Input:
+        settings = self.model.inputs[self.name]
+        if settings.get("dtype") == "string":
+            raise UnsupportedModel(
+                f"input {self.name}: it takes texts, and no TextVectorization reads it"
+            )
+        width = self._width(settings)
+        columns = next((c.columns for c in self.pieces.inputs if c.name == self.name), ("",))
+        if len(columns) > 1 or (width == 1 and len(self.model.inputs) > 1):
+            return self._of_numbers(width, len(columns))
+        spec = self.pieces.beside(width)
+        if spec is None:
+            what = "token ids" if self._reads_ids() else "numbers"
+            raise UnsupportedModel(_NO_VECTORIZER.format(what=what))
+        return self._of_text(width, spec)
+
+    def _width(self, settings: Mapping[str, Any]) -> int | None:
+        """How many numbers the input takes for a row; None for any number."""
+        shape = settings.get("batch_shape", settings.get("shape", [None, None]))
+        if not isinstance(shape, list) or not 1 <= len(shape) <= 2:
+            raise UnsupportedModel(
+                f"input {self.name}: it takes the shape {shape!r:.60}, neither ids nor numbers "
+                "of a row"
+            )
+        width = shape[1] if len(shape) == 2 else 1
+        if width is not None and (type(width) is not int or width < 1):
+            raise BundleError(f"config.json: input {self.name}: its shape is {shape!r:.60}")
+        return width
+
+    def _reads_ids(self) -> bool:
+        readers = (call.layer.kind for call in self.model.calls if self.name in call.inputs)
+        return any(kind in _ID_READERS for kind in readers)
+
+    def _of_numbers(self, width: int | None, columns: int) -> Input:
+        if width != columns:
+            takes = "any number of" if width is None else str(width)
+            raise BundleError(f"input {self.name}: it takes {takes} numbers, {columns} are given")
+        ids = self._reads_ids()
+        spec = TensorSpec((columns,), "ids", Padding(self.name)) if ids else TensorSpec((columns,))
+        return Input(self.name, None, spec, self.name)
+
+    def _of_text(self, width: int | None, spec: VectorizerSpec) -> Input:
+        given = input_of(self.name, spec, self.name)
+        made = given.spec.shape[0]
+        if width is not None and made != width:
+            what, option = ("ids", "--sequence-length")
+            if spec.output_mode != "int":
+                what, option = "columns", "the vocabulary or --num-words"
+            raise BundleError(
+                f"input {self.name}: it takes {width} {what}, the vectorizer gives {made}: "
+                f"look at {option}"
+            )
+        return given

@@ -1,0 +1,255 @@
+"""The configuration of any version of Keras in the one form of Keras 3, before it is checked.
+
+Keras 2 wrote other names of modules and settings, and settings that Keras 3 dropped; an `.h5` file
+has the same, without modules. What inference never reads (how the model was compiled and built) is
+left out, so that a program's own loss or metric keeps no model away. Everything else stays as it
+is: what is dangerous or unknown is found, and refused, after this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from scorer.errors import BundleError, UnsupportedModel
+from scorer.vectorizer.textvectorization import STANDARDIZE
+
+Entry = dict[str, Any]
+MAX_DEPTH = 64
+_MODELS = ("Sequential", "Functional", "Model")
+#: of a model or a layer: how Keras trained and built it
+_UNREAD = ("compile_config", "shared_object_id")
+#: Keras 2's module -> Keras 3's
+_MODULES = {
+    f"keras{src}.engine.{kind}": f"keras.src.models.{kind}"
+    for src in ("", ".src")
+    for kind in ("functional", "sequential")
+}
+#: settings of any layer that Keras 2 had and that change no answer
+_DROPPED = frozenset(
+    (
+        *("implementation", "batch_input_shape", "input_length", "input_dtype"),
+        *("query_shape", "key_shape", "value_shape"),
+    )
+)
+#: settings of Keras 2 that must have this value
+_FIXED = {"time_major": False, "causal": False, "sparse": False, "ragged": False}
+#: a setting of Keras 2 -> the same of Keras 3, by layer
+_RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
+#: TensorFlow's function in a layer TFOpLambda -> Keras 3's operation
+_OPERATIONS = {
+    **dict.fromkeys(("__operators__.add", "math.add"), "Add"),
+    **dict.fromkeys(("__operators__.sub", "math.subtract"), "Subtract"),
+    **dict.fromkeys(("__operators__.mul", "math.multiply"), "Multiply"),
+    "math.maximum": "Maximum",
+    "math.minimum": "Minimum",
+    "concat": "Concatenate",
+}
+#: precisions of a layer beside float32, all of which are computed in float32
+POLICIES = ("mixed_float16", "mixed_bfloat16", "float16")
+
+
+def normalised(config: Any, *, replaced_standardize: bool = False) -> Any:
+    """A copy of `config` in Keras 3's form.
+
+    replaced_standardize   the card says what the `standardize` function of a vectorizer does, so
+                           that the function's name is left out
+    Raises UnsupportedModel for a function that nothing stands for, BundleError for what is nested
+    without end.
+    """
+    return _Form(replaced_standardize).value(config, 0)
+
+
+def policies(model: Entry) -> tuple[str, ...]:
+    """The precisions other than float32 of a model's layers."""
+    names = (policy_name(layer.get("dtype")) for layer in _settings(model))
+    return tuple(sorted({name for name in names if name in POLICIES}))
+
+
+def policy_name(value: Any) -> Any:
+    """The name of a layer's precision, as any version of Keras writes it."""
+    if not isinstance(value, dict):
+        return value
+    config = value.get("config")
+    if value.get("class_name") not in ("DTypePolicy", "Policy") or not isinstance(config, dict):
+        return None
+    return config.get("name") if config.keys() <= {"name"} else None
+
+
+def _settings(model: Any) -> Iterator[Entry]:
+    """The settings of every layer, nested ones too."""
+    stack = [model]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("config"), dict) and "class_name" in value:
+                yield value["config"]
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(item for item in value if isinstance(item, dict | list))
+
+
+class _Form:
+    """One copy of a configuration. Objects are told by their class name and their config."""
+
+    def __init__(self, replaced_standardize: bool) -> None:
+        self._replaced = replaced_standardize
+
+    def value(self, value: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise BundleError("config.json: nested deeper than 32 levels")
+        if isinstance(value, list):
+            if not any(isinstance(item, dict | list) for item in value):
+                return value
+            return [self.value(item, depth + 1) for item in value]
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("class_name")
+        if isinstance(kind, str) and isinstance(value.get("config"), dict | list):
+            return self._object(value, kind, depth)
+        return {key: self.value(item, depth + 1) for key, item in value.items()}
+
+    def _object(self, value: Entry, kind: str, depth: int) -> Entry:
+        entry = {key: item for key, item in value.items() if key not in _UNREAD}
+        if isinstance(entry.get("module"), str):
+            entry["module"] = _MODULES.get(entry["module"], entry["module"])
+        settings = entry["config"]
+        if kind == "Sequential" and isinstance(settings, list):  # before Keras 2.2.3
+            settings = {"name": "sequential", "layers": settings}
+        if isinstance(settings, dict):
+            settings = _renamed(kind, settings)
+            change = _CHANGES.get(kind)
+            if change is not None:
+                settings = change(settings)
+            if kind == "TextVectorization":
+                settings = self._vectorizer(settings)
+        entry["config"] = settings
+        if kind == "Policy" and policy_name(value) is not None:
+            return {"class_name": "DTypePolicy", "config": dict(settings)}
+        if kind == "TFOpLambda":
+            entry = _operation(entry)
+        if kind == "MultiHeadAttention":
+            entry = _positional(entry)
+        return {key: self.value(item, depth + 1) for key, item in entry.items()}
+
+    def _vectorizer(self, settings: Entry) -> Entry:
+        """Its settings without the function that the card's steps stand for."""
+        function = settings.get("standardize")
+        own = isinstance(function, str) and function not in STANDARDIZE
+        if not own and not isinstance(function, dict):
+            return settings
+        if self._replaced:
+            return {**settings, "standardize": None}
+        raise UnsupportedModel(
+            f"layer {str(settings.get('name'))[:60]} (TextVectorization): its standardize is a "
+            f"Python function, {function_name(function)}, of which the archive holds the name at "
+            "most, and which is never run: say what it does with --standardize and --replace"
+        )
+
+
+def function_name(function: Any) -> str:
+    """`'clean'`: the name of a function in a configuration, quoted."""
+    name = function.get("config") if isinstance(function, dict) else function
+    return repr(name)[:60] if isinstance(name, str) else "without a name"
+
+
+def _renamed(kind: str, settings: Entry) -> Entry:
+    """The settings by Keras 3's names, less those that change no answer."""
+    own = {_RENAMED.get((kind, key), key): item for key, item in settings.items()}
+    layer = kind not in ("InputLayer", *_MODELS)
+    return {
+        key: item
+        for key, item in own.items()
+        if not layer or not (key in _DROPPED or (key in _FIXED and item is _FIXED[key]))
+    }
+
+
+def _input(settings: Entry) -> Entry:
+    """`batch_input_shape` is now `batch_shape`."""
+    shape = settings.get("batch_input_shape")
+    own = {key: item for key, item in settings.items() if key != "batch_input_shape"}
+    return own if shape is None else {"batch_shape": shape, **own}
+
+
+def _along_one(settings: Entry) -> Entry:
+    """Keras 2 wrote the one axis of a BatchNormalization as a list."""
+    axis = settings.get("axis")
+    if not isinstance(axis, list) or len(axis) != 1:
+        return settings
+    return {**settings, "axis": axis[0]}
+
+
+def _gru(settings: Entry) -> Entry:
+    """Before Keras 2.2 there was no `reset_after`."""
+    return {"reset_after": False, **settings}
+
+
+_CHANGES: dict[str, Callable[[Entry], Entry]] = {
+    "InputLayer": _input,
+    "BatchNormalization": _along_one,
+    "GRU": _gru,
+}
+
+
+def _operation(entry: Entry) -> Entry:
+    """Keras 2's `x + y` on two tensors as Keras 3's. Raises UnsupportedModel for others."""
+    config = entry["config"]
+    name = entry.get("name", config.get("name"))
+    function = str(config.get("function"))[:60]
+    kind = _OPERATIONS.get(function)
+    if kind is None:
+        raise UnsupportedModel(
+            f"layer {str(name)[:60]}: it calls the TensorFlow function {function!r}, which is not "
+            "supported: use a Keras layer that does the same"
+        )
+    return {
+        "module": "keras.src.ops.numpy",
+        "class_name": kind,
+        "config": {"name": name, **({"axis": -1} if kind == "Concatenate" else {})},
+        "registered_name": kind,
+        "name": name,
+        "inbound_nodes": [_operands(node, kind) for node in entry.get("inbound_nodes") or []],
+    }
+
+
+def _operands(node: Any, kind: str) -> Any:
+    """`["x", 0, 0, {"y": ["y", 0, 0]}]`, the call of a function, as the call of a layer."""
+    if kind == "Concatenate":
+        return _concatenated(node)
+    if not isinstance(node, list) or len(node) != 4 or not isinstance(node[3], dict):
+        return node
+    others = {key: item for key, item in node[3].items() if key != "name"}
+    if others.keys() != {"y"} or not isinstance(others["y"], list):
+        return node
+    return [[*node[:3], {}], [*others["y"], {}]]
+
+
+def _concatenated(node: Any) -> Any:
+    """`[["x", 0, 0, {"axis": -1}], ["y", 0, 0, {"axis": -1}]]` without the axis, the last."""
+    calls = node if isinstance(node, list) else []
+    plain = []
+    for call in calls:
+        if not isinstance(call, list) or len(call) != 4 or not isinstance(call[3], dict):
+            return node
+        if call[3].get("axis") != -1:
+            return node
+        plain.append([*call[:3], {k: v for k, v in call[3].items() if k not in ("axis", "name")}])
+    return plain or node
+
+
+def _positional(entry: Entry) -> Entry:
+    """Keras 2's `attention(query, value=value)` as `attention(query, value)`."""
+    nodes = entry.get("inbound_nodes")
+    if not isinstance(nodes, list):
+        return entry
+    return {**entry, "inbound_nodes": [_queried(node) for node in nodes]}
+
+
+def _queried(node: Any) -> Any:
+    first = node[0] if isinstance(node, list) and len(node) == 1 else None
+    if not isinstance(first, list) or len(first) != 4 or not isinstance(first[3], dict):
+        return node
+    keywords = dict(first[3])
+    given = [keywords.pop(key, None) for key in ("value", "key")]
+    tensors = [[*item, {}] for item in given if isinstance(item, list) and len(item) == 3]
+    return [[*first[:3], keywords], *tensors]
