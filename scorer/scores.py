@@ -42,20 +42,25 @@ def final_outputs(raw: np.ndarray, card: ScorerCard) -> np.ndarray:
     The card's activation is applied where the network gives logits. Of two outputs of a binary
     model the second is its label's probability. A row's outputs depend on that row alone.
     """
-    outputs = raw
+    return np.ascontiguousarray(activated(raw, card)[:, -card.outputs :])
+
+
+def activated(raw: np.ndarray, card: ScorerCard) -> np.ndarray:
+    """float32 (rows, outputs of the network), with the card's activation applied."""
     if card.output_activation == "sigmoid":
-        outputs = _sigmoid(raw.astype(np.float64)).astype(np.float32)
-    elif card.output_activation == "softmax":
+        return _sigmoid(raw.astype(np.float64))
+    if card.output_activation == "softmax":
         powers = np.exp(raw.astype(np.float64) - raw.max(axis=1, keepdims=True))
-        outputs = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return np.ascontiguousarray(outputs[:, -card.outputs :])
+        shares: np.ndarray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
+    return raw
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^-x), without an overflow."""
+    """float32: 1 / (1 + e^-x), without an overflow."""
     shrunk = np.exp(-np.abs(logits))
-    share: np.ndarray = np.where(logits >= 0, 1, shrunk) / (1 + shrunk)
-    return share
+    shares: np.ndarray = (np.where(logits >= 0, 1, shrunk) / (1 + shrunk)).astype(np.float32)
+    return shares
 
 
 def output_schema(card: ScorerCard, options: OutputOptions) -> pa.Schema:

@@ -11,9 +11,7 @@ where a model is refused or a score differs.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import io
 import json
 import sys
 import tempfile
@@ -22,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.errors import ScorerError
+import click
+from click.testing import CliRunner
 
 TOLERANCE, MIXED_TOLERANCE = 1e-5, 1e-2
 #: keys of a case that are options of `zoo add` by the same name
@@ -90,33 +89,38 @@ def check(folder: Path) -> Outcome:
     allowed = MIXED_TOLERANCE if "mixed" in case["needs"] else TOLERANCE
     with tempfile.TemporaryDirectory() as scratch:
         target = str(Path(scratch) / "zoo")
+        archive = str(folder / case["archive"])
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                archive = str(folder / case["archive"])
-                arguments = ["add", archive, "--zoo", target, *options_of(case, folder)]
-                zoo(arguments, standalone_mode=False)
+            _run(zoo, ["add", archive, "--zoo", target, *options_of(case, folder)])
             for engine in ENGINES:
                 output = Path(scratch) / f"{engine}.csv"
-                _score(score, case, folder, target, engine, output)
+                _run(score, _scoring(case, folder, target, engine, output))
                 gaps[engine] = _gap(case, folder, output)
-        except (ScorerError, SystemExit) as error:
-            return Outcome(case["id"], gaps, f"{type(error).__name__}: {error}")
+        except Refused as refusal:
+            return Outcome(case["id"], gaps, str(refusal))
     failure = "differs" if max(gaps.values()) > allowed else ""
     return Outcome(case["id"], gaps, failure)
 
 
-def _score(
-    score: Any, case: dict[str, Any], folder: Path, zoo: str, engine: str, output: Path
-) -> None:
+class Refused(Exception):
+    """A command that did not end well; the text is its last line."""
+
+
+def _run(command: click.Command, arguments: list[str]) -> None:
+    """Raises Refused, or whatever a command should have foreseen."""
+    done = CliRunner().invoke(command, arguments)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    if done.exit_code:
+        raise Refused(done.stderr.strip().splitlines()[-1])
+
+
+def _scoring(case: dict[str, Any], folder: Path, zoo: str, engine: str, output: Path) -> list[str]:
+    """The arguments of `score` for a case's own texts."""
     arguments = ["-m", case["id"].replace("_", "-"), "--zoo", zoo, str(folder / "expected.csv")]
     arguments += ["-o", str(output), "--quiet", "--no-report", "--device", "cpu"]
     arguments += [] if engine == "auto" else ["--engine", engine]
-    arguments += [] if case["task"] == "regression" else ["--probabilities"]
-    try:
-        score(arguments, standalone_mode=False)
-    except SystemExit as end:
-        if end.code:
-            raise
+    return arguments + ([] if case["task"] == "regression" else ["--probabilities"])
 
 
 def _gap(case: dict[str, Any], folder: Path, output: Path) -> float:

@@ -30,7 +30,7 @@ FLOORS = (
     "jobs",
     "evaluation",
     "pipeline",
-    "curate export verify",
+    "adding curate export verify",
     "model",
     "feeding frames",
     "binding",

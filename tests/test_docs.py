@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from scorer.cli.score import main as score
 from scorer.tables.compression import COMPRESSIONS
@@ -46,15 +43,3 @@ def test_the_help_of_score_names_every_format_and_compression() -> None:
     text = " ".join((score.help or "").split())
     assert [each.label for each in FORMATS if each.label not in text] == []
     assert [one.name for one in COMPRESSIONS if one.name not in text] == []
-
-
-PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
-PATH = re.compile(r"(?<![\w/~.-])(?:docs|examples|scorer|scripts|tests)/[\w./-]*\w(?:/(?=`))?")
-
-
-@pytest.mark.parametrize(
-    "page", [*PAGES, *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
-)
-def test_the_files_that_a_page_names_are_there(page: Path) -> None:
-    named = set(PATH.findall(page.read_text(encoding="utf-8")))
-    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

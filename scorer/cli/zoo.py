@@ -12,9 +12,9 @@ import click
 from scorer import zoo
 from scorer.cli.common import ExpectedErrorsGroup, echo, zoo_option
 from scorer.cli.compile_view import compiling_shown
-from scorer.errors import BundleError, OutputExists, UsageError
+from scorer.cli.zoo_add import add_command
+from scorer.errors import OutputExists, UsageError
 from scorer.printable import printable, printable_lines
-from scorer.tasks import task_names
 
 if TYPE_CHECKING:
     from scorer.bundle import Branch, Bundle, Layer
@@ -283,77 +283,7 @@ def _reference(entry: zoo.Entry) -> str:
     return f"{entry.index.name}@{entry.index.version}" if entry.index else str(entry.model_path)
 
 
-@main.command("add")
-@click.argument("archive", type=click.Path(path_type=Path))
-@click.option("--card", "card_path", type=click.Path(path_type=Path), help="The model's card.")
-@click.option("--name", help="Without a card: the model's name.")
-@click.option("--version", default="1.0.0", show_default=True)
-@click.option("--task", type=click.Choice(task_names()))
-@click.option("--label", "labels", multiple=True, help="Repeat, in the order of the outputs.")
-@click.option("--text-column", "text_columns", multiple=True, help="Repeat for candidates.")
-@click.option("--label-column", "label_columns", multiple=True, help="Repeat for candidates.")
-@click.option("--license", "licence", default="other", show_default=True)
-@click.option("--zoo", "target", type=click.Path(path_type=Path), help="Default: your own zoo.")
-@click.option("--force", is_flag=True, help="Replace this version where it is there already.")
-def add_command(
-    archive: Path, card_path: Path | None, target: Path | None, force: bool, **fields: Any
-) -> None:
-    """Check a model and put it into a zoo.
-
-    It is refused, with the reason, where its archive is unsafe, an engine disagrees with its golden
-    rows, or a score depends on the row's neighbours.
-
-    \b
-    zoo add my-model.keras --card card.md
-    zoo add my-model.keras --name my-model --task binary \\
-        --label negative --label positive --text-column review
-    """
-    from scorer.card import read_card
-    from scorer.curate import add
-
-    target = target or zoo.user_zoo()
-    if target is None:
-        raise UsageError("you have no home folder for a zoo of your own: name one with --zoo")
-    archive = archive / zoo.MODEL_FILE if archive.is_dir() else archive
-    card = read_card(card_path) if card_path else _drafted(fields)
-    try:
-        with compiling_shown():
-            entry = add(archive, card, target, force=force)
-    except BundleError as error:
-        _tell_faults(archive, error)
-        raise
-    echo(printable(f"Added {card.ref}: {entry.model_path}"))
-
-
-def _tell_faults(archive: Path, error: BundleError) -> None:
-    """What else a refused archive tried to do than the error says, which follows."""
-    from scorer.bundle.explain import explain
-
-    others = [fault for fault in explain(archive) if fault not in str(error)]
-    if others:
-        click.echo("Beside what the error below says, the archive holds:", err=True)
-    for fault in others:
-        click.echo(printable(f"  {fault}"), err=True)
-
-
-def _drafted(fields: dict[str, Any]) -> Card:
-    from scorer.curate import NewCard, draft_card
-
-    for option in ("name", "task", "text_columns"):
-        if not fields[option]:
-            flag = option.removesuffix("s").replace("_", "-")
-            raise UsageError(f"without --card the model needs --{flag}")
-    return draft_card(
-        NewCard(
-            name=fields["name"],
-            version=fields["version"],
-            task=fields["task"],
-            license=fields["licence"],
-            labels=fields["labels"],
-            text_columns=fields["text_columns"],
-            label_columns=fields["label_columns"],
-        )
-    )
+main.add_command(add_command, "add")
 
 
 @main.command("remove")
