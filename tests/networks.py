@@ -1,4 +1,4 @@
-"""Random networks and token batches for the engines' tests, and a plain float64 LSTM to compare."""
+"""Random networks and token batches for the engines' tests, and recurrent layers in float64."""
 
 from __future__ import annotations
 
@@ -114,6 +114,30 @@ def bilstm(
     return Layer("Bidirectional", "bidirectional", both, _weights(rng, *shapes, *shapes))
 
 
+def gru(
+    rng: np.random.Generator, width: int, units: int, *, reset_after: bool = True, **settings: Any
+) -> Layer:
+    bias = (2, 3 * units) if reset_after else (3 * units,)
+    weights = _weights(rng, (width, 3 * units), (units, 3 * units), bias)
+    return Layer(
+        "GRU", "gru", {**_lstm_settings(units, **settings), "reset_after": reset_after}, weights
+    )
+
+
+def simple_rnn(rng: np.random.Generator, width: int, units: int, **settings: Any) -> Layer:
+    weights = _weights(rng, (width, units), (units, units), (units,))
+    whole = _lstm_settings(units, **settings)
+    del whole["recurrent_activation"]
+    return Layer("SimpleRNN", "simple_rnn", whole, weights)
+
+
+def both_ways(forward: Layer, backward: Layer, merge: str = "concat") -> Layer:
+    """Bidirectional around two recurrent layers of the same settings."""
+    inner = LayerSpec(forward.kind, "inner", forward.settings)
+    weights = *forward.weights, *backward.weights
+    return Layer("Bidirectional", "both_ways", {"merge_mode": merge, "layer": inner}, weights)
+
+
 def dense(rng: np.random.Generator, width: int, units: int, activation: str = "sigmoid") -> Layer:
     settings = {"units": units, "activation": activation, "use_bias": True}
     return Layer("Dense", "dense", settings, _weights(rng, (width, units), (units,)))
@@ -155,5 +179,41 @@ def reference_lstm(layer: Layer, inputs: np.ndarray) -> np.ndarray:
     return np.array(states).reshape(-1, units)
 
 
+def reference_states(layer: Layer, inputs: np.ndarray) -> np.ndarray:
+    """Keras' LSTM, GRU or SimpleRNN of any activations in float64 over one row, (steps, width)."""
+    kernel, recurrent, *bias = (w.astype(np.float64) for w in layer.weights)
+    units, settings = len(recurrent), layer.settings
+    act = _FUNCTIONS[settings["activation"]]
+    gate = _FUNCTIONS[settings.get("recurrent_activation", "linear")]
+    given, added = np.zeros(kernel.shape[1]), np.zeros(kernel.shape[1])
+    if bias:
+        given, added = (bias[0], added) if bias[0].ndim == 1 else bias[0]
+    h, c, states = np.zeros(units), np.zeros(units), []
+    for x in inputs @ kernel + given:
+        own = h @ recurrent + added
+        if layer.kind == "SimpleRNN":
+            h = act(x + own)
+        elif layer.kind == "LSTM":
+            i, f, g, o = np.split(x + own, 4)
+            c = gate(f) * c + gate(i) * act(g)
+            h = gate(o) * act(c)
+        else:
+            u, r = gate((x + own)[:units]), gate((x + own)[units : 2 * units])
+            new = r * own[2 * units :]
+            if not settings["reset_after"]:
+                new = (r * h) @ recurrent[:, 2 * units :]
+            h = u * h + (1 - u) * act(x[2 * units :] + new)
+        states.append(h)
+    return np.array(states).reshape(-1, units)
+
+
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
+
+
+_FUNCTIONS = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.bundle import Bundle, Layer, LayerSpec
+from scorer.bundle import Bundle, Layer
 from scorer.engines import load_engine
-from scorer.engines.cpu import CpuEngine, convolution, recurrent
+from scorer.engines.cpu import CpuEngine, cells, convolution
 from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import TokenBatch
@@ -256,7 +256,7 @@ def test_lstm_against_double_precision(fold_bytes: int, width: int, units: int, 
     head = dense(rng, 2 * units, 4, "linear")
     rows = random_rows(rng, LENGTHS, WORDS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrent, "FOLD_BYTES", fold_bytes)
+        patch.setattr(cells, "FOLD_BYTES", fold_bytes)
         one = CpuEngine(bundle(spec(WORDS), words, forward, dense_identity(units)))
         two = CpuEngine(bundle(spec(WORDS), words, both, head))
     states, outputs = one.run(batch(rows)), two.run(batch(rows))
@@ -378,24 +378,20 @@ def _refusals() -> dict[str, tuple[Callable[[], Bundle], str]]:
     words, head = embedding(rng, WORDS, 4), dense(rng, 4, 1)
     bare = embedding(rng, WORDS, 4, mask=False)
     ragged, fixed = spec(WORDS), spec(WORDS, length=9)
-    gru_settings = {**lstm(rng, 4, 4).settings, "reset_after": True}
-    gru = Layer("GRU", "gru", gru_settings, ())
-    relu = lstm(rng, 4, 4, activation="relu")
-    hard = bilstm(rng, 4, 2, recurrent_activation="linear")
-    two_gru = Layer(
-        "Bidirectional",
-        "both",
-        {"merge_mode": "sum", "layer": LayerSpec("GRU", "gru", gru_settings)},
-        (),
-    )
+    soft = lstm(rng, 4, 4, activation="softmax")
+    hard = bilstm(rng, 4, 2, recurrent_activation="softmax")
     backwards = lstm(rng, 4, 4, go_backwards=True, return_sequences=True)
     sequences = bilstm(rng, 4, 2, return_sequences=True)
     maximum, relu_layer = pool("GlobalMaxPooling1D"), activation("relu")
     return {
-        "no such layer": (lambda: bundle(ragged, words, gru, head), r"layer gru \(GRU\)"),
-        "activation": (lambda: bundle(ragged, words, relu, head), "activation='tanh'"),
-        "recurrent activation": (lambda: bundle(ragged, words, hard, head), "recurrent_activation"),
-        "inner layer": (lambda: bundle(ragged, words, two_gru, head), r"Bidirectional\(GRU\)"),
+        "activation": (
+            lambda: bundle(ragged, words, soft, head),
+            r"layer lstm \(LSTM\): the cpu engine does not run the activation 'softmax'",
+        ),
+        "recurrent activation": (
+            lambda: bundle(ragged, words, hard, head),
+            r"layer bidirectional \(Bidirectional\): .* activation 'softmax' inside a LSTM",
+        ),
         "direction": (
             lambda: bundle(ragged, words, backwards, lstm(rng, 4, 4)),
             "go_backwards=True",

@@ -82,6 +82,33 @@ NETWORKS: dict[str, Network] = {
     "dense on embeddings": _masked(
         lambda k: [k.Dense(7, activation="tanh"), k.LSTM(3), k.Dense(1)]
     ),
+    "gru": _masked(lambda k: [k.GRU(17), k.Dense(2)]),
+    "gru that resets before": _masked(lambda k: [k.GRU(5, reset_after=False), k.Dense(2)]),
+    "gru without bias, backwards": _masked(
+        lambda k: [k.GRU(5, use_bias=False, go_backwards=True), k.Dense(2)]
+    ),
+    "bigru, stacked": _masked(
+        lambda k: [
+            k.Bidirectional(k.GRU(5, return_sequences=True), merge_mode="mul"),
+            k.Bidirectional(k.GRU(4, reset_after=False)),
+            k.Dense(3),
+        ]
+    ),
+    "lstm of sigmoids": _masked(lambda k: [k.LSTM(5, activation="sigmoid"), k.Dense(2)]),
+    "simple rnn of relu, stacked": _masked(
+        lambda k: [
+            k.Bidirectional(k.SimpleRNN(5, return_sequences=True), merge_mode="ave"),
+            k.SimpleRNN(4, activation="relu"),
+            k.Dense(3),
+        ]
+    ),
+    "padded states, backwards": _padded(
+        lambda k: [k.GRU(5, go_backwards=True, return_sequences=True), k.GRU(3), k.Dense(1)]
+    ),
+    "masked states of fixed length, backwards": _masked(
+        lambda k: [k.GRU(5, go_backwards=True, return_sequences=True), k.LSTM(3), k.Dense(1)],
+        output_sequence_length=23,
+    ),
     "training layers": _masked(
         lambda k: [
             k.SpatialDropout1D(0.2),
@@ -558,8 +585,8 @@ def test_choices_that_are_not_there(options: dict[str, str], message: str) -> No
 
 def test_layers_that_the_cpu_engine_lacks_go_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    relu = lstm(rng, 4, 4, activation="relu")
-    model = bundle(spec(9), embedding(rng, 9, 4), relu, dense(rng, 4, 2))
+    soft = lstm(rng, 4, 4, activation="softmax")
+    model = bundle(spec(9), embedding(rng, 9, 4), soft, dense(rng, 4, 2))
     assert load_engine(model).name == "keras"
     monkeypatch.setattr(engines, "_has_keras", lambda: False)
     with pytest.raises(UnsupportedModel, match=r"pip install 'scorer\[keras\]'"):

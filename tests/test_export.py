@@ -53,11 +53,34 @@ def linear(keras: Any, ids: int) -> list[Any]:
     return [keras.layers.Dense(1, activation="sigmoid")]
 
 
+def gru(keras: Any, ids: int) -> list[Any]:
+    layers = keras.layers
+    return [
+        layers.Embedding(ids, 6, mask_zero=True),
+        layers.Bidirectional(layers.GRU(5, return_sequences=True), merge_mode="ave"),
+        layers.GRU(4, reset_after=False, go_backwards=True),
+        layers.Dense(2),
+    ]
+
+
+def rnn(keras: Any, ids: int) -> list[Any]:
+    layers = keras.layers
+    return [
+        layers.Embedding(ids, 6, mask_zero=True),
+        layers.Bidirectional(layers.SimpleRNN(5, return_sequences=True), merge_mode="mul"),
+        layers.SimpleRNN(4, activation="relu", return_sequences=True),
+        layers.Bidirectional(layers.LSTM(4, activation="sigmoid"), merge_mode="sum"),
+        layers.Dense(2),
+    ]
+
+
 CASES: dict[str, tuple[Callable[[Any, int], list[Any]], dict[str, Any]]] = {
     "bidirectional": (tiny.bilstm, {}),
     "one direction": (tiny.stars, {}),
     "cut to a length": (tiny.points, {"output_sequence_length": 9}),
     "stacked": (stacked, {}),
+    "gru": (gru, {}),
+    "simple rnn": (rnn, {}),
     "convolution": (convolution, {"output_sequence_length": 12}),
     "valid convolution": (
         lambda k, n: convolution(k, n, padding="valid"),
@@ -112,13 +135,14 @@ def test_graphs_of_several_inputs_answer_as_keras(graph: graphs.Graph, tmp_path:
     assert [v["output_mode"] for v in several] == [v.output_mode for v in bundle.vectorizers]
 
 
-def test_a_layer_without_a_writer_is_named(tmp_path: Path) -> None:
+def test_a_setting_that_is_not_written_is_named(tmp_path: Path) -> None:
     def gru(keras: Any, ids: int) -> list[Any]:
         layers = keras.layers
-        return [layers.Embedding(ids, 4, mask_zero=True), layers.GRU(3), layers.Dense(1)]
+        cell = layers.GRU(3, activation="softmax")
+        return [layers.Embedding(ids, 4, mask_zero=True), cell, layers.Dense(1)]
 
     tiny.build_model(gru).save(tmp_path / "model.keras")
-    with pytest.raises(UnsupportedModel, match=r"\(GRU\): not written to ONNX"):
+    with pytest.raises(UnsupportedModel, match=r"\(GRU\): the activation 'softmax' of a GRU"):
         to_onnx(read_bundle(tmp_path / "model.keras"))
 
 

@@ -88,66 +88,114 @@ def _relu(graph: Graph, node: Node, value: str) -> str:
     return graph.node("Relu", value)
 
 
-def _lstm_weights(weights: tuple[np.ndarray, ...], units: int) -> list[np.ndarray]:
-    """Keras' (kernel, recurrent, bias), gates i f c o in columns, as ONNX' rows i o f c."""
+@dataclass(frozen=True)
+class _Operator:
+    """ONNX' own for a recurrent layer.
+
+    name    of the operator
+    order   where its gates stand among Keras'
+    """
+
+    name: str
+    order: tuple[int, ...]
+
+
+_OPERATORS = {
+    "LSTM": _Operator("LSTM", (0, 3, 1, 2)),  # i f g o, as i o f g
+    "GRU": _Operator("GRU", (0, 1, 2)),
+    "SimpleRNN": _Operator("RNN", (0,)),
+}
+_RECURRENT_ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
+
+
+def _recurrent_weights(operator: _Operator, weights: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Keras' (kernel, recurrent, bias), gates in columns, as ONNX' rows; its bias has two parts."""
 
     def reorder(matrix: np.ndarray) -> np.ndarray:
-        i, f, c, o = np.split(matrix.T, 4)
-        return np.concatenate([i, o, f, c])
+        gates = np.split(matrix.T, len(operator.order))
+        return np.concatenate([gates[i] for i in operator.order])
 
-    bias = weights[2] if len(weights) > 2 else np.zeros(4 * units, np.float32)
-    both = np.concatenate([reorder(bias), np.zeros(4 * units, np.float32)])
-    return [reorder(weights[0]), reorder(weights[1]), both]
+    kernel, recurrent, *rest = weights
+    bias = np.zeros((2, kernel.shape[1]), np.float32)
+    if rest:
+        bias[: rest[0].ndim] = rest[0]
+    return [reorder(kernel), reorder(recurrent), np.concatenate([reorder(b) for b in bias])]
 
 
-def _lstm(graph: Graph, node: Node, value: str) -> str:
-    return _recurrent(graph, node, node.layer, [node.layer.weights], value)
+def _recurrent(graph: Graph, node: Node, value: str) -> str:
+    """LSTM, GRU and SimpleRNN."""
+    direction = "reverse" if node.layer.settings["go_backwards"] else "forward"
+    all_states, last = _states(graph, node, node.layer, [node.layer.weights], direction, value)
+    if not node.layer.settings["return_sequences"]:
+        return graph.node("Squeeze", last, graph.constant(np.zeros(1, np.int64)))
+    if direction == "reverse":
+        raise refuse(node, "go_backwards with return_sequences is not written to ONNX")
+    one = graph.node("Squeeze", all_states, graph.constant(np.ones(1, np.int64)))
+    return graph.node("Transpose", one, perm=[1, 0, 2])
 
 
 def _bidirectional(graph: Graph, node: Node, value: str) -> str:
-    inner: LayerSpec = node.layer.settings["layer"]
-    if inner.kind != "LSTM":
-        raise refuse(node, f"a {inner.kind} is not written to ONNX yet")
-    if node.layer.settings["merge_mode"] != "concat":
-        raise refuse(node, "a merge_mode other than 'concat' is not written to ONNX")
+    inner, merge = node.layer.settings["layer"], node.layer.settings["merge_mode"]
+    if inner.settings["go_backwards"]:
+        raise refuse(node, "a forward layer that goes backwards is not written to ONNX")
     half = len(node.layer.weights) // 2
     both = [node.layer.weights[:half], node.layer.weights[half:]]
-    return _recurrent(graph, node, inner, both, value)
+    all_states, last = _states(graph, node, inner, both, "bidirectional", value)
+    sequences = inner.settings["return_sequences"]
+    states = all_states if sequences else last
+    # All steps: (tokens, 2, rows, units). The last states: (2, rows, units).
+    if merge == "concat":
+        perm, shape = ([2, 0, 1, 3], [0, 0, -1]) if sequences else ([1, 0, 2], [0, -1])
+        moved = graph.node("Transpose", states, perm=perm)
+        return graph.node("Reshape", moved, graph.constant(np.array(shape, np.int64)))
+    merged = _merged(graph, merge, states, axis=int(sequences))
+    return graph.node("Transpose", merged, perm=[1, 0, 2]) if sequences else merged
 
 
-def _recurrent(
+def _merged(graph: Graph, merge: str, states: str, axis: int) -> str:
+    """The two directions, along `axis`, made one."""
+    if merge == "sum":
+        axes = graph.constant(np.array([axis], np.int64))
+        return graph.node("ReduceSum", states, axes, keepdims=0)
+    operator = {"ave": "ReduceMean", "mul": "ReduceProd"}[merge]
+    return graph.node(operator, states, axes=[axis], keepdims=0)
+
+
+def _states(
     graph: Graph,
     node: Node,
     spec: LayerSpec,
     directions: list[tuple[np.ndarray, ...]],
+    direction: str,
     value: str,
-) -> str:
-    settings = spec.settings
-    if (settings["activation"], settings["recurrent_activation"]) != ("tanh", "sigmoid"):
-        raise refuse(node, "an LSTM with other activations is not written to ONNX")
-    if settings["go_backwards"]:
-        raise refuse(node, "an LSTM with go_backwards is not written to ONNX")
-    units = int(settings["units"])
+) -> tuple[str, str]:
+    """All states, (tokens, directions, rows, units), and the last ones of each direction."""
+    settings, operator = spec.settings, _OPERATORS[spec.kind]
+    wanted = [settings.get("recurrent_activation"), settings["activation"], settings["activation"]]
+    kinds = [kind for kind in wanted[: {"LSTM": 3, "GRU": 2}.get(spec.kind, 2)] if kind]
+    for kind in kinds:
+        if kind not in _RECURRENT_ACTIVATIONS:
+            raise refuse(node, f"the activation {kind!r} of a {spec.kind} is not written to ONNX")
+    more = {"linear_before_reset": int(settings["reset_after"])} if spec.kind == "GRU" else {}
     stacked = [
-        np.stack(w) for w in zip(*(_lstm_weights(d, units) for d in directions), strict=True)
+        np.stack(w)
+        for w in zip(*(_recurrent_weights(operator, d) for d in directions), strict=True)
     ]
     lengths = graph.tokens_of(node)
     inputs = [graph.node("Transpose", value, perm=[1, 0, 2])]
     inputs += [*(graph.constant(w) for w in stacked), *([lengths] if lengths else [])]
-    direction = "bidirectional" if len(directions) == 2 else "forward"
-    name = f"lstm{len(graph.nodes)}"
-    # All steps: (tokens, directions, rows, units). The last states: (directions, rows, units).
-    outputs = [f"{name}_steps", f"{name}_last"]
-    graph.nodes.append(
-        graph.onnx.helper.make_node("LSTM", inputs, outputs, hidden_size=units, direction=direction)
+    outputs = [f"recurrent{len(graph.nodes)}_{which}" for which in ("steps", "last")]
+    made = graph.onnx.helper.make_node(
+        operator.name,
+        inputs,
+        outputs,
+        hidden_size=settings["units"],
+        direction=direction,
+        activations=[_RECURRENT_ACTIVATIONS[kind] for kind in kinds] * len(directions),
+        **more,
     )
-    if settings["return_sequences"]:
-        moved = graph.node("Transpose", outputs[0], perm=[2, 0, 1, 3])
-        shape = np.array([0, 0, len(directions) * units], np.int64)
-    else:
-        moved = graph.node("Transpose", outputs[1], perm=[1, 0, 2])
-        shape = np.array([0, len(directions) * units], np.int64)
-    return graph.node("Reshape", moved, graph.constant(shape))
+    graph.nodes.append(made)
+    return outputs[0], outputs[1]
 
 
 def _conv1d(graph: Graph, node: Node, value: str) -> str:
@@ -237,7 +285,7 @@ WRITERS: dict[str, Writer] = {
     "Dense": _dense,
     "Activation": _activation,
     "ReLU": _relu,
-    "LSTM": _lstm,
+    **dict.fromkeys(_OPERATORS, _recurrent),
     "Bidirectional": _bidirectional,
     "Conv1D": _conv1d,
     "UnitNormalization": _unit_normalization,

@@ -6,7 +6,8 @@
     signals.py   what flows between steps
     embedding.py recurrent.py convolution.py pooling.py dense.py normalization.py merging.py
                  the steps, and what they must know of their Keras layers
-    compiled.py kernels.py sequences.py
+    cells.py     the weights of recurrent layers, laid out for their loops
+    compiled.py kernels.py sequences.py recurrence.py unfused.py
                  the compiled loops over a tile of rows
     simd.py gates.py vectors.py
                  the register-blocked vector code inside them

@@ -28,6 +28,8 @@ def rescaling(node: Node, signal: Signal) -> Built:
 def embedding(node: Node, signal: Signal) -> Built:
     """The look-up is left to the next layer, which can often fold its weights into the table."""
     (matrix,) = node.layer.weights
+    if node.spec.masked and not signal.padding.is_implied:
+        raise refuse(node.layer, "masks padding only where it is zeros after the words")
     look_up = LookUp(np.ascontiguousarray(matrix), signal.length)
     return [], replace(
         signal, embedding=matrix, look_up=look_up, width=matrix.shape[1], masked=node.spec.masked

@@ -134,5 +134,5 @@ def _given(given: Input) -> Signal:
     if spec is None:
         return Signal("vector", width=given.spec.width)
     if spec.output_mode == "int":
-        return Signal("tokens", length=spec.output_sequence_length)
+        return Signal("tokens", length=spec.output_sequence_length, padding=spec.padding)
     return Signal("bag", width=spec.columns, spec=spec)

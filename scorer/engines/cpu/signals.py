@@ -10,14 +10,14 @@ same everywhere. So where the length is fixed, a sequence stores one padded posi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from scorer.bundle import Layer, Node
 from scorer.errors import UnsupportedModel
-from scorer.vectorizer import VectorizerSpec
+from scorer.vectorizer import Padding, VectorizerSpec
 
 #: the largest table (ids x what follows) into which the weights after an Embedding are folded
 FOLD_BYTES = 64 << 20
@@ -58,6 +58,7 @@ class Signal:
     width      columns of a sequence or vector
     masked     the padding carries Keras' mask
     length     the fixed number of positions, padding included; None if rows keep their own length
+    padding    how rows are filled up to it
     embedding  float32 (ids, width): tokens that the next layer is to look up
     look_up    the step that does so, for a layer that needs a sequence
     spec       the vectorizer, where kind is "bag"
@@ -69,6 +70,7 @@ class Signal:
     width: int = 0
     masked: bool = False
     length: int | None = None
+    padding: Padding = field(default_factory=Padding)
     embedding: np.ndarray | None = None
     look_up: Step | None = None
     spec: VectorizerSpec | None = None

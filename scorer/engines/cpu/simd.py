@@ -4,6 +4,7 @@ Numba vectorises plain loops, but it cannot keep a block of a matrix product in 
 intrinsics do:
 
     product_block                                     ROWS rows of x @ W, added to what is given
+    gru_block                                         the same for a GRU's three gates
     add_lanes, max_lanes                              LANES numbers with others, in place
     relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
 
@@ -32,6 +33,7 @@ from scorer.engines.cpu.vectors import (
     COLUMNS,
     FLOAT,
     GATES,
+    GRU_ROWS,
     INT32,
     INT64,
     LANES,
@@ -101,10 +103,10 @@ def pack_columns(matrix: np.ndarray) -> np.ndarray:
 # ---- products -----------------------------------------------------------------------------------
 
 
-def _addresses(builder: Any, table: Emit, stride: Emit, field: int) -> list[Emit]:
-    """Row `field` of an int64 table (fields, stride): the addresses of ROWS rows."""
+def _addresses(builder: Any, table: Emit, stride: Emit, field: int, rows: int = ROWS) -> list[Emit]:
+    """Row `field` of an int64 table (fields, stride): the addresses of so many rows."""
     start = builder.add(table, builder.mul(stride, whole(8 * field)))
-    return [load(builder, builder.add(start, whole(8 * r)), INT64) for r in range(ROWS)]
+    return [load(builder, builder.add(start, whole(8 * r)), INT64) for r in range(rows)]
 
 
 def _multiply_add(
@@ -112,8 +114,10 @@ def _multiply_add(
 ) -> tuple[Block, Emit]:
     """sums[r][v] + sum over i < k of x[r][i] * W[i][v], and the address after those weights.
 
-    rows: addresses of x[r], float32 (k,); weights: address of W, float32 (k, 4, LANES).
+    rows: addresses of x[r], float32 (k,); weights: address of W, float32 (k, vectors, LANES).
     """
+    count = len(sums[0])
+    wide = whole(4 * LANES * count)
     before = builder.block
     loop, after = builder.append_basic_block("product"), builder.append_basic_block("summed")
     builder.cbranch(builder.icmp_signed(">", k, whole(0)), loop, after)
@@ -121,12 +125,12 @@ def _multiply_add(
     i = builder.phi(INT64)
     i.add_incoming(whole(0), before)
     carried = [[builder.phi(LANES_F) for _ in row] for row in sums]
-    w = vectors(builder, builder.add(weights, builder.mul(i, whole(4 * COLUMNS))))
+    w = vectors(builder, builder.add(weights, builder.mul(i, wide)), count)
     offset = builder.mul(i, whole(4))
     added = []
     for row, carry in zip(rows, carried, strict=True):
         x = splat(builder, load(builder, builder.add(row, offset), FLOAT))
-        added.append([fma(builder, x, w[v], carry[v]) for v in range(GATES)])
+        added.append([fma(builder, x, w[v], carry[v]) for v in range(count)])
     following = builder.add(i, whole(1))
     i.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
@@ -139,7 +143,7 @@ def _multiply_add(
             c.add_incoming(n, loop)
             result.add_incoming(s, before)
             result.add_incoming(n, loop)
-    return results, builder.add(weights, builder.mul(k, whole(4 * COLUMNS)))
+    return results, builder.add(weights, builder.mul(k, wide))
 
 
 @intrinsic
@@ -174,17 +178,59 @@ def product_block(
 
 
 @intrinsic
-def prefetch_block(context: Any, address: Any) -> Intrinsic:
-    """Ask for COLUMNS numbers at an address to be in the cache soon, line by line."""
+def gru_block(
+    context: Any, table: Any, stride: Any, column: Any, kx: Any, ky: Any, weights: Any
+) -> Intrinsic:
+    """out[r] = (zz, zr, x[r] W + start[r], y[r] V) of GRU_ROWS rows and LANES units.
+
+    A GRU multiplies what comes from its own state before it adds what comes from x, so they are
+    summed apart; zz and zr are sums of all three. Arguments as of product_block, with three vectors
+    in place of four in start and weights.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
+        table, stride, column, kx, ky, weights = arguments
+        nothing = const(0.0)
+        sums: Block = [[nothing] * 3] * GRU_ROWS
+        starts, x, y, outs = (_addresses(builder, table, stride, f, GRU_ROWS) for f in range(4))
+        sums, weights = _multiply_add(builder, sums, x, kx, weights)
+        column = builder.mul(column, whole(4))
+        for row, start, out in zip(sums, starts, outs, strict=True):
+            given = load(builder, builder.add(start, builder.add(column, whole(8 * LANES))))
+            store(builder, builder.fadd(row[2], given), builder.add(out, whole(8 * LANES)))
+        sums = [[*row[:2], nothing] for row in sums]
+        sums, _ = _multiply_add(builder, sums, y, ky, weights)
+        for row, start, out in zip(sums, starts, outs, strict=True):
+            given = vectors(builder, builder.add(start, column), 2)
+            both = [builder.fadd(vector, one) for vector, one in zip(row[:2], given, strict=True)]
+            for vector, place in zip([*both, row[2]], (0, 1, 3), strict=True):
+                store(builder, vector, builder.add(out, whole(4 * LANES * place)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), emit
+
+
+def _prefetch(vectors: int) -> Intrinsic:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
         read, nearest, data = (ir.Constant(INT32, value) for value in (0, 3, 1))
-        for skip in range(0, 4 * COLUMNS, 64):
+        for skip in range(0, 4 * vectors * LANES, 64):
             line = at(builder, builder.add(arguments[0], whole(skip)), ir.IntType(8))
             llvm(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, read, nearest, data)
         return context.get_dummy_value()
 
     return types.void(types.int64), emit
+
+
+@intrinsic
+def prefetch_block(context: Any, address: Any) -> Intrinsic:
+    """Ask for COLUMNS numbers at an address to be in the cache soon, line by line."""
+    return _prefetch(GATES)
+
+
+@intrinsic
+def prefetch_three(context: Any, address: Any) -> Intrinsic:
+    """The same for three vectors."""
+    return _prefetch(3)
 
 
 # ---- LANES numbers in place ---------------------------------------------------------------------

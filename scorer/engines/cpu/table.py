@@ -19,7 +19,7 @@ BUILDERS: dict[str, Builder] = {
     "Dense": dense.dense,
     "Activation": dense.activation,
     "ReLU": dense.relu,
-    "LSTM": recurrent.lstm,
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), recurrent.recurrent),
     "Bidirectional": recurrent.bidirectional,
     "Conv1D": convolution.convolution,
     "GlobalMaxPooling1D": convolution.max_pooling,

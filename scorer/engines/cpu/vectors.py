@@ -33,6 +33,7 @@ def _shape(features: set[str], machine: str) -> tuple[int, int]:
 
 
 LANES, ROWS = _shape(_features(), platform.machine())
+GRU_ROWS = 8 if ROWS == 6 else 4  # of a block of three vectors
 GATES = 4
 COLUMNS = GATES * LANES  # of a block
 LOG2_E = math.log2(math.e)
@@ -113,6 +114,6 @@ def exp2(builder: Any, x: Emit) -> Emit:
     return builder.bitcast(builder.add(builder.bitcast(power, LANES_I), n), LANES_F)
 
 
-def vectors(builder: Any, address: Emit) -> list[Emit]:
-    """The four vectors that lie at `address`."""
-    return [load(builder, builder.add(address, whole(4 * LANES * v))) for v in range(GATES)]
+def vectors(builder: Any, address: Emit, count: int = GATES) -> list[Emit]:
+    """The vectors that lie at `address`."""
+    return [load(builder, builder.add(address, whole(4 * LANES * v))) for v in range(count)]
