@@ -163,7 +163,7 @@ def unit() -> Layer:
 
 def pool(kind: str) -> Layer:
     """GlobalMaxPooling1D or GlobalAveragePooling1D."""
-    return Layer(kind, "pool", {}, ())
+    return Layer(kind, "pool", {"keepdims": False}, ())
 
 
 def reference_lstm(layer: Layer, inputs: np.ndarray) -> np.ndarray:
