@@ -149,6 +149,7 @@ def conv(rng: np.random.Generator, width: int, filters: int, size: int, **change
         "kernel_size": [size],
         "strides": [1],
         "dilation_rate": [1],
+        "groups": 1,
         "padding": "valid",
         "activation": "relu",
         "use_bias": True,

@@ -38,11 +38,12 @@ def gru_before(rng: np.random.Generator, width: int, units: int, **more: object)
     return gru(rng, width, units, reset_after=False, **more)
 
 
-def unusual(make: Make) -> Make:
+def unusual(make: Make, activation: str, gate: str) -> Make:
     """With activations that no fused loop has."""
+    names = {"activation": activation, "recurrent_activation": gate}
 
     def made(rng: np.random.Generator, width: int, units: int, **more: object) -> Layer:
-        return make(rng, width, units, activation="sigmoid", recurrent_activation="tanh", **more)
+        return make(rng, width, units, **names, **more)
 
     return made
 
@@ -53,11 +54,11 @@ def rectified(rng: np.random.Generator, width: int, units: int, **more: object) 
 
 MAKES: dict[str, Make] = {
     "LSTM": lstm,
-    "LSTM of other activations": unusual(lstm),
+    "LSTM of other activations": unusual(lstm, "sigmoid", "tanh"),
     "GRU": gru,
-    "GRU of other activations": unusual(gru),
+    "GRU of other activations": unusual(gru, "relu", "sigmoid"),
     "GRU that resets before": gru_before,
-    "GRU that resets before, of other activations": unusual(gru_before),
+    "GRU that resets before, of other activations": unusual(gru_before, "relu", "sigmoid"),
     "SimpleRNN": simple_rnn,
     "SimpleRNN of relu": rectified,
 }
