@@ -118,7 +118,7 @@ class TrainingProfile(_Part):
     tokens      tokens per row, before any truncation
     oov_share   share of a row's tokens that the vocabulary lacks, 0..1
     score       binary: probability of the last label; multiclass: probability of the predicted
-                label; regression: the prediction
+                label; multilabel: the highest probability; regression: the prediction
     """
 
     rows: Annotated[int, Field(gt=0)]
@@ -196,6 +196,10 @@ class ScorerCard(_Part):
         twice = sorted({s for s in spellings if spellings.count(s) > 1})
         if twice:
             yield f"the spelling {twice[0]!r} stands for two labels"
+        mark = self.task.joined_by
+        holding = [s for s in spellings if mark is not None and mark in s]
+        if holding:
+            yield f"the label {holding[0]!r} holds {mark!r}"
 
     def _golden_faults(self) -> Iterator[str]:
         if not self.task.accepts(len(self.labels)):

@@ -23,8 +23,10 @@ def predict(
     binding, array, rows = _bound(model, texts, options)
     table = predict_rows(binding, array, rows, size, threads)
     if _is_pandas(texts):
-        frame: pd.DataFrame = table.to_pandas().set_index(texts.index)
-        return frame
+        frame: pd.DataFrame = table.to_pandas()
+        for name in (field.name for field in table.schema if pa.types.is_list(field.type)):
+            frame[name] = table.column(name).to_pylist()  # lists, where pandas would have arrays
+        return frame.set_index(texts.index)
     return table
 
 

@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-from scorer.evaluation.measure import figure_of, measure
+from scorer.evaluation.measure import STATISTICS, figure_of, measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import EPSILON, STATISTICS, error_sums
+from scorer.evaluation.statistics import EPSILON, error_sums
 from scorer.figures import FIGURES, FigureSpec, figure_names, figure_spec, figures_of
 from scorer.figures.formulas import ErrorSums
-from scorer.tasks import BINARY, MULTICLASS, REGRESSION, TASKS, Problem, Statistic, Task
+from scorer.tasks import (
+    BINARY,
+    MULTICLASS,
+    MULTILABEL,
+    REGRESSION,
+    TASKS,
+    Problem,
+    Statistic,
+    Task,
+)
 
 NAN = math.nan
 Array = NDArray[Any]
@@ -57,7 +66,17 @@ def regression(draw: st.DrawFn) -> Sample:
     return Sample(Problem(REGRESSION), np.array(target), np.array(output, np.float32)[:, None])
 
 
-SAMPLES = {BINARY: binary, MULTICLASS: multiclass, REGRESSION: regression}
+@st.composite
+def multilabel(draw: st.DrawFn) -> Sample:
+    k = draw(st.integers(2, 5))
+    pair = st.tuples(st.integers(0, 1), PROBABILITY)
+    rows = draw(st.lists(st.lists(pair, min_size=k, max_size=k), min_size=1, max_size=25))
+    target, output = np.moveaxis(np.array(rows), -1, 0)
+    problem = Problem(MULTILABEL, tuple("abcde"[:k]), draw(st.sampled_from([0.5, 0.25])))
+    return Sample(problem, target.astype(np.int8), output.astype(np.float32))
+
+
+SAMPLES = {BINARY: binary, MULTICLASS: multiclass, MULTILABEL: multilabel, REGRESSION: regression}
 
 
 def varies(values: Array) -> bool:
@@ -125,11 +144,49 @@ def number_oracle(sample: Sample) -> dict[str, float]:
     }
 
 
+def set_oracle(sample: Sample) -> dict[str, float]:
+    """Figures of labels that do not exclude each other; scikit-learn's matrices of indicators."""
+    y, hard, p = sample.target, sample.predicted, sample.output.astype(np.float64)
+    some = (y | hard).any(axis=0)  # of a label that no row has or was given, there is no rate
+    single = [Sample(part.problem, part.target, part.output) for part in sample.questions]
+    losses = [probability_oracle(part) for part in single]
+    known = [found for found in losses if not math.isnan(found["roc_auc"])]
+    pooled = Sample(single[0].problem, y.ravel(), sample.output.reshape(-1, 1))
+    together = probability_oracle(pooled)
+    found = {
+        "subset_accuracy": sk.accuracy_score(y, hard),
+        "hamming_loss": sk.hamming_loss(y, hard),
+    }
+    for rate in ("precision", "recall", "f1"):
+        score = getattr(sk, f"{rate}_score")
+        rates = score(y, hard, average=None, zero_division=0)[some]
+        macro = float(np.mean(rates)) if some.any() else NAN
+        micro = score(y, hard, average="micro", zero_division=0) if some.any() else NAN
+        found |= {f"macro_{rate}": macro, f"micro_{rate}": micro}
+    return found | {
+        "weighted_f1": sk.f1_score(y, hard, average="weighted", zero_division=0)
+        if y.any()
+        else NAN,
+        "label_ranking": sk.label_ranking_average_precision_score(y, p),
+        "coverage_error": sk.coverage_error(y, p),
+        "ranking_loss": sk.label_ranking_loss(y, p),
+        "roc_auc": float(np.mean([f["roc_auc"] for f in known])) if known else NAN,
+        "pr_auc": float(np.mean([f["pr_auc"] for f in known])) if known else NAN,
+        "micro_roc_auc": together["roc_auc"],
+        "micro_pr_auc": together["pr_auc"],
+        "log_loss": float(np.mean([f["log_loss"] for f in losses])),
+        "brier": float(np.mean((p - y) ** 2)),
+        "ece": together["ece"],
+    }
+
+
 def oracle(sample: Sample) -> dict[str, float]:
     """Every figure by plain calls on the rows."""
     task = sample.problem.task
     if task is REGRESSION:
         return number_oracle(sample)
+    if task is MULTILABEL:
+        return set_oracle(sample)
     found = class_oracle(sample) | probability_oracle(sample)
     return found | last_class_oracle(sample) if task is BINARY else found
 
@@ -178,7 +235,7 @@ def test_figures_have_names_of_their_own_and_lie_in_their_ranges() -> None:
         named = {figure.name for figure in figures_of(task)}
         assert named >= {*task.headlines, *task.slice_figures, *task.card_figures}
         assert task.slice_figures[0] == task.headlines[0]
-        assert set(task.statistics) <= set(STATISTICS)
+        assert set(task.statistics) <= set(STATISTICS[task.truth])
     with pytest.raises(KeyError):
         figure_spec("accuracy_of_nothing")
 
@@ -210,7 +267,7 @@ def test_a_new_figure_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured.values["mse"] == pytest.approx(expected)
     low, high = measured.interval("mse") or (NAN, NAN)
     assert low < expected < high
-    assert [added in figures_of(task) for task in TASKS] == [False, False, True]
+    assert [added in figures_of(task) for task in TASKS] == [False, False, False, True]
     assert figure_spec("mse") is added
     value, _ = figure_of(added, error_sums(sample, Resampler(200)))
     assert value == measured.values["mse"]

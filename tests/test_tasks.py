@@ -24,6 +24,7 @@ from scorer.tables import Window
 from scorer.tasks import (
     BINARY,
     MULTICLASS,
+    MULTILABEL,
     REGRESSION,
     TASKS,
     Binary,
@@ -38,6 +39,7 @@ from tests import tiny
 PROBLEMS = {
     BINARY: Problem(BINARY, ("no", "yes"), 0.3),
     MULTICLASS: Problem(MULTICLASS, ("a", "b", "c")),
+    MULTILABEL: Problem(MULTILABEL, ("a", "b", "c"), 0.6),
     REGRESSION: Problem(REGRESSION),
 }
 
@@ -87,7 +89,7 @@ def test_the_binary_decision_is_the_threshold_s() -> None:
 def test_a_task_travels_by_its_name(task: Task) -> None:
     assert task_named(task.name) is task
     assert pickle.loads(pickle.dumps(task)) is task
-    with pytest.raises(ValueError, match="choose binary, multiclass or regression"):
+    with pytest.raises(ValueError, match="choose binary, multiclass, multilabel or regression"):
         task_named("ranking")
 
 
@@ -106,7 +108,9 @@ def test_only_tasks_with_a_threshold_take_one() -> None:
         if task.takes_threshold:
             assert card.problem(0.7).threshold == 0.7
         else:
-            with pytest.raises(UsageError, match=r"a threshold is for binary models; made-up@1"):
+            with pytest.raises(
+                UsageError, match=r"a threshold is for binary and multilabel models; made-up@1"
+            ):
                 card.problem(0.7)
 
 
@@ -160,7 +164,7 @@ def evaluated(card: Card, outputs: NDArray[np.float32], labels: list[str]) -> Mo
 
 def test_a_new_task_is_one_object(two_outputs: Task) -> None:
     """Cards, columns and reports know it, and say of it what they say of its one-output twin."""
-    assert task_names() == ("binary", "multiclass", "regression", "two-outputs")
+    assert task_names() == ("binary", "multiclass", "multilabel", "regression", "two-outputs")
     one, two = card_of("binary", [0.25]), card_of("two-outputs", [0.75, 0.25])
     assert two.scorer.outputs == 2
     assert two.scorer.task is two_outputs

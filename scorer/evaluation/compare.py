@@ -61,9 +61,9 @@ def _difference(measured: Mapping[str, Measured], a: str, b: str, name: str) -> 
 
 def _agreement(a: Sample, b: Sample) -> float | None:
     blocks = zip(a.blocks(), b.blocks(), strict=True)
-    if a.problem.task.truth is Truth.CLASS:
-        same = (np.count_nonzero(p.predicted == q.predicted) for p, q in blocks)
-        return round(sum(same) / len(a), 6)
+    if a.problem.task.truth is not Truth.NUMBER:
+        same = ((p.predicted == q.predicted).reshape(len(p), -1).all(axis=1) for p, q in blocks)
+        return round(sum(map(np.count_nonzero, same)) / len(a), 6)
     if np.ptp(a.output) == 0 or np.ptp(b.output) == 0:
         return None
     return round(correlation((p.output[:, 0], q.output[:, 0]) for p, q in blocks), 6)

@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import in_blocks, occurrences
 from scorer.evaluation.part import Figure
-from scorer.evaluation.ranking import Ranking, rank, ranking_sums
-from scorer.evaluation.resample import Doubles, interval, quantile_bins
+from scorer.evaluation.ranking import Ranking, rank, rank_together, ranking_sums
+from scorer.evaluation.resample import Doubles, Resampler, interval, quantile_bins
 from scorer.evaluation.result import (
     Bin,
     Calibration,
     Curve,
     Histogram,
+    LabelCalibration,
     Residuals,
     Threshold,
 )
 from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import MAX_RANKED_CLASSES, Resampled
+from scorer.evaluation.statistics import MAX_RANKED_CLASSES, Resampled, ranked_classes
+from scorer.evaluation.statistics import calibration as calibration_sums
 from scorer.figures.formulas import CalibrationSums, RankingSums, pr_auc, ratio, roc_auc
 from scorer.tasks import Truth
 
@@ -34,16 +36,16 @@ RESIDUAL_GROUPS = 20
 
 def ranking_curves(sample: Sample) -> tuple[tuple[Curve, ...], tuple[Curve, ...]]:
     """ROC and precision-recall curves of every ranked class against the rest."""
-    classes = sample.ranked_classes
-    if len(classes) > MAX_RANKED_CLASSES:
+    ranked = ranked_classes(sample)
+    if len(ranked) > MAX_RANKED_CLASSES:
         return (), ()
     roc, precision_recall = [], []
-    for c in classes[:MAX_CURVES]:
-        ranking = rank(sample, c)
+    for part, c in ranked[:MAX_CURVES]:
+        ranking = rank(part, c)
         if ranking.defined:
             sums = RankingSums(*(x[..., None] for x in ranking_sums(ranking.falling())))
             points = _curve_points(ranking)
-            label = sample.problem.labels[c]
+            label = part.problem.labels[c]
             roc.append(_thinned(label, *_roc_points(*points), float(roc_auc(sums))))
             precision_recall.append(_thinned(label, *_pr_points(*points), float(pr_auc(sums))))
     return tuple(roc), tuple(precision_recall)
@@ -94,6 +96,21 @@ def calibration(sums: Resampled[CalibrationSums]) -> tuple[Calibration, ...]:
     )
 
 
+def label_calibrations(sample: Sample, resampler: Resampler) -> tuple[LabelCalibration, ...]:
+    """The reliability diagrams of labels that do not exclude each other; of so many as have curves.
+
+    Exclusive labels have one diagram together.
+    """
+    if len(sample.questions) < 2:
+        return ()
+    return tuple(
+        LabelCalibration(
+            label=part.problem.labels[-1], bins=calibration(calibration_sums(part, resampler))
+        )
+        for part in sample.questions[:MAX_CURVES]
+    )
+
+
 def score_histogram(sample: Sample) -> Histogram:
     """How the scores of each true class are spread (regression: truth and predictions)."""
     if sample.problem.task.truth is Truth.NUMBER:
@@ -108,6 +125,9 @@ def score_histogram(sample: Sample) -> Histogram:
 def _score_series(part: Sample) -> dict[str, NDArray[Any]]:
     if part.problem.task.truth is Truth.NUMBER:
         return {"truth": part.target, "prediction": part.output[:, 0]}
+    if part.problem.task.truth is Truth.SET:
+        has = part.target == 1
+        return {"rows with the label": part.output[has], "without it": part.output[~has]}
     groups = part.score_groups
     return {name: part.confidence[inside] for name, inside in groups.items()}
 
@@ -145,8 +165,12 @@ def _whole_number_edges(target: Doubles) -> Doubles | None:
 
 
 def thresholds(sample: Sample) -> tuple[Threshold, ...]:
-    """What other thresholds of a binary model would do, and which has the best F1 on this data."""
-    ranking = rank(sample, 1)
+    """What other thresholds would do, and which has the best F1 on this data.
+
+    One threshold is for all labels: of several, the figures are of all labels together.
+    """
+    exclusive = sample.problem.task.exclusive
+    ranking = rank(sample, 1) if exclusive else rank_together(sample)
     own = np.float32(sample.problem.threshold)
     notes = {float(own): "in use"}
     grid = {float(np.float32(x)) for x in np.arange(1, 20) / 20}

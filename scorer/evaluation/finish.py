@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -130,32 +131,41 @@ def _model_report(
             "promises": check_promises(measured, subject.card.figures),
         }
     )
-    return _WITH_SECTIONS[problem.task.truth](report, sample, measured)
+    return report.model_copy(update=_SECTIONS[problem.task.truth](sample, measured, resampler))
 
 
-def _with_class_sections(report: ModelReport, sample: Sample, measured: Measured) -> ModelReport:
+def _class_sections(sample: Sample, measured: Measured, resampler: Resampler) -> dict[str, Any]:
+    cells = measured.statistics[Statistic.CONFUSION].whole.counts.astype(int).tolist()
+    confusion = tuple(map(tuple, cells)) if len(cells) <= MAX_CONFUSION else ()
+    return _label_sections(sample, measured) | {"confusion": confusion}
+
+
+def _set_sections(sample: Sample, measured: Measured, resampler: Resampler) -> dict[str, Any]:
+    by_label = curves.label_calibrations(sample, resampler)
+    return _label_sections(sample, measured) | {"calibration_by_label": by_label}
+
+
+def _label_sections(sample: Sample, measured: Measured) -> dict[str, Any]:
+    """What models with labels have, whether the labels exclude each other or not."""
     roc, precision_recall = curves.ranking_curves(sample)
-    counts = measured.statistics[Statistic.CONFUSION]
-    cells = counts.whole.counts.astype(int).tolist()
-    return report.model_copy(
-        update={
-            "classes": class_figures(sample.problem.labels, counts),
-            "confusion": tuple(map(tuple, cells)) if len(cells) <= MAX_CONFUSION else (),
-            "roc": roc,
-            "precision_recall": precision_recall,
-            "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
-            "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
-        }
-    )
+    counts = measured.statistics[Statistic.BY_LABEL]
+    return {
+        "classes": class_figures(sample.problem.labels, counts),
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
+        "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
+    }
 
 
-def _with_error_sections(report: ModelReport, sample: Sample, measured: Measured) -> ModelReport:
-    return report.model_copy(update={"residuals": curves.residuals(sample)})
+def _error_sections(sample: Sample, measured: Measured, resampler: Resampler) -> dict[str, Any]:
+    return {"residuals": curves.residuals(sample)}
 
 
-_WITH_SECTIONS: dict[Truth, Callable[[ModelReport, Sample, Measured], ModelReport]] = {
-    Truth.CLASS: _with_class_sections,
-    Truth.NUMBER: _with_error_sections,
+_SECTIONS: dict[Truth, Callable[[Sample, Measured, Resampler], dict[str, Any]]] = {
+    Truth.CLASS: _class_sections,
+    Truth.SET: _set_sections,
+    Truth.NUMBER: _error_sections,
 }
 
 

@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from scorer.evaluation import label_sets, statistics
 from scorer.evaluation.resample import Doubles, Resampler, interval
 from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import STATISTICS, Resampled
+from scorer.evaluation.statistics import Resampled
 from scorer.figures import FigureSpec, figure_spec, figures_of
-from scorer.tasks import Statistic
+from scorer.tasks import Statistic, Truth
+
+Compute = Callable[[Sample, Resampler], Resampled[Any] | None]
+
+#: what computes each statistic, by what the rows' truth is; equal functions are called once
+STATISTICS: dict[Truth, dict[Statistic, Compute]] = {
+    Truth.CLASS: {
+        Statistic.CONFUSION: statistics.class_counts,
+        Statistic.BY_LABEL: statistics.class_counts,
+        Statistic.POSITIVE: statistics.class_counts,
+        Statistic.LOSSES: statistics.loss_sums,
+        Statistic.RANKING: statistics.ranking,
+        Statistic.CALIBRATION: statistics.calibration,
+    },
+    Truth.SET: {
+        Statistic.BY_LABEL: label_sets.label_counts,
+        Statistic.POOLED: label_sets.label_counts,
+        Statistic.SETS: label_sets.set_sums,
+        Statistic.LOSSES: statistics.loss_sums,
+        Statistic.RANKING: statistics.ranking,
+        Statistic.POOLED_RANKING: label_sets.pooled_ranking,
+        Statistic.CALIBRATION: statistics.calibration,
+    },
+    Truth.NUMBER: {
+        Statistic.ERRORS: statistics.error_sums,
+        Statistic.MIDDLE_ERRORS: statistics.middle_errors,
+        Statistic.RANKS: statistics.rank_moments,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -61,10 +90,8 @@ def figure_of(spec: FigureSpec, sums: Resampled[Any]) -> tuple[float, Doubles]:
 
 def _statistics(sample: Sample, resampler: Resampler) -> dict[Statistic, Resampled[Any]]:
     """What the task's figures are computed from, without what this sample does not have."""
-    computed: dict[Any, Resampled[Any] | None] = {}
-    for statistic in sample.problem.task.statistics:
-        compute = STATISTICS[statistic]
-        if compute not in computed:
-            computed[compute] = compute(sample, resampler)
-    every = {name: computed[STATISTICS[name]] for name in sample.problem.task.statistics}
+    task = sample.problem.task
+    by_name = {name: STATISTICS[task.truth][name] for name in task.statistics}
+    computed = {compute: compute(sample, resampler) for compute in dict.fromkeys(by_name.values())}
+    every = {name: computed[compute] for name, compute in by_name.items()}
     return {name: sums for name, sums in every.items() if sums is not None}

@@ -68,7 +68,16 @@ class Ranking:
 def rank(sample: Sample, c: int) -> Ranking:
     """The rows of class `c` against all others."""
     scores = sample.column(lambda part: part.probabilities[:, c])
-    yes, no = scores[sample.target == c], scores[sample.target != c]
+    return _ranking(scores, sample.target == c)
+
+
+def rank_together(sample: Sample) -> Ranking:
+    """Every label of every row: those that the rows have against all others."""
+    return _ranking(sample.output, sample.target == 1)
+
+
+def _ranking(scores: Floats, has: NDArray[np.bool_]) -> Ranking:
+    yes, no = scores[has], scores[~has]
     yes.sort()
     no.sort()
     return Ranking(yes, no)

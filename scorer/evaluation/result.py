@@ -14,7 +14,7 @@ from scorer.card import TaskField
 from scorer.evaluation.drift import Drift
 from scorer.evaluation.part import Figure, Part
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
 
 
 class Curve(Part):
@@ -58,8 +58,19 @@ class Calibration(Part):
     observed: Figure
 
 
+class LabelCalibration(Part):
+    """The reliability diagram of one label of several that a row may have."""
+
+    label: str
+    bins: tuple[Calibration, ...]
+
+
 class Threshold(Part):
-    """What a binary model would do at another threshold (for its last label)."""
+    """What a model would do at another threshold.
+
+    A binary model for its last label; a multilabel model for all labels, which count together:
+    `accuracy` is the share of labels rightly given or left out, the others are micro averages.
+    """
 
     threshold: float
     accuracy: float
@@ -140,6 +151,9 @@ class ModelReport(Part):
     roc: tuple[Curve, ...] = Field(default=(), description="x: false, y: true positive rate")
     precision_recall: tuple[Curve, ...] = Field(default=(), description="x: recall, y: precision")
     calibration: tuple[Calibration, ...] = ()
+    calibration_by_label: tuple[LabelCalibration, ...] = Field(
+        default=(), description="of a multilabel model's first labels"
+    )
     scores: Histogram | None = None
     thresholds: tuple[Threshold, ...] = ()
     residuals: Residuals | None = None
@@ -152,7 +166,7 @@ class ModelReport(Part):
 class LabelSource(Part):
     """Where the truth came from and how it was read."""
 
-    column: str
+    column: str = Field(description="of a multilabel model's 0/1 columns, all, comma-separated")
     rule: str
     usable: int
     blank: int
@@ -216,7 +230,7 @@ class Method(Part):
 class Report(Part):
     """The whole of `report.json`."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
     created: str = Field(description="ISO 8601, UTC")
     scorer: str = Field(description="version of this tool")
     inputs: tuple[str, ...]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import in_blocks
-from scorer.tasks import Classification, Problem
+from scorer.tasks import BINARY, Classification, Problem
 
 Floats = NDArray[np.floating[Any]]
 Codes = NDArray[np.signedinteger[Any]]
@@ -25,7 +25,8 @@ Codes = NDArray[np.signedinteger[Any]]
 class Sample:
     """Truth and output of n rows.
 
-    target  int16 (n,) class codes, or float32 or float64 (n,) values
+    target  int16 (n,) class codes, float32 or float64 (n,) values, or int8 (n, k): 1 for each label
+            that a row has
     output  float32 (n, 1) probability of the last label or predicted value; (n, k) probabilities
     """
 
@@ -38,17 +39,39 @@ class Sample:
 
     @cached_property
     def predicted(self) -> NDArray[Any]:
-        """Class codes int16 (n,), or predicted values (n,)."""
+        """Class codes int16 (n,), predicted values (n,), or int8 (n, k): 1 for a label given."""
         return self.problem.decide(self.output)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """float64 (n, k): of every class, rows summing to 1 (classification only).
+        """float64 (n, k): of every label; rows sum to 1 where labels exclude each other.
 
         A float32 softmax sums to 1 within 1e-6; the figures' definitions ask for more.
         """
         wide = self.problem.task.probabilities(self.output.astype(np.float64))
-        return np.asarray(wide / wide.sum(axis=1, keepdims=True))
+        return np.asarray(wide / wide.sum(axis=1, keepdims=True) if self._exclusive else wide)
+
+    @cached_property
+    def questions(self) -> tuple[Sample, ...]:
+        """The samples of exclusive labels that this one is made of.
+
+        Itself; of labels that do not exclude each other one for each label, of the same rows: has
+        a row that label or not?
+        """
+        if self._exclusive:
+            return (self,)
+        return tuple(
+            Sample(
+                Problem(BINARY, (f"not {label}", label), self.problem.threshold),
+                self.target[:, c],
+                self.output[:, c : c + 1],
+            )
+            for c, label in enumerate(self.problem.labels)
+        )
+
+    @property
+    def _exclusive(self) -> bool:
+        return self.problem.task.exclusive
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import occurrences
 from scorer.evaluation.curves import figure
+from scorer.evaluation.label_sets import grouped_label_counts
 from scorer.evaluation.measure import Measured
 from scorer.evaluation.part import Figure
 from scorer.evaluation.resample import Resampler, interval
@@ -24,7 +25,7 @@ from scorer.evaluation.statistics import (
     grouped_errors,
 )
 from scorer.figures import figure_spec
-from scorer.figures.formulas import ClassCounts, class_f1, class_precision, class_recall
+from scorer.figures.formulas import ByLabel, class_f1, class_precision, class_recall
 from scorer.tasks import Truth
 
 MAX_SLICED_CLASSES = 6
@@ -36,17 +37,17 @@ def figures(measured: Measured) -> dict[str, Figure]:
     return {name: figure(v, measured.interval(name)) for name, v in measured.values.items()}
 
 
-def class_figures(labels: Sequence[str], sums: Resampled[ClassCounts]) -> tuple[ClassFigures, ...]:
-    """Precision, recall and F1 of every class, with intervals."""
-    counts = sums.whole.counts
+def class_figures(labels: Sequence[str], sums: Resampled[Any]) -> tuple[ClassFigures, ...]:
+    """Precision, recall and F1 of every class, with intervals; `sums` are `ByLabel`."""
+    whole: ByLabel = sums.whole
     precision, recall, f1 = (
         _by_class(rate, sums) for rate in (class_precision, class_recall, class_f1)
     )
     return tuple(
         ClassFigures(
             label=label,
-            support=int(counts[c].sum()),
-            predicted=int(counts[:, c].sum()),
+            support=int(whole.support[c]),
+            predicted=int(whole.predicted[c]),
             precision=precision[c],
             recall=recall[c],
             f1=f1[c],
@@ -55,9 +56,7 @@ def class_figures(labels: Sequence[str], sums: Resampled[ClassCounts]) -> tuple[
     )
 
 
-def _by_class(
-    rate: Callable[[ClassCounts], NDArray[np.float64]], sums: Resampled[ClassCounts]
-) -> list[Figure]:
+def _by_class(rate: Callable[[ByLabel], NDArray[np.float64]], sums: Resampled[Any]) -> list[Figure]:
     whole, drawn = rate(sums.whole), rate(sums.drawn)
     return [figure(float(value), interval(drawn[:, c])) for c, value in enumerate(whole)]
 
@@ -130,6 +129,12 @@ def _sliced_classes(sample: Sample, groups: Groups, resampler: Resampler) -> _Sl
     return _SlicedSums(sums, names, present < 2)
 
 
+def _sliced_sets(sample: Sample, groups: Groups, resampler: Resampler) -> _SlicedSums:
+    names = sample.problem.task.slice_figures
+    sums = grouped_label_counts(sample, groups, resampler)
+    return _SlicedSums(sums, names, np.zeros(groups.n, dtype=np.bool_))
+
+
 def _sliced_numbers(sample: Sample, groups: Groups, resampler: Resampler) -> _SlicedSums:
     sums = grouped_errors(sample, groups, resampler)
     names = sample.problem.task.slice_figures
@@ -138,5 +143,6 @@ def _sliced_numbers(sample: Sample, groups: Groups, resampler: Resampler) -> _Sl
 
 _SLICED: dict[Truth, Callable[[Sample, Groups, Resampler], _SlicedSums]] = {
     Truth.CLASS: _sliced_classes,
+    Truth.SET: _sliced_sets,
     Truth.NUMBER: _sliced_numbers,
 }

@@ -1,9 +1,9 @@
 """The sums that the figures' formulas take: of the whole sample and of its bootstrap replicates.
 
-`STATISTICS` has a function for each `scorer.tasks.Statistic`. Where a replicate's exact sums would
-cost a sort (ranks, medians), rows are put into bins of equal counts first, and a replicate's sums
-are of bins: `binned` holds those of the whole sample too, so that what binning does to a figure can
-be taken out again.
+`scorer.evaluation.measure` says which function is for which `scorer.tasks.Statistic`. Where a
+replicate's exact sums would cost a sort (ranks, medians), rows are put into bins of equal counts
+first, and a replicate's sums are of bins: `binned` holds those of the whole sample too, so that
+what binning does to a figure can be taken out again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from scorer.figures.formulas import (
     RankingSums,
     RankMoments,
 )
-from scorer.tasks import Statistic
 
 CALIBRATION_BINS = 15
 SCORE_BINS = 256
@@ -96,9 +95,15 @@ def grouped_counts(
 
 
 def loss_sums(sample: Sample, resampler: Resampler) -> Resampled[LossSums]:
-    """Rows, log losses and squared errors of the probabilities: () each."""
-    found = _sums_of(sample, resampler, (_one, _log_loss, _squared_error), None)
-    return Resampled(LossSums(*found.whole[:, 0]), LossSums(*found.drawn[:, :, 0]))
+    """Rows, log losses and squared errors of the probabilities: () each.
+
+    Of labels that do not exclude each other, a row's losses are the means of its labels'.
+    """
+    quantities = (_one, _log_loss, _squared_error)
+    every = [sums_of(part, resampler, quantities, None) for part in sample.questions]
+    whole = np.mean([found.whole[:, 0] for found in every], axis=0)
+    drawn = np.mean([found.drawn[:, :, 0] for found in every], axis=0)
+    return Resampled(LossSums(*whole), LossSums(*drawn))
 
 
 def _one(part: Sample) -> Doubles:
@@ -125,12 +130,12 @@ def _squared_error(part: Sample) -> Doubles:
     return np.asarray(total / 2 if part.problem.n_classes == 2 else total)
 
 
-def _sums_of(
+def sums_of(
     sample: Sample,
     resampler: Resampler,
     quantities: Sequence[Callable[[Sample], NDArray[Any]]],
     groups: Groups | None,
-) -> _Stacked:
+) -> Stacked:
     """Sums of rows' quantities in each group (without groups: one of all rows)."""
     n = groups.n if groups else 1
     whole, drawn = [], []
@@ -140,11 +145,11 @@ def _sums_of(
         sums = resampler.sums(zip(cells, values, strict=False), n)
         whole.append(sums.whole)
         drawn.append(sums.drawn)
-    return _Stacked(np.array(whole), np.array(drawn))
+    return Stacked(np.array(whole), np.array(drawn))
 
 
 @dataclass(frozen=True)
-class _Stacked:
+class Stacked:
     """Sums of several quantities: `whole` (quantities, n), `drawn` (quantities, replicates, n)."""
 
     whole: Doubles
@@ -153,12 +158,17 @@ class _Stacked:
 
 def ranking(sample: Sample, resampler: Resampler) -> Resampled[RankingSums] | None:
     """Of each ranked class, (classes,), exact and in bins; None where there are too many."""
-    classes = sample.ranked_classes
-    if len(classes) > MAX_RANKED_CLASSES:
+    ranked = ranked_classes(sample)
+    if len(ranked) > MAX_RANKED_CLASSES:
         return None
-    found = [_rank_class(sample, c, resampler) for c in classes]
+    found = [_rank_class(part, c, resampler) for part, c in ranked]
     whole, drawn, binned = zip(*found, strict=True)
     return Resampled(_stacked(whole), _stacked(drawn), _stacked(binned))
+
+
+def ranked_classes(sample: Sample) -> list[tuple[Sample, int]]:
+    """The samples and in each the class whose ranking against the rest is measured."""
+    return [(part, c) for part in sample.questions for c in part.ranked_classes]
 
 
 def _stacked(found: Sequence[RankingSums]) -> RankingSums:
@@ -182,8 +192,18 @@ def _rank_class(
 
 
 def calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationSums]:
-    """Rows of each of 15 equal bins of [0, 1], what they state and what happened: (15,) each."""
+    """Rows of each of 15 equal bins of [0, 1], what they state and what happened: (15,) each.
 
+    Of labels that do not exclude each other, a row counts once for each label.
+    """
+    every = [_calibration(part, resampler) for part in sample.questions]
+    return Resampled(
+        CalibrationSums(*np.sum([found.whole for found in every], axis=0)),
+        CalibrationSums(*np.sum([found.drawn for found in every], axis=0)),
+    )
+
+
+def _calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationSums]:
     def bins(part: Sample) -> NDArray[np.int64]:
         whole_bins = (part.confidence * CALIBRATION_BINS).astype(np.int64)
         return np.minimum(whole_bins, CALIBRATION_BINS - 1)
@@ -191,7 +211,7 @@ def calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationSu
     codes = np.concatenate([bins(part).astype(np.int8) for part in sample.blocks()])
     groups = Groups(codes, CALIBRATION_BINS)
     quantities = (_one, lambda part: part.confidence, lambda part: part.event)
-    found = _sums_of(sample, resampler, quantities, groups)
+    found = sums_of(sample, resampler, quantities, groups)
     return Resampled(CalibrationSums(*found.whole), CalibrationSums(*found.drawn))
 
 
@@ -219,7 +239,7 @@ def grouped_errors(
         lambda part: part.target - centre,
         lambda part: (part.target - centre) ** 2,
     )
-    found = _sums_of(sample, resampler, quantities, groups)
+    found = sums_of(sample, resampler, quantities, groups)
     return Resampled(ErrorSums(*found.whole), ErrorSums(*found.drawn))
 
 
@@ -309,15 +329,3 @@ def _counted_midranks(counts: Doubles) -> Doubles:
     """(r, bins) counts -> midranks of each bin's rows less their mean, (r, bins)."""
     ranks = np.cumsum(counts, axis=1) - counts / 2
     return np.asarray(ranks - counts.sum(axis=1, keepdims=True) / 2)
-
-
-STATISTICS: dict[Statistic, Callable[[Sample, Resampler], Resampled[Any] | None]] = {
-    Statistic.CONFUSION: class_counts,
-    Statistic.POSITIVE: class_counts,
-    Statistic.LOSSES: loss_sums,
-    Statistic.RANKING: ranking,
-    Statistic.CALIBRATION: calibration,
-    Statistic.ERRORS: error_sums,
-    Statistic.MIDDLE_ERRORS: middle_errors,
-    Statistic.RANKS: rank_moments,
-}

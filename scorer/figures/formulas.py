@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,10 +17,68 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 
+class ByLabel(Protocol):
+    """Rows of each label: (..., k) each.
+
+    hits        have it and were given it
+    support     have it
+    predicted   were given it
+    """
+
+    @property
+    def hits(self) -> Doubles: ...
+
+    @property
+    def support(self) -> Doubles: ...
+
+    @property
+    def predicted(self) -> Doubles: ...
+
+
 class ClassCounts(NamedTuple):
     """Rows by true class (axis -2) and predicted class (axis -1): (..., k, k)."""
 
     counts: Doubles
+
+    @property
+    def hits(self) -> Doubles:
+        return self.counts.diagonal(axis1=-2, axis2=-1)
+
+    @property
+    def support(self) -> Doubles:
+        rows: Doubles = self.counts.sum(axis=-1)
+        return rows
+
+    @property
+    def predicted(self) -> Doubles:
+        rows: Doubles = self.counts.sum(axis=-2)
+        return rows
+
+
+class LabelCounts(NamedTuple):
+    """`ByLabel` of labels that do not exclude each other: (..., k) each."""
+
+    hits: Doubles
+    support: Doubles
+    predicted: Doubles
+
+
+class SetSums(NamedTuple):
+    """Rows, and sums over them of how their labels were found: (...) each.
+
+    exact       1 where just the row's labels were given
+    wrong       share of the labels that were given and are not the row's, or the other way round
+    precision   label ranking average precision
+    coverage    how far down the ranking of the labels the row's last one stands
+    inverted    share of the pairs of one of the row's labels and another that are not in that order
+    """
+
+    rows: Doubles
+    exact: Doubles
+    wrong: Doubles
+    precision: Doubles
+    coverage: Doubles
+    inverted: Doubles
 
 
 class LossSums(NamedTuple):
@@ -97,43 +155,27 @@ def _mean(values: Doubles, where: NDArray[np.bool_]) -> Doubles:
     return ratio(np.where(where, values, 0.0).sum(axis=-1), where.sum(axis=-1).astype(float))
 
 
-def _hits(sums: ClassCounts) -> Doubles:
-    return sums.counts.diagonal(axis1=-2, axis2=-1)
-
-
-def _support(sums: ClassCounts) -> Doubles:
-    """Rows that have each class: (..., k)."""
-    rows: Doubles = sums.counts.sum(axis=-1)
-    return rows
-
-
-def _predicted(sums: ClassCounts) -> Doubles:
-    """Rows that were given each class: (..., k)."""
-    rows: Doubles = sums.counts.sum(axis=-2)
-    return rows
-
-
-def class_precision(sums: ClassCounts) -> Doubles:
+def class_precision(sums: ByLabel) -> Doubles:
     """(..., k): of the rows given a class, the share that has it; 0 where none was given it."""
-    return ratio(_hits(sums), _predicted(sums), 0.0)
+    return ratio(sums.hits, sums.predicted, 0.0)
 
 
-def class_recall(sums: ClassCounts) -> Doubles:
+def class_recall(sums: ByLabel) -> Doubles:
     """(..., k): of the rows that have a class, the share that was given it; 0 where none has it."""
-    return ratio(_hits(sums), _support(sums), 0.0)
+    return ratio(sums.hits, sums.support, 0.0)
 
 
-def class_f1(sums: ClassCounts) -> Doubles:
+def class_f1(sums: ByLabel) -> Doubles:
     """(..., k): the harmonic mean of precision and recall."""
-    return ratio(2 * _hits(sums), _support(sums) + _predicted(sums), 0.0)
+    return ratio(2 * sums.hits, sums.support + sums.predicted, 0.0)
 
 
 def accuracy(sums: ClassCounts) -> Doubles:
-    return ratio(_hits(sums).sum(axis=-1), _support(sums).sum(axis=-1))
+    return ratio(sums.hits.sum(axis=-1), sums.support.sum(axis=-1))
 
 
 def balanced_accuracy(sums: ClassCounts) -> Doubles:
-    return _mean(class_recall(sums), _support(sums) > 0)
+    return _mean(class_recall(sums), sums.support > 0)
 
 
 def of_last(rate: Callable[[ClassCounts], Doubles]) -> Callable[[ClassCounts], Doubles]:
@@ -142,18 +184,32 @@ def of_last(rate: Callable[[ClassCounts], Doubles]) -> Callable[[ClassCounts], D
     def formula(sums: ClassCounts) -> Doubles:
         import numpy as np
 
-        return np.where(_support(sums).sum(axis=-1) > 0, rate(sums)[..., -1], np.nan)
+        return np.where(sums.support.sum(axis=-1) > 0, rate(sums)[..., -1], np.nan)
 
     return formula
 
 
-def macro(rate: Callable[[ClassCounts], Doubles]) -> Callable[[ClassCounts], Doubles]:
+def macro(rate: Callable[[ByLabel], Doubles]) -> Callable[[ByLabel], Doubles]:
     """The mean rate of the classes that a row has or was given."""
-    return lambda sums: _mean(rate(sums), _support(sums) + _predicted(sums) > 0)
+    return lambda sums: _mean(rate(sums), sums.support + sums.predicted > 0)
 
 
-def weighted_f1(sums: ClassCounts) -> Doubles:
-    support = _support(sums)
+def micro(rate: Callable[[ByLabel], Doubles]) -> Callable[[ByLabel], Doubles]:
+    """The rate of all labels' rows together; NaN where no row has or was given any."""
+
+    def formula(sums: ByLabel) -> Doubles:
+        import numpy as np
+
+        every = (sums.hits, sums.support, sums.predicted)
+        together = LabelCounts(*(rows.sum(axis=-1, keepdims=True) for rows in every))
+        some = together.support + together.predicted > 0
+        return np.where(some, rate(together), np.nan)[..., 0]
+
+    return formula
+
+
+def weighted_f1(sums: ByLabel) -> Doubles:
+    support = sums.support
     return ratio((class_f1(sums) * support).sum(axis=-1), support.sum(axis=-1))
 
 
@@ -161,9 +217,9 @@ def matthews(sums: ClassCounts) -> Doubles:
     """Gorodkin (2004), the generalisation to k classes; 0 where a margin has one class only."""
     import numpy as np
 
-    support, predicted = _support(sums), _predicted(sums)
+    support, predicted = sums.support, sums.predicted
     rows = support.sum(axis=-1)
-    covariance = _hits(sums).sum(axis=-1) * rows - (support * predicted).sum(axis=-1)
+    covariance = sums.hits.sum(axis=-1) * rows - (support * predicted).sum(axis=-1)
     spread = rows**2 - (support**2).sum(axis=-1)
     guessed = rows**2 - (predicted**2).sum(axis=-1)
     return np.where(rows > 0, ratio(covariance, np.sqrt(spread * guessed), 0.0), np.nan)

@@ -13,7 +13,14 @@ from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
 from scorer.tables.jsonl import json_values
 from scorer.tables.parquet_writer import ParquetWriter
-from scorer.tables.values import Unwritable, check_csv, check_json, csv_cells, json_objects
+from scorer.tables.values import (
+    Unwritable,
+    appended_cells,
+    check_csv,
+    check_json,
+    csv_cells,
+    json_objects,
+)
 from scorer.tables.window import Window
 
 Result = TypeVar("Result")
@@ -75,7 +82,7 @@ class ToCsv:
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's rows as lines; called from any thread. Raises ColumnError."""
         table = _in_order(window, self.columns).table
-        cells = [*self._columns.each(table, csv_cells), *map(csv_cells, added)]
+        cells = [*self._columns.each(table, csv_cells), *map(appended_cells, added)]
         return "".join([self._line(row) for row in zip(*cells, strict=True)]).encode()
 
     def _line(self, cells: Iterable[str | None]) -> str:

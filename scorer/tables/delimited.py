@@ -20,6 +20,7 @@ from scorer.tables.formats.base import Format, Output
 from scorer.tables.header import read_header
 from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
+from scorer.tables.values import appended_cells, is_list_of_texts
 from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
 
 
@@ -184,8 +185,9 @@ class DelimitedWriter:
         return raw[: len(raw) - end]
 
     def _cells(self, column: pa.Array) -> list[str]:
-        cells = column.cast(pa.string()).to_pylist()
+        cells = appended_cells(column)
         cell = self.dialect.cell
-        if pa.types.is_string(column.type) or not self.dialect.holds_numbers:
+        is_text = pa.types.is_string(column.type) or is_list_of_texts(column.type)
+        if is_text or not self.dialect.holds_numbers:
             return ["" if value is None else cell(value) for value in cells]
         return ["" if value is None else value for value in cells]

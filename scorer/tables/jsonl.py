@@ -20,6 +20,7 @@ from scorer.tables.lines import (
     LineSource,
     skip_long_line,
 )
+from scorer.tables.values import is_list_of_texts
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -236,7 +237,7 @@ class JsonLinesWriter:
 
 def json_values(column: pa.Array, *, ascii_only: bool = False) -> list[str]:
     """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) or is_list_of_texts(column.type):
         return [json.dumps(value, ensure_ascii=ascii_only) for value in column.to_pylist()]
     texts = column.cast(pa.string()).to_pylist()
     return ["null" if text in (None, "nan", "inf", "-inf") else text for text in texts]

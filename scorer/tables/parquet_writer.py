@@ -131,5 +131,11 @@ def _codecs(codecs: Mapping[str, str], added: pa.Schema) -> tuple[dict[str, str]
     ]
     if len(counts) == 1:
         return WRITABLE.get(next(iter(counts)), "lz4"), notes
-    named = {**codecs, **dict.fromkeys(added.names, max(counts, key=counts.__getitem__))}
+    new = [path for field in added for path in _leaf_paths(field)]
+    named = {**codecs, **dict.fromkeys(new, max(counts, key=counts.__getitem__))}
     return {path: WRITABLE.get(codec, "lz4") for path, codec in named.items()}, notes
+
+
+def _leaf_paths(field: pa.Field) -> list[str]:
+    """The paths of a new column's values in the file: one, with its levels where it is a list."""
+    return [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name]

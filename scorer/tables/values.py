@@ -6,6 +6,8 @@ dates, times             ISO, a space   the same; nanoseconds where there are an
 UUID, decimal            its text       its text
 bytes                    refused        base64
 lists, structs, maps     refused        array, object, array of pairs
+
+Of the columns that a model appends, a list of texts has a cell too: the texts joined by `|`.
 """
 
 from __future__ import annotations
@@ -52,6 +54,19 @@ def csv_cells(column: pa.Array) -> list[str | None]:
         far = next((cell for cell in cells if cell and cell.startswith(_OUT_OF_RANGE)), None)
         if far is not None:
             raise Unwritable(f"{column.type} out of any calendar's range: {far}")
+    return cells
+
+
+def is_list_of_texts(kind: pa.DataType) -> bool:
+    """Whether it is the type of the lists that a model appends."""
+    return bool(pa.types.is_list(kind) and pa.types.is_string(kind.value_type))
+
+
+def appended_cells(column: pa.Array) -> list[str | None]:
+    """An appended column's values as text, None for null; a list's texts joined by `|`."""
+    if is_list_of_texts(column.type):
+        return [None if texts is None else "|".join(texts) for texts in column.to_pylist()]
+    cells: list[str | None] = column.cast(pa.string()).to_pylist()
     return cells
 
 

@@ -12,11 +12,13 @@ from collections.abc import Iterable
 
 from scorer.tasks.base import OutputOptions, Problem, Statistic, Task, Truth
 from scorer.tasks.classification import Binary, Classification, Multiclass
+from scorer.tasks.multilabel import Multilabel
 from scorer.tasks.regression import Regression
 
 __all__ = [
     "BINARY",
     "MULTICLASS",
+    "MULTILABEL",
     "REGRESSION",
     "TASKS",
     "Binary",
@@ -32,9 +34,10 @@ __all__ = [
 
 BINARY = Binary()
 MULTICLASS = Multiclass()
+MULTILABEL = Multilabel()
 REGRESSION = Regression()
 
-TASKS: tuple[Task, ...] = (BINARY, MULTICLASS, REGRESSION)
+TASKS: tuple[Task, ...] = (BINARY, MULTICLASS, MULTILABEL, REGRESSION)
 
 
 def task_names() -> tuple[str, ...]:

@@ -23,18 +23,23 @@ OUTPUT_ROOM = 1e-5
 
 
 class Truth(StrEnum):
-    """What a row's label is: one of the labels, or a number."""
+    """What a row's label is: one of the labels, a number, or any of the labels together."""
 
     CLASS = "class"
     NUMBER = "number"
+    SET = "set"
 
 
 class Statistic(StrEnum):
-    """What figures are computed from; `scorer.evaluation.statistics` computes each."""
+    """What figures are computed from; `scorer.evaluation.measure` says how."""
 
     CONFUSION = "confusion"
+    BY_LABEL = "by_label"
+    POOLED = "pooled"
+    SETS = "sets"
     LOSSES = "losses"
     RANKING = "ranking"
+    POOLED_RANKING = "pooled_ranking"
     CALIBRATION = "calibration"
     ERRORS = "errors"
     MIDDLE_ERRORS = "middle_errors"
@@ -44,7 +49,7 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Which columns are appended. `threshold` replaces the card's (binary models only)."""
+    """Which columns are appended. `threshold` replaces the card's, where a task takes one."""
 
     probabilities: bool = False
     diagnostics: bool = False
@@ -68,7 +73,7 @@ class Problem:
         return len(self.labels)
 
     def decide(self, outputs: Outputs) -> NDArray[Any]:
-        """Outputs (rows, k) -> class codes int16 (rows,), or the predicted values (rows,)."""
+        """Outputs (rows, k) -> what is predicted of each row; see `Task.decide`."""
         return self.task.decide(self, outputs)
 
     def columns(self, options: OutputOptions) -> list[pa.Field]:
@@ -91,6 +96,8 @@ class Task(ABC):
     activations      the last activations that give such outputs
     output_range     smallest and largest output that makes sense; None where any number does
     takes_threshold  `--threshold` and the card's threshold decide
+    exclusive        a row has one label at most, so that the labels' probabilities sum to 1
+    joined_by        what joins the labels of a row where a text must hold them; no label holds it
     statistics       what the figures of this task are computed from; figures say what they need
     headlines        the figures that a report shows first; slices and models compare the first
     slice_figures    the figures shown of every slice
@@ -103,6 +110,8 @@ class Task(ABC):
     activations: ClassVar[tuple[str, ...]]
     output_range: ClassVar[tuple[float, float] | None]
     takes_threshold: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    joined_by: ClassVar[str | None] = None
     statistics: ClassVar[tuple[Statistic, ...]]
     headlines: ClassVar[tuple[str, ...]]
     slice_figures: ClassVar[tuple[str, ...]]
@@ -126,7 +135,11 @@ class Task(ABC):
 
     @abstractmethod
     def decide(self, problem: Problem, outputs: Outputs) -> NDArray[Any]:
-        """Outputs (rows, k) -> class codes int16 (rows,), or the predicted values (rows,)."""
+        """Outputs (rows, k) -> what is predicted of each row.
+
+        Class codes int16 (rows,), predicted values (rows,), or int8 (rows, k): 1 for each label
+        that a row is given.
+        """
 
     @abstractmethod
     def columns(self, problem: Problem, options: OutputOptions) -> list[pa.Field]:
@@ -177,4 +190,8 @@ class Task(ABC):
 
     def probabilities(self, outputs: Outputs) -> Outputs:
         """(rows, labels): the probability of every label, of the outputs' type."""
+        raise TypeError(f"a {self.name} model gives no probabilities")
+
+    def event_in_words(self, labels: Sequence[str]) -> tuple[str, str]:
+        """What a reliability diagram shows: `probability of ...`, and the share it is held to."""
         raise TypeError(f"a {self.name} model gives no probabilities")

@@ -81,10 +81,6 @@ class Classification(Task):
         """bool (rows,): whether that happened whose probability `confidence` gives."""
 
     @abstractmethod
-    def event_in_words(self, labels: Sequence[str]) -> tuple[str, str]:
-        """The event as an axis names its probability (`probability of ...`) and its share."""
-
-    @abstractmethod
     def score_groups(
         self, problem: Problem, target: NDArray[Any], predicted: NDArray[Any]
     ) -> dict[str, NDArray[np.bool_]]:
@@ -100,6 +96,7 @@ class Binary(Classification):
     takes_threshold = True
     statistics = (
         Statistic.CONFUSION,
+        Statistic.BY_LABEL,
         Statistic.POSITIVE,
         Statistic.LOSSES,
         Statistic.RANKING,
@@ -160,6 +157,7 @@ class Multiclass(Classification):
     activations = ("softmax",)
     statistics = (
         Statistic.CONFUSION,
+        Statistic.BY_LABEL,
         Statistic.LOSSES,
         Statistic.RANKING,
         Statistic.CALIBRATION,
