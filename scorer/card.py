@@ -34,7 +34,7 @@ from scorer.errors import CardError, UsageError
 from scorer.faults import in_words
 from scorer.figures import figure_names
 from scorer.files import read_regular
-from scorer.tasks import TASKS, Problem, Task, task_named, task_names
+from scorer.tasks import LABEL_SEPARATOR, TASKS, Problem, Task, task_named, task_names
 
 MAX_CARD_BYTES = 1 << 20
 MAX_YAML_DEPTH = 16
@@ -196,10 +196,12 @@ class ScorerCard(_Part):
         twice = sorted({s for s in spellings if spellings.count(s) > 1})
         if twice:
             yield f"the spelling {twice[0]!r} stands for two labels"
-        mark = self.task.joined_by
-        holding = [s for s in spellings if mark is not None and mark in s]
+        holding = [] if self.task.exclusive else [s for s in spellings if LABEL_SEPARATOR in s]
         if holding:
-            yield f"the label {holding[0]!r} holds {mark!r}"
+            yield (
+                f"the label {holding[0]!r} holds {LABEL_SEPARATOR!r}, which joins the labels of a "
+                "row in CSV: give it another name"
+            )
 
     def _golden_faults(self) -> Iterator[str]:
         if not self.task.accepts(len(self.labels)):

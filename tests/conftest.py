@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("tests.runners")
 
 @pytest.fixture(scope="session")
 def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A zoo of three small real models: tiny-binary, tiny-stars, tiny-points. Do not change it."""
+    """A zoo of small real models, one a task (see `tiny.TASKS`). Do not change it."""
     from scorer.zoo import write_index
 
     zoo = tmp_path_factory.mktemp("zoo")

@@ -336,7 +336,7 @@ def test_a_threshold_is_for_binary_models(tmp_path: Path, monkeypatch: pytest.Mo
     pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
     done = evaluate("-m", "parrot", tmp_path / "rows.parquet", "--threshold", 0.3)
     assert done.exit_code == 2
-    assert "a threshold is for binary models" in done.stderr
+    assert "a threshold is for binary and multilabel models" in done.stderr
 
 
 def test_a_threshold_changes_the_predictions(model: Model, tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ LABELS = {
         Label(name="positive", aliases=("good",)),
     ),
     "multiclass": (Label(name="Negative"), Label(name="Neutral"), Label(name="Positive")),
+    "multilabel": (
+        Label(name="Toxic", aliases=("rude",)),
+        Label(name="Threat"),
+        Label(name="Spam"),
+    ),
     "regression": (),
 }
 
@@ -102,6 +107,11 @@ def made_up(task: str, n: int, seed: int = 0) -> Rows:
     elif task == "binary":
         outputs = (1 / (1 + np.exp(-rng.normal(3.0 * truth - 1.5, 1.5))))[:, None]
         labels = [("BAD", "Positive ")[t] for t in truth]
+    elif task == "multilabel":
+        has = rng.random((n, 3)) < (0.5, 0.2, 0.05)
+        outputs = 1 / (1 + np.exp(-rng.normal(3.0 * has - 1.5, 1.5)))
+        names = np.array(["RUDE", "threat", "Spam "])
+        labels = ["|".join(names[row]) for row in has]
     else:
         soft = np.exp(rng.normal(size=(n, 3)) + 1.5 * np.eye(3)[truth])
         outputs = soft / soft.sum(axis=1, keepdims=True)
@@ -125,7 +135,7 @@ def made_up(task: str, n: int, seed: int = 0) -> Rows:
     )
 
 
-REQUEST = Request(label_column="label", asked=True, slices=("group",))
+REQUEST = Request(label_columns=("label",), asked=True, slices=("group",))
 
 
 def evaluated(
@@ -165,8 +175,9 @@ def test_rows_are_accounted_for(task: str) -> None:
     assert model.evaluated == int((usable & rows.scores.scored).sum())
     for cut in model.slices:
         assert sum(row.rows for row in cut.rows) == model.evaluated
-    if task != "regression":
+    if task in ("binary", "multiclass"):
         assert sum(map(sum, model.confusion)) == model.evaluated
+    if task != "regression":
         assert found.labels.unusable_values == {"no idea": rows.labels.count("no idea")}
         assert "'no idea'" in found.warnings[0]
 
@@ -243,7 +254,7 @@ def test_senseless_labels_stop_at_once_when_asked_for() -> None:
 def test_senseless_labels_found_by_chance_are_a_warning() -> None:
     rows = made_up("binary", 50)
     odd = Rows("binary", rows.texts, ["spam", "ham"] * 25, rows.groups, rows.scores)
-    found = report(evaluated(odd, [10], Request(label_column="label")))
+    found = report(evaluated(odd, [10], Request(label_columns=("label",))))
     assert found.labels is None
     assert found.models[0].figures == {}
     assert found.models[0].drift is not None
@@ -260,7 +271,7 @@ def test_words_where_numbers_should_be_stop_at_once() -> None:
 def test_a_label_map_makes_sense_of_them() -> None:
     rows = made_up("binary", 200)
     odd = Rows("binary", rows.texts, ["spam", "ham"] * 100, rows.groups, rows.scores)
-    request = Request("label", True, {"spam": "negative", "ham": ""})
+    request = Request(("label",), True, {"spam": "negative", "ham": ""})
     found = report(evaluated(odd, [10], request))
     assert found.labels is not None
     assert (found.labels.usable, found.labels.unusable) == (100, 100)

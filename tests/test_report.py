@@ -23,6 +23,8 @@ from scorer.evaluation.report.svg import short, ticks
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report, json_schema
 from scorer.evaluation.terminal import render_text
+from scorer.figures import figures_of
+from scorer.tasks import task_named
 from tests.test_evaluation_stream import LABELS, REQUEST, card, evaluated, made_up
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
@@ -34,6 +36,10 @@ SECTIONS = {
     ),
     "multiclass": (
         "findings headlines card figures confusion classes ranking calibration scores slices "
+        "mistakes drift"
+    ),
+    "multilabel": (
+        "findings headlines card figures classes ranking calibration scores thresholds slices "
         "mistakes drift"
     ),
     "regression": "findings headlines card figures distribution residuals slices mistakes drift",
@@ -69,7 +75,7 @@ class Page(HTMLParser):
 def hostile(task: str, n: int = 400) -> Report:
     """A report whose every text is an attack."""
     rows = made_up(task, n)
-    metric = "mae" if task == "regression" else "accuracy"
+    metric = figures_of(task_named(task))[0].name
     promised = PromisedFigure(metric=metric, value=0.5, data=EVIL, rows=10)
     rows = replace(rows, texts=[EVIL] * n, groups=[f"{EVIL}{i % 3}" for i in range(n)])
     return finish(
@@ -138,7 +144,7 @@ def test_label_names_stay_texts() -> None:
     rows = made_up("binary", 300)
     labels = (Label(name=EVIL[:128], aliases=("bad",)), Label(name="positive" + EVIL[:99]))
     odd = card("binary").model_copy(update={"labels": labels})
-    request = Request("label", True, {"positive": labels[1].name})
+    request = Request(("label",), True, {"positive": labels[1].name})
     evaluator = Evaluator([Subject("odd@1.0.0", "0" * 64, odd)], request)
     evaluator(*rows.window(0, 300, index=0))
     report = finish(evaluator, ["rows.csv"])
@@ -161,7 +167,7 @@ def test_json_follows_the_documented_schema(task: str, tmp_path: Path) -> None:
     text = (tmp_path / "rows.report" / "report.json").read_text(encoding="utf-8")
     assert Report.model_validate_json(text) == report
     stored = json.loads(text)
-    assert stored["schema_version"] == "1.0"
+    assert stored["schema_version"] == "1.1"
     documented = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert set(stored) == set(documented["properties"])
     assert "NaN" not in text

@@ -147,7 +147,7 @@ def card_of(task: str, outputs: Sequence[float]) -> Card:
 
 
 def evaluated(card: Card, outputs: NDArray[np.float32], labels: list[str]) -> ModelReport:
-    request = Request(label_column="label", asked=True)
+    request = Request(label_columns=("label",), asked=True)
     evaluator = Evaluator([Subject(card.ref, "0" * 64, card.scorer)], request)
     tokens = np.arange(1, len(labels) + 1, dtype=np.int32)
     for i, (start, stop) in enumerate(pairwise([0, 70, len(labels)])):

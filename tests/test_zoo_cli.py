@@ -37,6 +37,7 @@ def test_list_names_every_model(tiny_zoo: Path) -> None:
         ["tiny-binary", "1.0.0", "binary"],
         ["tiny-points", "1.0.0", "regression"],
         ["tiny-stars", "1.0.0", "multiclass"],
+        ["tiny-tags", "1.0.0", "multilabel"],
     ]
 
 

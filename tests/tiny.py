@@ -88,9 +88,19 @@ def points(keras: Any, ids: int) -> list[Any]:
     return [layers.Embedding(ids, 6, mask_zero=True), layers.LSTM(4), layers.Dense(1)]
 
 
+def tags(keras: Any, ids: int) -> list[Any]:
+    layers = keras.layers
+    return [
+        layers.Embedding(ids, 6, mask_zero=True),
+        layers.LSTM(5),
+        layers.Dense(3, activation="sigmoid"),
+    ]
+
+
 TASKS: dict[str, tuple[str, Callable[[Any, int], list[Any]], list[str], dict[str, Any]]] = {
     "tiny-binary": ("binary", bilstm, ["negative", "positive"], {}),
     "tiny-stars": ("multiclass", stars, ["bad", "fair", "good"], {}),
+    "tiny-tags": ("multilabel", tags, ["film", "wine", "praise"], {}),
     "tiny-points": ("regression", points, [], {"output_sequence_length": 20}),
 }
 
@@ -99,7 +109,7 @@ def card_fields(name: str, golden: Sequence[tuple[str, list[float] | None]]) -> 
     """The front matter of a tiny model's card."""
     task, _, labels, _ = TASKS[name]
     histogram = {"edges": [0.25, 0.5, 0.75], "counts": [1, 2, 2, 1]}
-    metric = "mae" if task == "regression" else "accuracy"
+    metric = {"regression": "mae", "multilabel": "macro_f1"}.get(task, "accuracy")
     return {
         "license": "apache-2.0",
         "language": ["en"],

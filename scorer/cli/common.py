@@ -118,10 +118,14 @@ class LabelOptions:
     threshold: float | None = option(
         "--threshold",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="Probability from which a binary model says its last label. Default: the card's.",
+        help="Probability from which a binary model says its last label, and a multilabel model "
+        "any label. Default: the card's.",
     )
-    label_column: str | None = option(
-        "--label-column", help="The column with the truth. Default: as the card says."
+    label_columns: tuple[str, ...] = option(
+        "--label-column",
+        multiple=True,
+        help="The column with the truth; repeat it for a multilabel model's 0/1 columns. "
+        "Default: as the card says.",
     )
     label_map: tuple[str, ...] = option(
         "--label-map",
@@ -137,7 +141,8 @@ class LabelOptions:
     def evaluation(self) -> EvaluationOptions:
         from scorer.evaluation.request import EvaluationOptions
 
-        return EvaluationOptions(self.label_column, self.label_map, self.slices, self.threshold)
+        label = self.label_columns[0] if len(self.label_columns) == 1 else self.label_columns
+        return EvaluationOptions(label or None, self.label_map, self.slices, self.threshold)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,7 @@ class CodedColumn:
 
     def add(self, column: pa.Array) -> Codes:
         """Append a window's values; returns their codes."""
-        if not pa.types.is_dictionary(column.type):
-            column = _encoded(column)
+        column = encoded(column)
         known = [self._encode(v) for v in column.dictionary.to_pylist()]
         indices = pc.fill_null(column.indices, len(known)).to_numpy(zero_copy_only=False)
         codes: Codes = np.array([*known, BLANK], dtype=self._kind)[indices]
@@ -86,7 +85,10 @@ class NumberColumn:
         return self._chunks[0]
 
 
-def _encoded(column: pa.Array) -> pa.DictionaryArray:
+def encoded(column: pa.Array) -> pa.DictionaryArray:
+    """The column with its distinct values apart; what Arrow cannot tell apart as text."""
+    if pa.types.is_dictionary(column.type):
+        return column
     try:
         return pc.dictionary_encode(column)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, structs and rarer types

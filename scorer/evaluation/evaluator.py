@@ -1,13 +1,13 @@
 """Evaluates while windows stream by: collects a few bytes a row, computes everything at the end.
 
-Held per row: 2 bytes for the label, 4 for its tokens, 4 for every output of every model, 4 for
-every slice column; 8 for a number that float32 would change. Texts are kept of the few rows that
-are shown.
+Held per row: 2 bytes for the label (1 for each label, where a row may have several), 4 for its
+tokens, 4 for every output of every model, 4 for every slice column; 8 for a number that float32
+would change. Texts are kept of the few rows that are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,7 @@ class Evaluator:
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
         self.rows = self.read = self.rejected = self._file_start = 0
-        self._makes_sense = not (request.asked and request.label_column)
+        self._makes_sense = not (request.asked and request.label_columns)
 
     def __call__(self, window: Window, scores: Scores) -> None:
         """Take in a window of the single model."""
@@ -92,7 +92,7 @@ class Evaluator:
         outputs = [
             np.where(said.scored[:, None], said.outputs, np.float32(np.nan)) for said in scores
         ]
-        keep = _Keeper(window, numbers, outputs, self.request.label_column)
+        keep = _Keeper(window, numbers, outputs, lambda i: self._label(window, truth, i))
         for at, (model, said) in enumerate(zip(self.models, scores, strict=True)):
             model.drift.add(said)
             model.scored += int(np.count_nonzero(said.scored))
@@ -116,17 +116,25 @@ class Evaluator:
         return numbers[~np.isin(numbers, unreadable)] if unreadable else numbers
 
     def _add_labels(self, window: Window) -> NDArray[Any] | None:
-        """What the label column gives of a window, (rows,); None without a label column."""
-        name = self.request.label_column
-        if name is None:
+        """What the label columns give of a window, (rows, ...); None without any."""
+        if not self.request.label_columns:
             return None
-        column = window.table.column(name)
-        added = self.truth.add(column)
+        columns = self._label_columns(window)
+        added = self.truth.add(columns)
         sensible = True if self._makes_sense else self.truth.sensible(added)
         if sensible is False:
-            raise ColumnError(no_sense(self, [str(v) for v in column.unique().to_pylist()]))
+            raise ColumnError(no_sense(self, self.truth.values(columns)))
         self._makes_sense = bool(sensible)
         return added
+
+    def _label_columns(self, window: Window) -> list[pa.Array]:
+        return [window.table.column(name) for name in self.request.label_columns]
+
+    def _label(self, window: Window, added: NDArray[Any] | None, i: int) -> str | None:
+        """The label of a window's row in words, None where it has none."""
+        if added is None:
+            return None
+        return self.truth.said(self._label_columns(window), added, i)
 
     def _keep_mistakes(
         self, model: Collected, added: NDArray[Any], outputs: NDArray[np.float32], keep: _Keeper
@@ -140,12 +148,12 @@ class Evaluator:
 
     def label_source(self) -> LabelSource | None:
         """How many rows have a label that means something, and what the others say."""
-        if self.request.label_column is None:
+        if not self.request.label_columns:
             return None
         found = self.truth.count(self.rows)
         shown = sorted(found.unusable_values.items(), key=lambda item: -item[1])[:SHOWN_UNUSABLE]
         return LabelSource(
-            column=self.request.label_column,
+            column=self.request.label_name,
             rule=found.rule,
             usable=found.usable,
             blank=found.blank,
@@ -161,7 +169,7 @@ class _Keeper:
     window: Window
     numbers: NDArray[np.int64]
     outputs: Sequence[NDArray[np.float32]]
-    label: str | None
+    label: Callable[[int], str | None]
 
     def offer(
         self, top: TopRows, group: Any, keys: NDArray[np.floating[Any]], rows: NDArray[np.int64]
@@ -171,18 +179,18 @@ class _Keeper:
             top.add(group, keys[rows], self.numbers[rows], lambda i: self._kept(int(rows[i])))
 
     def _kept(self, i: int) -> KeptRow:
-        label = None if self.label is None else self.window.table.column(self.label)[i].as_py()
+        label = self.label(i)
         return KeptRow(
             row=int(self.numbers[i]),
             text=_cut(self.window.texts[i].as_py() or "", TEXT_CHARACTERS),
-            label=None if label is None else _cut(str(label), 80),
+            label=None if label is None else _cut(label, 80),
             outputs=tuple(tuple(float(v) for v in out[i]) for out in self.outputs),
         )
 
 
 def no_sense(evaluator: Evaluator, values: Sequence[str]) -> str:
     """The message for a label column whose values mean nothing to the model."""
-    return evaluator.truth.refusal(str(evaluator.request.label_column), quoted(values))
+    return evaluator.truth.refusal(evaluator.request.label_name, quoted(values))
 
 
 def _cut(text: str, limit: int) -> str:

@@ -75,8 +75,7 @@ def parse_label_map(pairs: Sequence[str], card: ScorerCard) -> dict[str, str]:
         if not equals or key is None:
             raise UsageError(f"--label-map {pair!r}: write VALUE=LABEL, as in bad=negative")
         if label.strip() and normal(label) not in spelled:
-            names = ", ".join(x.name for x in card.labels)
-            raise UsageError(f"--label-map {pair!r}: {card.name} has the labels {names}")
+            raise UsageError(f"--label-map {pair!r}: {card.name} has the labels {_names(card)}")
         found[key] = spelled[normal(label)] if label.strip() else ""
     return found
 
@@ -95,6 +94,14 @@ class LabelRules:
 
     labels: tuple[Label, ...]
     label_map: Mapping[str, str] = field(default_factory=dict)
+
+    def spelled(self) -> dict[str, int | None]:
+        """What a map's values, names and aliases mean, whatever else a column holds.
+
+        None: the map leaves its rows out.
+        """
+        mapped = {v: self._position(n) if n else None for v, n in self.label_map.items()}
+        return self._named() | mapped
 
     def meaning(self, values: Sequence[str]) -> Meaning:
         """The meaning of a column with those (normal) values."""
@@ -161,6 +168,58 @@ class LabelRules:
 
     def _position(self, name: str) -> int:
         return [label.name for label in self.labels].index(name)
+
+
+def choose_label_columns(
+    name: str, present: Sequence[str], wanted: Sequence[str], card: ScorerCard
+) -> tuple[str, ...]:
+    """The columns of the truth: those `wanted`, else what the card says; () where none is there.
+
+    Of a model whose rows have any number of labels it may be one for each label, in their order.
+    Raises ColumnError where one that is wanted is not there, or is named after no label.
+    """
+    if card.task.truth is Truth.SET and len(wanted) != 1:
+        return _label_set_columns(name, present, wanted, card)
+    if len(wanted) > 1:
+        raise UsageError(
+            f"--label-column: {card.name} predicts one label or number for a row: name one column"
+        )
+    asked = wanted[0] if wanted else None
+    column = choose_label_column(name, present, asked, card.label_columns)
+    return () if column is None else (column,)
+
+
+def _label_set_columns(
+    name: str, present: Sequence[str], wanted: Sequence[str], card: ScorerCard
+) -> tuple[str, ...]:
+    from scorer.tables.columns import missing
+
+    codes = LabelRules(card.labels).spelled()
+    for column in wanted:
+        if column not in present:
+            raise ColumnError(f"{name}: no column {column!r}{missing([column], present)}")
+        if normal(column) not in codes:
+            raise ColumnError(
+                f"{name}: column {column!r} is not named after a label of {card.name} "
+                f"({_names(card)}): rename it, or give the label that alias in the card"
+            )
+    found: dict[int | None, list[str]] = {}
+    for column in wanted or present:
+        found.setdefault(codes.get(normal(column) or ""), []).append(column)
+    lacking = [label.name for i, label in enumerate(card.labels) if len(found.get(i, ())) != 1]
+    if not lacking:
+        return tuple(found[i][0] for i in range(len(card.labels)))
+    if wanted:
+        raise ColumnError(
+            f"{name}: --label-column names not one column for each label: see {', '.join(lacking)}"
+        )
+    lists = [column for column in card.label_columns if normal(column) not in codes]
+    chosen = choose_label_column(name, present, None, lists)
+    return () if chosen is None else (chosen,)
+
+
+def _names(card: ScorerCard) -> str:
+    return ", ".join(label.name for label in card.labels)
 
 
 def choose_label_column(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from scorer.card import ScorerCard
 from scorer.checks import check_share
 from scorer.errors import ColumnError
-from scorer.evaluation.labels import choose_label_column, parse_label_map
+from scorer.evaluation.labels import choose_label_columns, parse_label_map
 from scorer.model import Model
 from scorer.tables import Reader
 from scorer.tables.columns import missing
@@ -17,9 +17,12 @@ from scorer.tasks import Problem
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs."""
+    """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs.
 
-    label_column: str | None = None
+    label_column   the column of the truth; of a multilabel model also one for each label
+    """
+
+    label_column: str | tuple[str, ...] | None = None
     label_map: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
     threshold: float | None = None
@@ -27,10 +30,16 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
 
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that were named, none where the card says which."""
+        named = self.label_column or ()
+        return (named,) if isinstance(named, str) else tuple(named)
+
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under evaluation. `threshold` replaces the card's (binary models only)."""
+    """A model under evaluation. `threshold` replaces the card's, where a task takes one."""
 
     ref: str
     sha256: str
@@ -44,9 +53,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Request:
-    """What to evaluate by. `asked`: the label column was named, so that it must make sense."""
+    """What to evaluate by. `asked`: the label columns were named, so that they must make sense."""
 
-    label_column: str | None = None
+    label_columns: tuple[str, ...] = ()
     asked: bool = False
     label_map: Mapping[str, str] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
@@ -54,8 +63,12 @@ class Request:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read beside the text."""
-        label = (self.label_column,) if self.label_column else ()
-        return tuple(dict.fromkeys((*label, *self.slices)))
+        return tuple(dict.fromkeys((*self.label_columns, *self.slices)))
+
+    @property
+    def label_name(self) -> str:
+        """The label columns in words."""
+        return ", ".join(self.label_columns)
 
 
 def subject(model: Model, options: EvaluationOptions) -> Subject:
@@ -68,17 +81,22 @@ def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request
     present, card = reader.schema.names, model.card.scorer
     if not present:
         return Request()  # an empty text file has no columns, nor rows
-    label = choose_label_column(reader.name, present, options.label_column, card.label_columns)
-    asked = options.label_column is not None or bool(options.label_map)
-    if label is not None and not asked and present.count(label) > 1:
-        label = None  # found by chance, and no telling which of the two
-    if label is None and options.label_map:
+    labels = choose_label_columns(reader.name, present, options.label_columns, card)
+    asked = bool(options.label_columns or options.label_map)
+    if not asked and any(present.count(column) > 1 for column in labels):
+        labels = ()  # found by chance, and no telling which of the two
+    if options.label_map and not labels:
         raise ColumnError(
             f"{reader.name}: no label column for --label-map: name it with --label-column"
         )
-    for column in (*options.slices, *((label,) if label else ())):
+    if options.label_map and len(labels) > 1:
+        raise ColumnError(
+            f"{reader.name}: --label-map is for one column of labels, and the columns "
+            f"{', '.join(labels)} hold 0 or 1: leave it out, or name one column with --label-column"
+        )
+    for column in (*options.slices, *labels):
         if column not in present:
             raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
         if present.count(column) > 1:
             raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
-    return Request(label, asked, parse_label_map(options.label_map, card), options.slices)
+    return Request(labels, asked, parse_label_map(options.label_map, card), options.slices)

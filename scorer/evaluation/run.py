@@ -74,8 +74,7 @@ def check_models(models: Sequence[Model], options: EvaluationOptions) -> None:
         raise UsageError("there is no model to evaluate")
     seen: set[str] = set()
     for model in models:
-        if options.threshold is not None and not model.card.scorer.task.takes_threshold:
-            raise UsageError(f"a threshold is for binary models; {model.ref} is not one")
+        model.card.scorer.problem(options.threshold)  # refuses a threshold where there is none
         if model.ref in seen:
             raise UsageError(f"{model.ref}: was named twice")
         seen.add(model.ref)
@@ -101,8 +100,8 @@ def evaluate_tables(
                 evaluator = Evaluator([subject(model, options) for model in models], asked)
             elif asked != evaluator.request:
                 raise ColumnError(
-                    f"{reader.name}: has the label column {asked.label_column!r}, the first table "
-                    f"{evaluator.request.label_column!r}: choose with --label-column"
+                    f"{reader.name}: has the label column {asked.label_name!r}, the first table "
+                    f"{evaluator.request.label_name!r}: choose with --label-column"
                 )
             _evaluate(models, reader, reading, evaluator, watch)
     assert evaluator is not None, "no table was given"

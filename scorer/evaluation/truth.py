@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from scorer.evaluation.blocks import look_up, occurrences
 from scorer.evaluation.columns import CodedColumn, NumberColumn
+from scorer.evaluation.label_lists import UNKNOWN, LabelLists, read_flags
 from scorer.evaluation.labels import LabelRules, Meaning
 from scorer.evaluation.top import KeptRow
-from scorer.tasks import Problem, Truth
+from scorer.tasks import LABEL_SEPARATOR, Problem, Truth
 
 MAX_LABEL_VALUES = 1_000
 Outputs = NDArray[np.float32]
@@ -44,14 +45,23 @@ class MistakeGroup:
 
 
 class TruthColumn(ABC):
-    """The label column of one evaluation."""
+    """The label column of one evaluation; a column for each label, where labels may be so given."""
 
     def __init__(self, rules: LabelRules) -> None:
         self.rules = rules
 
     @abstractmethod
-    def add(self, column: pa.Array) -> NDArray[Any]:
-        """Append a window's labels; returns what `mistakes` needs of them, (rows,)."""
+    def add(self, columns: Sequence[pa.Array]) -> NDArray[Any]:
+        """Append a window's labels; returns what `mistakes` needs of them, (rows, ...)."""
+
+    def values(self, columns: Sequence[pa.Array]) -> list[str]:
+        """The distinct values of a window's labels, for a message."""
+        return [str(value) for value in columns[0].unique().to_pylist()]
+
+    def said(self, columns: Sequence[pa.Array], added: NDArray[Any], i: int) -> str | None:
+        """A row's label as the table has it, None where it has none; `added` is `add`'s."""
+        label = columns[0][i].as_py()
+        return None if label is None else str(label)
 
     @abstractmethod
     def sensible(self, added: NDArray[Any]) -> bool | None:
@@ -96,8 +106,9 @@ class ClassColumn(TruthColumn):
         self._column = CodedColumn(MAX_LABEL_VALUES)
         self._possible: list[tuple[int, ...]] = []
 
-    def add(self, column: pa.Array) -> NDArray[Any]:
+    def add(self, columns: Sequence[pa.Array]) -> NDArray[Any]:
         """Codes of the values, not of classes."""
+        (column,) = columns
         codes = self._column.add(column)
         for value in self._column.values[len(self._possible) :]:
             self._possible.append(self.rules.possible(value))
@@ -165,8 +176,9 @@ class ValueColumn(TruthColumn):
         super().__init__(rules)
         self._column = NumberColumn()
 
-    def add(self, column: pa.Array) -> NDArray[Any]:
+    def add(self, columns: Sequence[pa.Array]) -> NDArray[Any]:
         """The numbers, NaN where there is none."""
+        (column,) = columns
         self._all_blank = column.null_count == len(column)
         return self._column.add(column)
 
@@ -201,8 +213,95 @@ class ValueColumn(TruthColumn):
         return f"column {column!r} holds no numbers ({shown}): name another with --label-column"
 
 
+class SetColumn(TruthColumn):
+    """Labels of which a row may have any number; see `label_lists`."""
+
+    def __init__(self, rules: LabelRules) -> None:
+        super().__init__(rules)
+        self._lists = LabelLists(rules.spelled(), len(rules.labels))
+        self._unusable = self._lists.unusable
+        self._flagged = False
+        self._chunks: list[NDArray[np.int8]] = []
+
+    def add(self, columns: Sequence[pa.Array]) -> NDArray[Any]:
+        """int8 (rows, k): 1 for a label that a row has, -1 or -2 where that is not known."""
+        if len(columns) > 1:
+            self._flagged = True
+            target, unusable = read_flags(columns)
+            self._unusable.update(unusable)
+        else:
+            target = self._lists.read(columns[0])
+        self._chunks.append(target)
+        return target
+
+    def values(self, columns: Sequence[pa.Array]) -> list[str]:
+        return list(self._unusable)
+
+    def said(self, columns: Sequence[pa.Array], added: NDArray[Any], i: int) -> str | None:
+        """The row's labels by their names."""
+        if added[i, 0] < 0:
+            return None
+        names = (x.name for x, has in zip(self.rules.labels, added[i], strict=True) if has)
+        return ", ".join(names) or "no label"
+
+    def sensible(self, added: NDArray[Any]) -> bool | None:
+        """Rows without labels alone do not tell."""
+        if (added == 1).any():
+            return True
+        return False if (added == UNKNOWN).any() and not (added >= 0).any() else None
+
+    def mistakes(
+        self, problem: Problem, added: NDArray[Any], outputs: Outputs
+    ) -> Iterator[MistakeGroup]:
+        """One group: the probability that the worst of the wrong labels lost."""
+        wrong = problem.decide(outputs) != added
+        lost = np.where(wrong, np.abs(added - outputs), 0.0).max(axis=1)
+        known = (added[:, 0] >= 0) & np.isfinite(outputs[:, 0])
+        yield MistakeGroup("labels", lost, np.flatnonzero(known & wrong.any(axis=1)))
+
+    def mistake_groups(self) -> list[Hashable]:
+        return ["labels"]
+
+    def shown(self, problem: Problem, group: Hashable, kept: KeptRow) -> str:
+        return kept.label or ""
+
+    def target(self) -> NDArray[Any]:
+        """int8 (rows, k): of every row so far, as `add` gives it."""
+        self._chunks = [
+            np.concatenate([np.zeros((0, len(self.rules.labels)), np.int8), *self._chunks])
+        ]
+        return self._chunks[0]
+
+    def usable(self, target: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.asarray(target[:, 0] >= 0)
+
+    def count(self, rows: int) -> LabelCount:
+        """A column in which no row has a label tells nothing: all of it is blank."""
+        target = self.target()
+        usable = int(np.count_nonzero(self.usable(target))) if (target == 1).any() else 0
+        unknown = int(np.count_nonzero(target[:, 0] == UNKNOWN))
+        rule = "lists of names and aliases of the labels, where nothing means no label"
+        return LabelCount(
+            rule="a 0/1 column for each label" if self._flagged else rule,
+            usable=usable,
+            blank=rows - usable - unknown,
+            unusable_values=dict(self._unusable),
+        )
+
+    def refusal(self, column: str, shown: str) -> str:
+        names = ", ".join(label.name for label in self.rules.labels)
+        if self._flagged:
+            return f"columns {column}: {shown} are neither 0 nor 1: name others with --label-column"
+        return (
+            f"column {column!r}: {shown} mean none of the labels {names}: it must hold lists of "
+            f"them, or texts in which {LABEL_SEPARATOR} joins them; say what other names mean with "
+            "--label-map VALUE=LABEL, or name a 0/1 column for each label with --label-column"
+        )
+
+
 TRUTH_COLUMNS: dict[Truth, type[TruthColumn]] = {
     Truth.CLASS: ClassColumn,
+    Truth.SET: SetColumn,
     Truth.NUMBER: ValueColumn,
 }
 

@@ -53,7 +53,7 @@ class TableEvaluation:
         if self._options is None or self._folder is None:
             return ()
         asked = request(self._model, reader, self._options)
-        if asked.label_column is None:
+        if not asked.label_columns:
             return ()
         self._folder.check()
         # Only now: most runs have no labels, and need not wait for these imports.

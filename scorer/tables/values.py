@@ -22,6 +22,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scorer.tasks import LABEL_SEPARATOR
+
 NANOS = 1_000_000_000
 # What Arrow writes in place of a date that its calendar does not reach.
 _OUT_OF_RANGE = "<value out of range"
@@ -65,7 +67,9 @@ def is_list_of_texts(kind: pa.DataType) -> bool:
 def appended_cells(column: pa.Array) -> list[str | None]:
     """An appended column's values as text, None for null; a list's texts joined by `|`."""
     if is_list_of_texts(column.type):
-        return [None if texts is None else "|".join(texts) for texts in column.to_pylist()]
+        return [
+            None if texts is None else LABEL_SEPARATOR.join(texts) for texts in column.to_pylist()
+        ]
     cells: list[str | None] = column.cast(pa.string()).to_pylist()
     return cells
 

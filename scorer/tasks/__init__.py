@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scorer.tasks.base import OutputOptions, Problem, Statistic, Task, Truth
+from scorer.tasks.base import LABEL_SEPARATOR, OutputOptions, Problem, Statistic, Task, Truth
 from scorer.tasks.classification import Binary, Classification, Multiclass
 from scorer.tasks.multilabel import Multilabel
 from scorer.tasks.regression import Regression
 
 __all__ = [
     "BINARY",
+    "LABEL_SEPARATOR",
     "MULTICLASS",
     "MULTILABEL",
     "REGRESSION",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Outputs = NDArray[np.floating[Any]]
 
 
+#: joins the labels of a row where a text must hold them, as in CSV
+LABEL_SEPARATOR = "|"
 #: how far outputs may lie beyond their range, which is rounding
 OUTPUT_ROOM = 1e-5
 
@@ -97,7 +99,6 @@ class Task(ABC):
     output_range     smallest and largest output that makes sense; None where any number does
     takes_threshold  `--threshold` and the card's threshold decide
     exclusive        a row has one label at most, so that the labels' probabilities sum to 1
-    joined_by        what joins the labels of a row where a text must hold them; no label holds it
     statistics       what the figures of this task are computed from; figures say what they need
     headlines        the figures that a report shows first; slices and models compare the first
     slice_figures    the figures shown of every slice
@@ -111,7 +112,6 @@ class Task(ABC):
     output_range: ClassVar[tuple[float, float] | None]
     takes_threshold: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
-    joined_by: ClassVar[str | None] = None
     statistics: ClassVar[tuple[Statistic, ...]]
     headlines: ClassVar[tuple[str, ...]]
     slice_figures: ClassVar[tuple[str, ...]]

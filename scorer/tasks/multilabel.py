@@ -28,7 +28,6 @@ class Multilabel(Task):
     output_range = (0.0, 1.0)
     takes_threshold = True
     exclusive = False
-    joined_by = "|"
     statistics = (
         Statistic.BY_LABEL,
         Statistic.POOLED,

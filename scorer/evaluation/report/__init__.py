@@ -8,7 +8,6 @@ from typing import Any
 from scorer.evaluation.result import ModelReport, Report, Slice
 from scorer.figures import figure_spec
 from scorer.printable import printable_lines
-from scorer.tasks import Classification
 
 _HERE = Path(__file__).parent
 _LEVELS = {
@@ -127,8 +126,7 @@ def _title(report: Report) -> str:
 
 
 def _event(model: ModelReport) -> tuple[str, str]:
-    """What a classifier's reliability diagram shows, as its two axes name it."""
-    assert isinstance(model.task, Classification)
+    """What a reliability diagram shows, as its two axes name it."""
     return model.task.event_in_words(model.labels)
 
 

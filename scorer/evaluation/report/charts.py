@@ -13,6 +13,7 @@ from scorer.evaluation.result import (
     Calibration,
     Curve,
     Histogram,
+    LabelCalibration,
     ModelReport,
     Residuals,
     Threshold,
@@ -64,6 +65,22 @@ def reliability(bins: Sequence[Calibration], event: tuple[str, str]) -> Markup:
     return frame.draw("Reliability diagram", f"stated {event[0]}", event[1], *marks)
 
 
+def reliabilities(labels: Sequence[LabelCalibration], event: tuple[str, str]) -> Markup:
+    """Stated against observed shares of each label's rows, as lines."""
+    frame = Frame(UNIT, UNIT)
+    marks = [frame.rule(UNIT, UNIT, "chance")]
+    for i, item in enumerate(labels):
+        stated = [b.stated for b in item.bins]
+        observed = [b.observed.value or 0.0 for b in item.bins]
+        marks.append(frame.path(stated, observed, f"s{i % 10} thin", item.label))
+        for b in item.bins:
+            words = f"{item.label}, {b.rows:,} rows: stated {b.stated:.3f}"
+            words += f", observed {b.observed.value or 0.0:.3f}"
+            marks.append(frame.dot(b.stated, b.observed.value or 0.0, 3, f"s{i % 10}", words))
+    drawn = frame.draw("Reliability of each label", f"stated {event[0]}", event[1], *marks)
+    return drawn + swatches([item.label for item in labels])
+
+
 def histogram(data: Histogram, x_label: str) -> Markup:
     """Overlaid bars of every series, each as a share of its own rows."""
     totals = [max(sum(b.counts[i] for b in data.bins), 1) for i in range(len(data.series))]
@@ -102,7 +119,7 @@ def observed(data: Residuals) -> Markup:
 
 
 def thresholds(data: Sequence[Threshold], own: float | None) -> Markup:
-    """Precision, recall and F1 of the last label over the threshold; the one in use dashed."""
+    """Precision, recall and F1 over the threshold; the one in use dashed."""
     frame = Frame(UNIT, UNIT)
     marks = [frame.rule((own, own), UNIT, "chance")] if own is not None else []
     for i, name in enumerate(("precision", "recall", "f1")):
