@@ -198,10 +198,7 @@ class ScorerCard(_Part):
             yield f"the spelling {twice[0]!r} stands for two labels"
         holding = [] if self.task.exclusive else [s for s in spellings if LABEL_SEPARATOR in s]
         if holding:
-            yield (
-                f"the label {holding[0]!r} holds {LABEL_SEPARATOR!r}, which joins the labels of a "
-                "row in CSV: give it another name"
-            )
+            yield f"{holding[0]!r} holds {LABEL_SEPARATOR!r}, which joins a row's labels in CSV"
 
     def _golden_faults(self) -> Iterator[str]:
         if not self.task.accepts(len(self.labels)):
