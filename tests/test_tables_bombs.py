@@ -67,6 +67,7 @@ def test_no_row_is_lost_wherever_windows_are_cut(
     data = written(table, encoding, row_group_size=group, data_page_size=page)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scorer.tables.parquet.WINDOW_BYTES", limit)
+        patch.setattr("scorer.tables.batches.WINDOW_BYTES", limit)
         patch.setattr("scorer.tables.parquet.BATCH_BYTES", 2 * limit)
         found = windows(data, rows)
     assert [window.index for window in found] == list(range(len(found)))

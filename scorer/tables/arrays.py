@@ -97,17 +97,17 @@ class Categories:
 
     def take(self, batch: pa.RecordBatch) -> bool:
         """Add the batch's categories. False if they may not come together: nothing is added."""
-        leaves = [
+        coded = [
             (column.type, leaf)
             for column in map(batch.column, self._columns)
             for leaf in leaves(column)
             if self._counts(column.type, leaf.type)
         ]
         if not self._known:
-            self._known = [leaf.dictionary for _, leaf in leaves]
+            self._known = [leaf.dictionary for _, leaf in coded]
             return True
         joined = []
-        for known, (column, leaf) in zip(self._known, leaves, strict=True):
+        for known, (column, leaf) in zip(self._known, coded, strict=True):
             more = leaf.dictionary
             every = known if known.equals(more) else pc.unique(pa.concat_arrays([known, more]))
             if every is not known and (self._is_apart(column) or len(every) > _room(leaf.type)):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.batches import decode, decoded, windows_of
+from scorer.tables.batches import BatchEncoder, decoded, read_errors, windows_of
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.ipc_messages import Message, messages_of_file, messages_of_stream
 from scorer.tables.pages import OPEN_BYTES, FileBytes
@@ -58,7 +57,7 @@ class ArrowReader:
         self.name = name
         self.format = format
         self.is_stream = is_stream
-        with ExitStack() as opened, self._explained():
+        with ExitStack() as opened, read_errors(self.name, "Arrow"):
             file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
             opened.callback(file.close)
             self._bytes = FileBytes(file)
@@ -89,14 +88,6 @@ class ArrowReader:
         messages = messages_of_stream if self.is_stream else messages_of_file
         return messages(self._bytes, self._bytes.size)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.name}: cannot be read as Arrow: {reason}") from error
-
     def windows(
         self,
         text: str,
@@ -111,7 +102,7 @@ class ArrowReader:
         index = dictionaries = 0
         messages = self._messages()
         while True:
-            with self._explained():
+            with read_errors(self.name, "Arrow"):
                 message = next(messages, None)
             if message is None:
                 return
@@ -124,7 +115,7 @@ class ArrowReader:
                     f"more than {OPEN_BYTES >> 20}: write it with smaller batches"
                 )
             if not message.is_dictionary:
-                with self._explained():
+                with read_errors(self.name, "Arrow"):
                     yield self._batch(index)
                 index += 1
 
@@ -143,24 +134,24 @@ class ArrowReader:
         self._opened.close()
 
 
-class ArrowWriter:
-    """Writes the windows' own columns with the new ones at their right."""
+class ArrowWriter(BatchEncoder):
+    """Writes the windows' own columns, or `columns` of another format, with the new ones."""
 
-    columns: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     def __init__(
-        self, output: Output, schema: pa.Schema, *, is_stream: bool, codec: str | None = None
+        self,
+        output: Output,
+        schema: pa.Schema,
+        *,
+        is_stream: bool,
+        codec: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> None:
-        self._schema = with_columns(schema, output.added, output.metadata)
+        super().__init__(with_columns(schema, output.added, output.metadata), columns)
         options = pa.ipc.IpcWriteOptions(compression=codec)
         new = pa.ipc.new_stream if is_stream else pa.ipc.new_file
         self._writer: Any = new(output.stream, self._schema, options=options)
-
-    def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
-        """The window's columns and the new ones as one batch; called from any thread."""
-        columns = [*window.table.columns, *added.columns]
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def write(self, encoded: pa.RecordBatch) -> None:
         self._writer.write_batch(encoded)
@@ -172,17 +163,9 @@ class ArrowWriter:
         """Nothing more is written unless `close` is called."""
 
 
-class ToArrow(ArrowWriter):
-    """Rows of another format; dictionaries, which may change from row to row, become values."""
-
-    def __init__(self, output: Output, schema: pa.Schema, *, is_stream: bool) -> None:
-        super().__init__(output, decoded(schema), is_stream=is_stream)
-        self.columns: Sequence[str] = schema.names
-
-    def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
-        """The window's columns in the file's order, and the new ones; from any thread."""
-        table = decode(window.table.select(list(self.columns)))
-        return super().encode(Window(window.index, window.texts, table), added)
+def arrow_converter(output: Output, schema: pa.Schema, *, is_stream: bool) -> ArrowWriter:
+    """A writer of rows of another format."""
+    return ArrowWriter(output, decoded(schema), is_stream=is_stream, columns=schema.names)
 
 
 def with_columns(schema: pa.Schema, added: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -11,6 +13,20 @@ from scorer.tables.arrays import Categories, as_text
 from scorer.tables.window import RECORD_BYTES, WINDOW_BYTES, Window, WindowSize, halved
 
 BINARY_OF = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+
+
+@contextmanager
+def read_errors(name: str, label: str) -> Iterator[None]:
+    """Turn what content that is not of the format `label` raises into InputErrors."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
+        raise InputError(f"{name}: cannot be read as {label}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """An error's first line; its type where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def windows_of(
@@ -101,3 +117,21 @@ def decode(batch: pa.RecordBatch) -> pa.RecordBatch:
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=decoded(batch.schema))
+
+
+class BatchEncoder:
+    """Lays a window's columns and the new ones at their right out as one batch.
+
+    columns   of a table that came in another format: these, in this order, dictionaries (which may
+              change from window to window) as values; None: the window's own, as they are
+    """
+
+    def __init__(self, schema: pa.Schema, columns: Sequence[str] | None = None) -> None:
+        self._schema = schema
+        self._converts = columns is not None
+        self.columns: Sequence[str] = columns or ()
+
+    def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch to write; called from any thread."""
+        table = decode(window.table.select(list(self.columns))) if self._converts else window.table
+        return pa.RecordBatch.from_arrays([*table.columns, *added.columns], schema=self._schema)

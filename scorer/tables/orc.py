@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,8 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import orc
 
-from scorer.errors import InputError
-from scorer.tables.batches import decode, decoded, windows_of
+from scorer.tables.batches import BatchEncoder, decoded, read_errors, windows_of
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.window import USUAL_SIZE, Window, WindowSize
 
@@ -35,7 +33,7 @@ class OrcReader:
         self.format = format
         self._file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
         try:
-            with self._explained():
+            with read_errors(self.name, "ORC"):
                 opened = orc.ORCFile(self._file)
                 self.schema: pa.Schema = opened.schema
                 self.schema.names  # noqa: B018 - which raises where one is not UTF-8
@@ -45,14 +43,6 @@ class OrcReader:
         except BaseException:
             self._file.close()
             raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (pa.ArrowException, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.name}: cannot be read as ORC: {reason}") from error
 
     def windows(
         self,
@@ -65,14 +55,14 @@ class OrcReader:
         return windows_of(self.name, self.schema, self._batches(size.rows), text, size)
 
     def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        with self._explained():
+        with read_errors(self.name, "ORC"):
             self._file.seek(0)
             fragment = ds.OrcFileFormat().make_fragment(pa.PythonFile(self._file, "r"))
             batches: Any = fragment.scanner(
                 batch_size=rows, use_threads=False, batch_readahead=0, fragment_readahead=0
             ).to_batches()
         while True:
-            with self._explained():
+            with read_errors(self.name, "ORC"):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -87,30 +77,27 @@ class OrcReader:
         self._file.close()
 
 
-class OrcWriter:
-    """Writes the windows' own columns with the new ones at their right."""
-
-    columns: Sequence[str] = ()
-    notes: Sequence[str] = ()
+class OrcWriter(BatchEncoder):
+    """Writes the windows' own columns, or `columns` of another format, with the new ones."""
 
     def __init__(
-        self, output: Output, schema: pa.Schema, codec: str, notes: Sequence[str] = ()
+        self,
+        output: Output,
+        schema: pa.Schema,
+        codec: str,
+        notes: Sequence[str] = (),
+        columns: Sequence[str] | None = None,
     ) -> None:
+        super().__init__(pa.schema([*schema, *output.added]), columns)
         self.notes = notes
-        self._schema = pa.schema([*schema, *output.added])
         trial = orc.ORCWriter(io.BytesIO())  # says at once which types ORC lacks
         trial.write(self._schema.empty_table())
         trial.close()
         self._writer = orc.ORCWriter(output.stream, compression=codec.lower())
         self._is_empty = True
 
-    def encode(self, window: Window, added: pa.RecordBatch) -> pa.Table:
-        """The window's columns and the new ones; called from any thread."""
-        columns = [*window.table.columns, *added.columns]
-        return pa.Table.from_arrays(columns, schema=self._schema)
-
-    def write(self, encoded: pa.Table) -> None:
-        self._writer.write(encoded)
+    def write(self, encoded: pa.RecordBatch) -> None:
+        self._writer.write(pa.Table.from_batches([encoded]))
         self._is_empty = False
 
     def close(self) -> None:
@@ -123,14 +110,6 @@ class OrcWriter:
         self._writer.is_open = False
 
 
-class ToOrc(OrcWriter):
-    """Rows of another format; dictionaries, which ORC has no type for, become values."""
-
-    def __init__(self, output: Output, schema: pa.Schema) -> None:
-        super().__init__(output, decoded(schema), "ZSTD")
-        self.columns: Sequence[str] = schema.names
-
-    def encode(self, window: Window, added: pa.RecordBatch) -> pa.Table:
-        """The window's columns in the file's order, and the new ones; from any thread."""
-        table = decode(window.table.select(list(self.columns)))
-        return super().encode(Window(window.index, window.texts, table), added)
+def orc_converter(output: Output, schema: pa.Schema) -> OrcWriter:
+    """A writer of rows of another format."""
+    return OrcWriter(output, decoded(schema), "ZSTD", columns=schema.names)

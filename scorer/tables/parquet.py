@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from scorer.errors import DamagedInput, InputError
 from scorer.tables.arrays import as_text, leaf_types
-from scorer.tables.batches import gathered
+from scorer.tables.batches import first_line, gathered
 from scorer.tables.footer import footer_of
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.int96 import Unit, lossless_unit
@@ -74,7 +74,7 @@ class ParquetReader:
         self.name = name
         self.format = format
         self._is_local = isinstance(stream, str | io.BufferedIOBase)
-        with ExitStack() as opened, self._explained():
+        with ExitStack() as opened, self._read_errors():
             file = Path(stream).open("rb") if isinstance(stream, str) else stream  # noqa: SIM115
             opened.callback(file.close)
             metadata = pq.read_metadata(file)
@@ -131,15 +131,14 @@ class ParquetReader:
         return self._file.schema_arrow
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _read_errors(self) -> Iterator[None]:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name's bytes
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             # Arrow calls damaged content an OSError too, but has no number for it.
             failed = isinstance(error, OSError) and (error.errno or not self._is_local)
             kind = InputError if failed else DamagedInput
-            raise kind(f"{self.name}: cannot be read as Parquet: {reason}") from error
+            raise kind(f"{self.name}: cannot be read as Parquet: {first_line(error)}") from error
 
     def windows(
         self,
@@ -156,7 +155,7 @@ class ParquetReader:
         batches = gathered(self._pieces(size.rows), size, self.schema)
         index = 0
         while True:
-            with self._explained():
+            with self._read_errors():
                 batch = next(batches, None)
                 if batch is None:
                     break
@@ -189,10 +188,10 @@ class ParquetReader:
 
     def _unpacked(self, rows: int, group: int) -> Iterator[pa.RecordBatch]:
         """A row group's rows, at most `rows` at a time, and less where they take much."""
-        with self._explained():
+        with self._read_errors():
             batches = self._batches(self._affordable(rows, group), group)
         while True:
-            with self._explained():
+            with self._read_errors():
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -271,12 +270,12 @@ class ParquetReader:
         """The compression codec of every column of the file, by its path."""
         if not self._metadata.num_row_groups:
             return {}
-        with self._explained():
+        with self._read_errors():
             return {column.path_in_schema: column.compression for column in self._chunks(0)}
 
     def footer(self) -> bytes:
         """The file's footer as it lies there."""
-        with self._explained():
+        with self._read_errors():
             return footer_of(self._bytes)
 
 

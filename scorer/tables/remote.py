@@ -57,7 +57,7 @@ class RemoteFile:
     @property
     def info(self) -> Any:
         """What the file system says of it."""
-        with self._explained(InputError, "read"):
+        with self._store_errors(InputError, "read"):
             return _answer(lambda: self.files.get_file_info(self.path), ANSWER_S)
 
     def kind(self) -> str:
@@ -74,11 +74,11 @@ class RemoteFile:
             return self.files.open_input_stream(self.path, compression=None)
 
         def opened() -> BinaryIO:
-            with self._explained(InputError, "read"):
+            with self._store_errors(InputError, "read"):
                 return cast(BinaryIO, _answer(stream, ANSWER_S))
 
         def random() -> Any:
-            with self._explained(InputError, "read"):
+            with self._store_errors(InputError, "read"):
                 return _answer(lambda: self.files.open_input_file(self.path), ANSWER_S)
 
         return Source(self.url, opened, random=random, stat=self._fingerprint)
@@ -93,7 +93,7 @@ class RemoteFile:
         """Make this file from a local one; an object store shows it whole or not at all."""
         from pyarrow import fs
 
-        with self._explained(OutputError, "written"):
+        with self._store_errors(OutputError, "written"):
             if isinstance(self.files, fs.LocalFileSystem):  # which, unlike a store, has folders
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             fs.copy_files(
@@ -104,7 +104,7 @@ class RemoteFile:
             )
 
     def remove(self) -> None:
-        with self._explained(OutputError, "removed"):
+        with self._store_errors(OutputError, "removed"):
             if self.exists():
                 _answer(lambda: self.files.delete_file(self.path), ANSWER_S)
 
@@ -113,12 +113,12 @@ class RemoteFile:
         from pyarrow import fs
 
         everything = fs.FileSelector(self.path, recursive=True)
-        with self._explained(InputError, "listed"):
+        with self._store_errors(InputError, "listed"):
             listing = _answer(lambda: self.files.get_file_info(everything), LIST_S)
         return [self.child(info.path) for info in sorted(listing, key=_path_of) if info.is_file]
 
     @contextmanager
-    def _explained(self, kind: type[ScorerError], verb: str) -> Iterator[None]:
+    def _store_errors(self, kind: type[ScorerError], verb: str) -> Iterator[None]:
         try:
             yield
         except ScorerError:

@@ -24,9 +24,9 @@ class Arrow(Format):
         return ArrowReader(data.source.name, file, self, is_stream=self.is_stream)
 
     def converter(self, reader: Reader, output: Output) -> Writer:
-        from scorer.tables.arrow import ToArrow
+        from scorer.tables.arrow import arrow_converter
 
-        return ToArrow(output, reader.schema, is_stream=self.is_stream)
+        return arrow_converter(output, reader.schema, is_stream=self.is_stream)
 
 
 ARROW = Arrow("Arrow", (".arrow", ".feather", ".ipc"), b"ARROW1", is_stream=False)

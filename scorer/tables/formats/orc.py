@@ -22,9 +22,9 @@ class Orc(Format):
         return OrcReader(data.source.name, data.seekable(self.label), self)
 
     def converter(self, reader: Reader, output: Output) -> Writer:
-        from scorer.tables.orc import ToOrc
+        from scorer.tables.orc import orc_converter
 
-        return ToOrc(output, reader.schema)
+        return orc_converter(output, reader.schema)
 
 
 ORC = Orc()
