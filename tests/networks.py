@@ -213,6 +213,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 _FUNCTIONS = {
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": _sigmoid,

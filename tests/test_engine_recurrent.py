@@ -54,11 +54,11 @@ def rectified(rng: np.random.Generator, width: int, units: int, **more: object) 
 
 MAKES: dict[str, Make] = {
     "LSTM": lstm,
-    "LSTM of other activations": unusual(lstm, "sigmoid", "tanh"),
+    "LSTM of other activations": unusual(lstm, "tanh", "hard_sigmoid"),
     "GRU": gru,
     "GRU of other activations": unusual(gru, "relu", "sigmoid"),
     "GRU that resets before": gru_before,
-    "GRU that resets before, of other activations": unusual(gru_before, "relu", "sigmoid"),
+    "GRU that resets before, of other activations": unusual(gru_before, "sigmoid", "hard_sigmoid"),
     "SimpleRNN": simple_rnn,
     "SimpleRNN of relu": rectified,
 }

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from scorer.bundle import Layer
-from scorer.engines.cpu import recurrence, unfused
+from scorer.engines.cpu import kernels, recurrence, unfused
 from scorer.engines.cpu.gates import GATE_SCALE, GRU_SCALE
-from scorer.engines.cpu.products import ACTIVATIONS, multiply, widen
+from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.recurrence import Cell
 from scorer.engines.cpu.signals import FOLD_BYTES, Signal, refuse
 from scorer.engines.cpu.simd import pack_columns, padded, zeros
@@ -20,6 +20,14 @@ from scorer.engines.cpu.vectors import COLUMNS, GATES, GRU_ROWS, LANES, ROWS
 _NO_INPUT = np.zeros((1, 1), dtype=np.float32)
 _NO_BIAS = np.zeros(0, dtype=np.float32)
 
+#: what the loops apply, by Keras' names
+_ACTIVATIONS = {
+    "linear": 0,
+    "relu": kernels.RELU,
+    "sigmoid": kernels.SIGMOID,
+    "tanh": kernels.TANH,
+    "hard_sigmoid": kernels.HARD_SIGMOID,
+}
 #: float (k, gates * units) to float32 (k, columns), in the order of the loop's blocks
 Arrange = Callable[[np.ndarray], np.ndarray]
 
@@ -48,7 +56,7 @@ def loop_of(layer: Layer, kind: str, settings: Mapping[str, Any]) -> Loop:
     """The loop that runs a recurrent layer. Raises UnsupportedModel."""
     activations = settings["activation"], settings.get("recurrent_activation", "linear")
     for name in activations:
-        if name not in ACTIVATIONS or name == "softmax":
+        if name not in _ACTIVATIONS:
             raise refuse(layer, f"does not run the activation {name!r} inside a {kind}")
     if kind == "SimpleRNN":
         return Loop(unfused.simple, _in_blocks)
@@ -78,7 +86,9 @@ def cell_of(
     kernel, recurrent, *rest = weights
     units = len(recurrent)
     start, after = _biases(loop, rest[0] if rest else np.zeros(kernel.shape[1], np.float32), units)
-    kinds = [ACTIVATIONS[settings.get(n, "linear")] for n in ("activation", "recurrent_activation")]
+    kinds = [
+        _ACTIVATIONS[settings.get(n, "linear")] for n in ("activation", "recurrent_activation")
+    ]
     w, u = loop.arrange(kernel), loop.arrange(recurrent)
     embedding = signal.embedding
     if embedding is not None and 4 * len(embedding) * start.size <= FOLD_BYTES:

@@ -7,6 +7,7 @@ import numpy as np
 from scorer.compiling.kernel import kernel, part
 from scorer.engines.cpu.simd import (
     exp_lanes,
+    hard_sigmoid_lanes,
     product_block,
     relu_lanes,
     sigmoid_lanes,
@@ -56,7 +57,7 @@ def affine(
     multiply_blocks(table, k, weights, out)
 
 
-RELU, SIGMOID, TANH, SOFTMAX = 1, 2, 3, 4
+RELU, SIGMOID, TANH, SOFTMAX, HARD_SIGMOID = 1, 2, 3, 4, 5
 
 
 @part
@@ -91,13 +92,15 @@ def normalize(values: np.ndarray, columns: int) -> None:
 
 @part
 def apply_lanes(address: int, kind: int) -> None:
-    """Apply RELU, SIGMOID or TANH to LANES numbers in place; any other kind leaves them."""
+    """Apply RELU, SIGMOID, TANH or HARD_SIGMOID to LANES numbers in place; 0 leaves them."""
     if kind == RELU:
         relu_lanes(address)
     elif kind == SIGMOID:
         sigmoid_lanes(address)
     elif kind == TANH:
         tanh_lanes(address)
+    elif kind == HARD_SIGMOID:
+        hard_sigmoid_lanes(address)
 
 
 @kernel

@@ -3,10 +3,10 @@
 Numba vectorises plain loops, but it cannot keep a block of a matrix product in registers. These
 intrinsics do:
 
-    product_block                                     ROWS rows of x @ W, added to what is given
-    gru_block                                         the same for a GRU's three gates
-    add_lanes, max_lanes                              LANES numbers with others, in place
-    relu_lanes, sigmoid_lanes, tanh_lanes, exp_lanes  a function of LANES numbers, in place
+    product_block          ROWS rows of x @ W, added to what is given
+    gru_block              the same for a GRU's three gates
+    add_lanes, max_lanes   LANES numbers with others, in place
+    relu_lanes and others  a function of LANES numbers, in place
 
 Every number of a row is computed by the same operations in the same order wherever the row stands
 and whatever its neighbours are: a sum over k is one chain of fused multiply-adds from k = 0 up, and
@@ -316,6 +316,18 @@ def tanh_lanes(context: Any, address: Any) -> Intrinsic:
     def function(builder: Any, x: Emit) -> Emit:
         e = exp2(builder, builder.fmul(x, const(-2 * LOG2_E)))
         return builder.fdiv(builder.fsub(const(1.0), e), builder.fadd(e, const(1.0)))
+
+    return _in_place(function)
+
+
+@intrinsic
+def hard_sigmoid_lanes(context: Any, address: Any) -> Intrinsic:
+    """x = x / 6 + 1/2, at least 0 and at most 1."""
+
+    def function(builder: Any, x: Emit) -> Emit:
+        x = fma(builder, x, const(1 / 6), const(0.5))
+        x = _max(builder, x, const(0.0))
+        return builder.select(builder.fcmp_ordered("<", const(1.0), x), const(1.0), x)
 
     return _in_place(function)
 
