@@ -154,8 +154,12 @@ def load_model(
 
 def check_outputs(card: Card, bundle: Bundle) -> None:
     """Raise BundleError where the network's outputs are not as many as the card's task has."""
-    if bundle.outputs not in card.scorer.network_outputs:
-        raise BundleError(
-            f"{bundle.path}: the card promises a {card.scorer.task} model, which gives "
-            f"{card.scorer.outputs} numbers for a text; this one gives {bundle.outputs}"
-        )
+    found, wanted = bundle.outputs, card.scorer.network_outputs
+    if found in wanted:
+        return
+    several = " or ".join(str(count) for count in wanted)
+    remedy = "name one label for each output (--label)" if found > 2 else "look at --task"
+    raise BundleError(
+        f"{bundle.path}: a {card.scorer.task} model with {len(card.scorer.labels)} labels has "
+        f"{several} outputs, this network has {found}: {remedy}"
+    )

@@ -16,7 +16,7 @@ from scorer.tasks import task_named
 #: the options without which there is no card, with the question that asks for each
 QUESTIONS = {
     "name": "Name of the model (lower-case letters, digits, hyphens)",
-    "task": "Task",
+    "task": "What the model predicts",
     "text_columns": "Column of your tables that holds the text",
     "labels": "Labels in the order of the outputs, separated by commas",
 }

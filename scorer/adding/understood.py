@@ -105,7 +105,9 @@ def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Itera
         yield f"ids: rank + {told.index_from}; unknown words: {unknown}"
     if spec.output_mode != "int":
         yield f"a row is {spec.columns:,} numbers, one for each word: {_MODES[spec.output_mode]}"
-    elif spec.output_sequence_length is not None:
+    elif spec.output_sequence_length is None:
+        yield "every row has as many ids as its text"
+    else:
         pad = spec.padding
         end = {"pre": "start", "post": "end"}
         yield (

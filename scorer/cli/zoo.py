@@ -18,7 +18,7 @@ from scorer.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from scorer.bundle import Branch, Bundle, Layer
-    from scorer.card import Card
+    from scorer.card import Card, ScorerCard
     from scorer.vectorizer import VectorizerSpec
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -122,7 +122,11 @@ def _shown(entry: zoo.Entry, bundle: Bundle) -> dict[str, Any]:
         "digest": bundle.digest,
         "parameters": bundle.parameters,
         "branches": [
-            {"vectorizer": _vectorizer(branch.vectorizer), "layers": list(_layers(branch.layers))}
+            {
+                "input": branch.given.source,
+                "vectorizer": _vectorizer(branch.given.vectorizer),
+                "layers": list(_layers(branch.layers)),
+            }
             for branch in bundle.branches
         ],
         "head": list(_layers(bundle.head)),
@@ -130,13 +134,20 @@ def _shown(entry: zoo.Entry, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _vectorizer(spec: VectorizerSpec) -> dict[str, Any]:
+def _vectorizer(spec: VectorizerSpec | None) -> dict[str, Any] | None:
+    """A vectorizer's settings; None where the input takes numbers."""
+    if spec is None:
+        return None
     return {
         "standardize": spec.standardize,
         "split": spec.split,
         "ngrams": spec.ngrams,
         "output_mode": spec.output_mode,
         "output_sequence_length": spec.output_sequence_length,
+        "padding": spec.padding.side,
+        "truncating": spec.padding.truncating,
+        "padding_id": spec.padding.value,
+        "start_id": spec.start_id,
         "vocabulary": len(spec.vocabulary),
     }
 
@@ -160,8 +171,9 @@ def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
         f"  reads       {' or '.join(card.scorer.text_columns)}",
         *_template_lines(card),
         *_label_lines(card),
+        *_activation_lines(card),
         f"  weights     {bundle.parameters:,}",
-        *(line for branch in bundle.branches for line in _branch_lines(branch)),
+        *(line for branch in bundle.branches for line in _branch_lines(branch, card.scorer)),
         *(["  merged"] if bundle.head else []),
         *_layer_lines(bundle.head),
         *_figure_lines(card),
@@ -175,25 +187,23 @@ def _template_lines(card: Card) -> list[str]:
     return [f"  as          {template}"] if template else []
 
 
-def _branch_lines(branch: Branch) -> list[str]:
-    spec = branch.vectorizer
-    limit = spec.output_sequence_length
-    tokens = spec.token_kind
-    entries = tokens if spec.ngrams == (1,) else f"n-grams of {_listing(spec.ngrams)} {tokens}"
-    cut = f"first {limit} tokens" if limit else "texts of any length"
-    head = f"{len(spec.vocabulary):,} {entries}; {spec.standardize or 'as written'}; {cut}"
-    return [f"  vocabulary  {head}", *_layer_lines(branch.layers)]
+def _branch_lines(branch: Branch, card: ScorerCard) -> list[str]:
+    """An input: what feeds it, its vectorizer, and its layers."""
+    from scorer.adding.understood import input_words, vectorizer_lines
 
-
-def _listing(numbers: Iterable[int]) -> str:
-    return " and ".join(map(str, numbers))
+    lines = []
+    if card.inputs:
+        lines.append(f"  input       {input_words(branch.given, card.inputs, card.text_columns)}")
+    if branch.given.vectorizer is not None:
+        described = vectorizer_lines(branch.given.vectorizer, card.vectorizer)
+        lines += [f"  vectorizer  {line}" for line in described]
+    return [*lines, *_layer_lines(branch.layers)]
 
 
 def _layer_lines(layers: Iterable[Layer]) -> list[str]:
-    return [
-        f"    {layer['kind']:<28}{_settings(layer['settings']):<44}{layer['parameters']:>10,}"
-        for layer in _layers(layers)
-    ]
+    from scorer.adding.understood import layer_line
+
+    return [f"    {layer_line(layer)}" for layer in layers]
 
 
 def _label_lines(card: Card) -> list[str]:
@@ -201,10 +211,9 @@ def _label_lines(card: Card) -> list[str]:
     return [f"  labels      {labels}"] if labels else []
 
 
-def _settings(settings: dict[str, Any]) -> str:
-    """The settings that say most, in the order of the layer's definition."""
-    shown = ("units", "filters", "kernel_size", "output_dim", "activation", "merge_mode")
-    return ", ".join(f"{key}={settings[key]}" for key in shown if key in settings)
+def _activation_lines(card: Card) -> list[str]:
+    activation = card.scorer.output_activation
+    return [f"  outputs     {activation} of what the network gives"] if activation else []
 
 
 def _figure_lines(card: Card) -> list[str]:

@@ -198,7 +198,7 @@ def _dry_run(arguments: Arguments) -> str:
     if arguments.proof.expect is None and not known.missing:
         known.say("proof", "none: --expect FILE.csv holds it to the outputs of your own program")
     lines = [*known.lines, *(f"{'missing':<12}{what}" for what in known.missing)]
-    lines.append(f"{'next':<12}{_next(arguments, lacking)}")
+    lines.append(f"{'next':<12}{_next(arguments, lacking, known.missing)}")
     return "\n".join(printable(line) for line in lines)
 
 
@@ -233,13 +233,16 @@ def _filled(arguments: Arguments, lacking: list[str]) -> Arguments:
     return replace(arguments, described=replace(described, **changes))
 
 
-def _next(arguments: Arguments, lacking: list[str]) -> str:
+def _next(arguments: Arguments, lacking: list[str], faults: list[str]) -> str:
     """The command to try, with capitals where an answer is missing."""
     from scorer.adding.answers import option_of
 
     words = ["zoo", "add", shlex.quote(str(arguments.archive))]
     for flag, value in _given(arguments):
-        if flag != "--dry-run" or lacking:
+        if flag != "--dry-run" or faults:
             words += [flag, shlex.quote(value)] if value else [flag]
     words += [f"{option_of(name)} {option_of(name).strip('-').upper()}" for name in lacking]
+    for option, placeholder in (("--vectorizer", "FILE"), ("--sequence-length", "N")):
+        if option not in words and any(option in fault for fault in faults):
+            words += [option, placeholder]
     return " ".join(words)
