@@ -16,7 +16,7 @@ from scorer.bundle import Bundle, read_entry
 from scorer.bundle.explain import explain
 from scorer.card import Card, Golden, ScorerCard
 from scorer.engines import load_engine
-from scorer.errors import ScorerError
+from scorer.errors import ScorerError, UnsupportedModel
 from scorer.model import Model
 from scorer.scores import Scores
 from scorer.zoo import Entry
@@ -42,9 +42,10 @@ def available_engines() -> list[str]:
     return [e for e in ENGINES if e == "cpu" or importlib.util.find_spec("keras") is not None]
 
 
-def verify(entry: Entry, engines: Sequence[str], *, deep: bool = False) -> Iterator[Check]:
+def verify(entry: Entry, engines: Sequence[str] = (), *, deep: bool = False) -> Iterator[Check]:
     """Check one bundle; stops at the first failure that makes later checks meaningless.
 
+    engines   each must run the model; none: all that are installed, and one at least must run it
     `deep` tells all that a refused archive tried to do, not only what it was refused for.
     """
     try:
@@ -63,6 +64,23 @@ def verify(entry: Entry, engines: Sequence[str], *, deep: bool = False) -> Itera
         return
     for engine in engines:
         yield from verify_engine(card, bundle, engine)
+    if not engines:
+        yield from _verify_installed(card, bundle)
+
+
+def _verify_installed(card: Card, bundle: Bundle) -> Iterator[Check]:
+    """Check on every installed engine that has the model's layers."""
+    lacking = {}
+    for engine in available_engines():
+        try:
+            load_engine(bundle, device="cpu", engine=engine)
+        except UnsupportedModel as error:
+            lacking[engine] = str(error)
+            continue
+        yield from verify_engine(card, bundle, engine)
+    for engine, reason in lacking.items():
+        others = len(lacking) < len(available_engines())
+        yield Check(f"{engine} engine", others, f"does not run this model: {reason}")
 
 
 def tolerance(bundle: Bundle) -> float:

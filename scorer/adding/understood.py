@@ -10,35 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scorer.adding.answers import QUESTIONS, option_of
-from scorer.bundle import Bundle, Input, Layer
+from scorer.adding.words import input_words, layer_line, vectorizer_lines
+from scorer.bundle import Bundle
 from scorer.bundle.archive import open_archive, read_archive, read_member
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import HDF5
 from scorer.bundle.hdf5 import opened
 from scorer.bundle.legacy import H5
 from scorer.card import ScorerCard
-from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine, refuse_padding_readers
 from scorer.errors import ScorerError, UnsupportedModel
-from scorer.vectorizer import VectorizerSpec
 from scorer.verify import available_engines
-
-#: kind of vectorizer -> what it is called
-NAMES = {
-    "tokenizer": "a Tokenizer of Keras",
-    "word_index": "a word index",
-    "vocabulary": "a vocabulary of TextVectorization",
-    "textvectorization": "a TextVectorization",
-    None: "the archive's own TextVectorization",
-}
-_MODES = {
-    "count": "how often each occurs",
-    "multi_hot": "1 where it occurs",
-    "tf_idf": "TF-IDF",
-    "freq": "its share of the text",
-    "log_tf_idf": "TF-IDF as Tokenizer has it",
-}
-_SHOWN = ("units", "filters", "kernel_size", "pool_size", "output_dim", "activation", "merge_mode")
 
 
 @dataclass
@@ -68,63 +50,6 @@ def archive_words(path: Path) -> str:
 
 def _version(found: object) -> str:
     return found[:40] if isinstance(found, str) else "of an unknown version"
-
-
-def input_words(given: Input, cards: tuple[InputCard, ...], text_columns: tuple[str, ...]) -> str:
-    """What feeds an input."""
-    named = next((card.columns for card in cards if card.name == given.source), ())
-    if given.vectorizer is None:
-        return f"{given.source}: numbers of {', '.join(named) or 'columns that no --input names'}"
-    fed = " or ".join(named or text_columns) or "the text column"
-    (width,) = given.spec.shape
-    if given.spec.dtype != "ids":
-        return f"{given.source}: the text of {fed} as {width:,} numbers"
-    length = "as many ids as it has words" if width is None else f"{width:,} ids"
-    return f"{given.source}: the text of {fed} as {length}"
-
-
-def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Iterator[str]:
-    """The vectorizer: what it is, what it does first, and how rows get their length."""
-    told = told or VectorizerCard()
-    beside = f", in {told.file}" if told.file else ""
-    entries = spec.token_kind
-    if spec.ngrams != (1,):
-        entries = f"n-grams of {' and '.join(map(str, spec.ngrams))} {entries}"
-    yield f"{NAMES[told.kind]}{beside}: {len(spec.vocabulary):,} {entries}"
-    if told.standardize is not None:
-        yield f"first: {told.standardize} (--standardize)"
-    for replacement in told.replace:
-        pattern, _, text = replacement.rpartition("=>")
-        yield f"first: {pattern!r} becomes {text!r}"
-    if spec.standardize:
-        yield f"then: {spec.standardize}"
-    if spec.start_id is not None:
-        yield f"id {spec.start_id} comes before every text"
-    if told.kind == "word_index":
-        unknown = "left out" if spec.unknown_id is None else f"id {spec.unknown_id}"
-        yield f"ids: rank + {told.index_from}; unknown words: {unknown}"
-    if spec.output_mode != "int":
-        yield f"a row is {spec.columns:,} numbers, one for each word: {_MODES[spec.output_mode]}"
-    elif spec.output_sequence_length is None:
-        yield "every row has as many ids as its text"
-    else:
-        pad = spec.padding
-        end = {"pre": "start", "post": "end"}
-        yield (
-            f"every row has {spec.output_sequence_length:,} ids: padded with {pad.value} at its "
-            f"{end[pad.side]}, cut at its {end[pad.truncating]}"
-        )
-
-
-def layer_line(layer: Layer) -> str:
-    """A layer, its settings that say most, and its weights."""
-    kind, settings = layer.kind, dict(layer.settings)
-    inner = settings.pop("layer", None)
-    if inner is not None:
-        kind, settings = f"{kind}({inner.kind})", {**inner.settings, **settings}
-    shown = ", ".join(f"{key}={settings[key]}" for key in _SHOWN if key in settings)
-    count = sum(int(weights.size) for weights in layer.weights)
-    return f"{kind:<28}{shown:<44}{count:>10,}"
 
 
 def head_words(bundle: Bundle) -> str:

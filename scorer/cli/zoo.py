@@ -189,7 +189,7 @@ def _template_lines(card: Card) -> list[str]:
 
 def _branch_lines(branch: Branch, card: ScorerCard) -> list[str]:
     """An input: what feeds it, its vectorizer, and its layers."""
-    from scorer.adding.understood import input_words, vectorizer_lines
+    from scorer.adding.words import input_words, vectorizer_lines
 
     lines = []
     if card.inputs:
@@ -201,7 +201,7 @@ def _branch_lines(branch: Branch, card: ScorerCard) -> list[str]:
 
 
 def _layer_lines(layers: Iterable[Layer]) -> list[str]:
-    from scorer.adding.understood import layer_line
+    from scorer.adding.words import layer_line
 
     return [f"    {layer_line(layer)}" for layer in layers]
 
@@ -233,7 +233,7 @@ def _figure_lines(card: Card) -> list[str]:
     "engines",
     type=click.Choice(["cpu", "keras"]),
     multiple=True,
-    help="Only this engine (repeatable); default: all that are installed.",
+    help="Only this engine (repeatable); default: all that are installed and have its layers.",
 )
 @click.option("--deep", is_flag=True, help="Of a refused model, tell everything it tried to do.")
 @json_option
@@ -251,7 +251,7 @@ def verify_command(
     zoo verify imdb-bilstm --engine cpu
     zoo verify downloads/my-model --deep
     """
-    from scorer.verify import available_engines, verify
+    from scorer.verify import verify
 
     entries = [zoo.find(model, zoos) for model in models]
     entries = entries or zoo.list_models(zoos, all_versions=True)
@@ -260,7 +260,7 @@ def verify_command(
     results = []
     for entry in entries:
         with compiling_shown():
-            checks = list(verify(entry, engines or available_engines(), deep=deep))
+            checks = list(verify(entry, engines, deep=deep))
         results.append((entry, checks))
         if not as_json:
             echo(_verdict(entry, checks))

@@ -138,11 +138,16 @@ def _answers(arguments: Arguments) -> NewCard:
     )
 
 
+def asks() -> bool:
+    """Whether someone is there to answer."""
+    return sys.stdin.isatty()
+
+
 def _asked(arguments: Arguments) -> Arguments:
     """The arguments with the answers that are missing asked for, where someone is there to ask."""
     from scorer.adding.answers import QUESTIONS
 
-    if arguments.card is not None or arguments.proof.dry_run or not sys.stdin.isatty():
+    if arguments.card is not None or arguments.proof.dry_run or not asks():
         return arguments
     while missing := _answers(arguments).missing:
         name = missing[0]
