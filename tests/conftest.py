@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiny
+from tests.support import tiny
 
-pytest.register_assert_rewrite("tests.runners")
+pytest.register_assert_rewrite("tests.support.runners")
 
 
 @pytest.fixture(scope="session")

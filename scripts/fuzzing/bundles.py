@@ -14,7 +14,7 @@ VOCABULARY = "assets/layers/text_vectorization/_lookup_layer/vocabulary.txt"
 
 @cache
 def members() -> dict[str, bytes]:
-    from tests.hostile import good_members
+    from scripts.hostile.archives import good_members
 
     return good_members()
 
@@ -46,7 +46,7 @@ def run_member(name: str) -> Callable[[bytes], None]:
     """Fuzz one member of an otherwise good archive."""
 
     def run(data: bytes) -> None:
-        from tests.hostile import VOCABULARY, pack
+        from scripts.hostile.archives import VOCABULARY, pack
 
         changed = {**members(), name: data}
         if name == VOCABULARY:
@@ -59,9 +59,9 @@ def run_member(name: str) -> Callable[[bytes], None]:
 
 
 def config_seeds() -> list[bytes]:
-    from tests.hostile import good_config
-    from tests.hostile_branches import branches_config
-    from tests.hostile_config import functional
+    from scripts.hostile.archives import good_config
+    from scripts.hostile.branches import branches_config
+    from scripts.hostile.config import functional
 
     configs = (good_config(), functional(good_config()), branches_config())
     return [json.dumps(config).encode() for config in configs]
@@ -74,19 +74,13 @@ def weights_seeds() -> list[bytes]:
 @cache
 def archive_seeds() -> list[bytes]:
     """The good archive and the small ones of the hostile corpus."""
-    from tests import (  # noqa: F401 - they fill CORPUS
-        hostile,
-        hostile_branches,
-        hostile_config,
-        hostile_graphs,
-        hostile_h5,
-        hostile_weights,
-    )
+    from scripts.hostile import CORPUS
+    from scripts.hostile.archives import write_good
 
     path = folder() / "seed.keras"
-    hostile.write_good(path)
+    write_good(path)
     seeds = [path.read_bytes()]
-    for case in hostile.CORPUS:
+    for case in CORPUS:
         if not any(word in case.name for word in ("bomb", "thousand", "share", "million")):
             case.build(path, folder())
             seeds.append(path.read_bytes())

@@ -30,7 +30,7 @@ JSON_LINES = (
 @cache
 def model() -> Path:
     """The good archive with its card: a model that reads the column `text`."""
-    from tests.hostile import write_good
+    from scripts.hostile.archives import write_good
 
     place = folder() / "good"
     place.mkdir()

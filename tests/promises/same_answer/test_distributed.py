@@ -1,0 +1,207 @@
+"""What workers do, without Ray or Spark, and how the command refuses what they cannot."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import pickle
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from tqdm import tqdm
+
+from scorer.cli.run_view import FileProgress
+from scorer.cli.score import main
+from scorer.distributed.worker import FileWork, file_work, opened, send, table_work
+from scorer.errors import ColumnError, InputError
+from scorer.jobs.each import LocalRunner, Outcome
+from scorer.jobs.plan import plan
+from scorer.jobs.score import Job, score_table
+from scorer.jobs.settings import Settings
+from scorer.jobs.summary import FileSummary
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
+from tests.support import runners
+from tests.support.parrot import use_parrot
+from tests.support.settings import changed
+
+TEXTS = runners.rows(40)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(tiny_zoo: Path) -> Model:
+    return load_model("tiny-binary", zoos=[tiny_zoo], engine="cpu")
+
+
+def one_job(name: str, output: str) -> Job:
+    (job,) = plan([name], output).jobs
+    return job
+
+
+def arrived(work: FileWork) -> FileWork:
+    """As a worker gets it."""
+    copy: FileWork = pickle.loads(pickle.dumps(work))
+    return copy
+
+
+def test_a_sent_model_is_the_same_model_and_opened_once(model: Model) -> None:
+    sent = send(model)
+    there = opened(pickle.loads(pickle.dumps(sent)))
+    assert there is opened(sent)
+    assert (there.ref, there.digest, there.engine.name) == (model.ref, model.digest, "cpu")
+    assert there.predict(TEXTS).equals(model.predict(TEXTS))
+
+
+def test_another_model_takes_its_place(model: Model, tiny_zoo: Path) -> None:
+    assert opened(send(model)).ref == "tiny-binary@1.0.0"
+    assert opened(send(load_model("tiny-stars", zoos=[tiny_zoo]))).ref == "tiny-stars@1.0.0"
+
+
+def test_relative_paths_are_those_of_the_run(
+    model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in.csv").write_text("text\ngood\nbroken,row\n")
+    here = score_table(model, one_job("in.csv", "here.csv"), runners.SETTINGS)
+    work = arrived(file_work(model, runners.SETTINGS))
+    job = one_job("in.csv", "there.csv")
+    monkeypatch.chdir("/")
+    there = work(job, 0).received()
+    assert Path("there.csv").read_bytes() == Path("here.csv").read_bytes()
+    same = {"elapsed_s": 0.0, "seconds": {}}
+    assert replace(there, **same) == replace(
+        here, **same, output="there.csv", rejects="there.csv.rejects.jsonl"
+    )
+    rejects = Path("there.csv.rejects.jsonl")
+    assert rejects.read_bytes() == Path("here.csv.rejects.jsonl").read_bytes()
+    assert b'"file": "in.csv"' in rejects.read_bytes()
+
+
+def test_an_error_and_its_warnings_are_reported_not_raised(
+    model: Model, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = gzip.compress(("text\n" + "good film\n" * 90_000).encode(), mtime=0)
+    Path("in.csv.gz").write_bytes(whole[: len(whole) // 2])
+    work = file_work(model, changed(runners.SETTINGS, batch_size=100))
+    logging.getLogger("scorer").propagate = False
+    try:
+        report = work(one_job("in.csv.gz", "out.csv"), 0)
+    finally:
+        logging.getLogger("scorer").propagate = True
+    assert capfd.readouterr().err == ""
+    assert caplog.messages == []
+    outcome = report.received()
+    assert isinstance(outcome, InputError)
+    assert str(outcome).startswith("in.csv.gz: cannot be read to its end")
+    assert caplog.messages == ["in.csv.gz: the scores so far are kept for --resume"]
+
+
+def test_a_second_try_replaces_what_the_first_left(model: Model) -> None:
+    """It may have published and died before it could say so."""
+    Path("in.csv").write_text("text\ngood\n")
+    work = file_work(model, runners.SETTINGS)
+    first = work(one_job("in.csv", "out.csv"), 0).received()
+    refused = work(one_job("in.csv", "out.csv"), 0).received()
+    assert "is there already" in str(refused)
+    second = work(one_job("in.csv", "out.csv"), 1).received()
+    same = {"elapsed_s": 0.0, "seconds": {}}
+    assert replace(second, **same) == replace(first, **same)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_tables_of_any_string_type_get_their_columns(model: Model, kind: pa.DataType) -> None:
+    table = pa.table({"n": range(40), "text": pa.array(TEXTS, pa.string()).cast(kind)})
+    options = OutputOptions(probabilities=True, diagnostics=True, prefix="m_")
+    work, added = table_work("it", table.schema, model, None, options)
+    chunked = pa.concat_tables([table.slice(0, 7), table.slice(7)])
+    expected = model.predict(TEXTS, options=options)
+    for given in (table, chunked, table.slice(0, 0), table.schema.empty_table()):
+        scored = work(given)
+        rows = given.num_rows
+        assert scored.schema == pa.schema([*table.schema, *added])
+        assert scored.select(["n", "text"]) == given
+        assert scored.select(added.names).equals(expected.slice(0, rows))
+
+
+def test_columns_are_checked_before_any_work(model: Model) -> None:
+    schema = pa.schema({"txt": pa.string(), "prediction": pa.string(), "n": pa.int64()})
+    for column, message in {
+        None: "it: no column 'text' or 'review' .did you mean 'txt'",
+        "n": "column 'n' holds int64, not strings",
+        "txt": "it: already has a column 'prediction'",
+    }.items():
+        with pytest.raises(ColumnError, match=message):
+            table_work("it", schema, model, column, None)
+
+
+def run(*arguments: str, text: str = "") -> Result:
+    return CliRunner().invoke(main, ["-m", "parrot", *arguments], input=text)
+
+
+@pytest.mark.parametrize(("runner", "module"), [("ray", "ray"), ("spark", "pyspark.sql")])
+def test_a_missing_package_is_named(
+    runner: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_parrot(monkeypatch)
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    monkeypatch.delitem(sys.modules, f"scorer.distributed.{runner}", raising=False)
+    Path("in.csv").write_text("text\ngood\n")
+    done = run("in.csv", "--runner", runner)
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "is not installed (" in done.stderr
+    assert done.stderr.endswith(f"pip install 'scorer[{runner}]'\n")
+    assert not Path("in.scored.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-", "-o", "out.csv"], "--runner ray scores files: stdin and stdout are for --runner"),
+        (["in.csv", "-o", "-"], "--runner ray scores files: stdin and stdout are for --runner"),
+        (["in.csv", "--device", "gpu"], "--runner ray scores on CPUs: leave --device gpu out"),
+    ],
+)
+def test_what_workers_cannot_do_is_wrong_usage(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_parrot(monkeypatch)
+    Path("in.csv").write_text("text\ngood\n")
+    done = run(*arguments, "--runner", "ray", text="text\ngood\n")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_terminal_shows_how_many_files_are_done(
+    ahead: bool, model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers may be sent all files at once or one by one: the bar counts those sent."""
+    monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
+    for name in ("a.csv", "b.csv", "c.csv"):
+        Path(name).write_text("text\ngood\n")
+    jobs = plan(["a.csv", "b.csv", "c.csv"], "out/").jobs
+    inner = LocalRunner(model)
+
+    def runner(drawn: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        yield from inner(list(drawn) if ahead else drawn, settings)
+
+    ended = list(FileProgress(runner)(iter(jobs), runners.SETTINGS))
+    assert [job.source.name for job, _ in ended] == ["a.csv", "b.csv", "c.csv"]
+    assert all(isinstance(outcome, FileSummary) for _, outcome in ended)
+    bars = capsys.readouterr().err
+    assert "3/3" in bars
+    assert ("1/3" in bars) == ahead

@@ -1,0 +1,253 @@
+"""What every runner must do as this process does: inputs, comparisons, and workers that die."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scorer.jobs.each import Runner
+from scorer.jobs.plan import RunPlan, plan
+from scorer.jobs.run import run_jobs
+from scorer.jobs.score import Job
+from scorer.jobs.settings import Settings
+from scorer.jobs.summary import RunSummary
+from scorer.model import Model
+from scorer.tables import Source
+from scorer.tables.source import BUFFER_BYTES
+from tests.support.settings import changed, settings_of
+
+ROOT = Path(__file__).parents[2]
+#: of a worker, which has one thread, so that summaries agree
+SETTINGS = settings_of(threads=1)
+TEXTS = (
+    "a good film",
+    "",
+    "dull plot, poor acting",
+    None,
+    "naïve café — fine",
+    "...",
+    "slow " * 90,
+)
+
+
+def rows(count: int) -> list[str | None]:
+    return [TEXTS[i % len(TEXTS)] for i in range(count)]
+
+
+def write_inputs(folder: Path) -> None:
+    """Tables of every kind: labels, rejects, nulls, none at all, and one that cannot be scored."""
+    folder.mkdir()
+    lines = [f'{i},"{text or ""}",{i % 2}' for i, text in enumerate(rows(700))]
+    lines[13:13] = ["broken", "7,broken,1,more"]
+    (folder / "labels.csv").write_text("\n".join(["n,text,label", *lines, ""]))
+    table = pa.table({"n": range(500), "text": pa.array(rows(500), pa.large_string())})
+    (folder / "day=1").mkdir()
+    pq.write_table(table, folder / "day=1" / "nulls.parquet", row_group_size=99)
+    records = "".join(json.dumps({"review": text}) + "\n" for text in rows(50))
+    (folder / "records.jsonl.gz").write_bytes(gzip.compress(f"{records}{{broken\n".encode()))
+    (folder / "empty.csv").write_text("text\n")
+    (folder / "other.csv").write_text("some,columns\n1,2\n")
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, without the moment at which a report was made.
+
+    Of hidden files, which hold times too, the names alone.
+    """
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        report = path.parent / "report.json"
+        if report.exists():
+            created = json.loads(report.read_bytes())["created"]
+            for moment in (created, created.replace("T", " ").replace("+00:00", " UTC")):
+                content = content.replace(moment.encode(), b"")
+        hidden = path.name.startswith(".")
+        found[path.relative_to(folder).as_posix()] = b"" if hidden else content
+    return found
+
+
+def facts(summary: RunSummary) -> dict[str, Any]:
+    """A summary without times and the run's own name."""
+    whole = asdict(summary)
+    for name in ("run_id", "started_at", "elapsed_s"):
+        del whole[name]
+    for file in whole["files"]:
+        del file["elapsed_s"], file["seconds"]
+    return whole
+
+
+def score_both(
+    model: Model, runner: Runner, inputs: Sequence[str], settings: Settings = SETTINGS
+) -> tuple[RunSummary, RunSummary]:
+    """Score below the current folder here and by a runner, into `out/`, later `here/`, `there/`."""
+    here = run_jobs(model, plan(inputs, "out/"), settings)
+    Path("out").rename("here")
+    there = run_jobs(model, plan(inputs, "out/"), settings, runner=runner)
+    Path("out").rename("there")
+    return here, there
+
+
+def check_same(model: Model, runner: Runner) -> None:
+    """The outputs, rejects, reports and summary of a runner are those of a local run."""
+    write_inputs(Path("in"))
+    here, there = score_both(model, runner, ["in"])
+    assert facts(there) == facts(here)
+    assert (len(there.files), len(there.failures), there.total("rejected")) == (4, 1, 3)
+    assert there.exit_code == 1
+    assert published(Path("there")) == published(Path("here"))
+    assert {"labels.csv.rejects.jsonl", "labels.report/report.html"} < set(published(Path("there")))
+
+
+def check_urls(model: Model, runner: Runner, work: Path) -> None:
+    """Inputs and outputs that URLs name go through the file system that workers get with a job."""
+    write_inputs(Path("in"))
+    Path("in/other.csv").unlink()
+    url = Path.cwd().as_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(work))
+        for folder, chosen in {"here": None, "there": runner}.items():
+            summary = run_jobs(
+                model, plan([f"{url}/in"], f"{url}/{folder}/"), SETTINGS, runner=chosen
+            )
+            assert summary.exit_code == 3
+            assert len(summary.files) == 4
+    assert published(Path("there")) == published(Path("here"))
+
+
+def check_incremental(model: Model, runner: Runner) -> None:
+    """A second run does only what is new; a file of someone else's is not replaced."""
+    write_inputs(Path("in"))
+    settings = changed(SETTINGS, incremental=True)
+    here, there = score_both(model, runner, ["in"], settings)
+    assert facts(there) == facts(here)
+    Path("there").rename("out")
+    Path("in/new.csv").write_text("text\ngood\n")
+    Path("in/theirs.csv").write_text("text\ngood\n")
+    Path("out/theirs.csv").write_text("precious")
+    again = run_jobs(model, plan(["in"], "out/"), settings, runner=runner)
+    assert [Path(file.input).name for file in again.files] == ["new.csv"]
+    assert [Path(failure.input).name for failure in again.failures] == ["other.csv", "theirs.csv"]
+    assert again.skipped == 4
+    assert Path("out/theirs.csv").read_text() == "precious"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Deadly(io.BytesIO):
+    """A file whose second buffer is the death of who reads it, until `deaths` have been noted."""
+
+    def __init__(self, content: bytes, notes: Path, deaths: int, kill: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._dies = len(list(notes.iterdir())) < deaths
+        self._notes = notes
+        self._kill = kill
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._dies and self.tell() >= BUFFER_BYTES:
+            (self._notes / str(os.getpid())).touch()
+            self._kill()
+        return super().read(size)
+
+
+def deadly(job: Job, notes: Path, deaths: int, kill: Callable[[], None] = die) -> Job:
+    """The job, with an input that kills the first `deaths` workers in its middle."""
+    notes.mkdir()
+    path = job.source.path
+    assert path is not None
+
+    def opened() -> io.BytesIO:
+        return _Deadly(path.read_bytes(), notes, deaths, kill)
+
+    source = Source(job.source.name, opened, None, job.source.stat, path)
+    return replace(job, source=source)
+
+
+def check_deaths(model: Model, runner: Runner, kill: Callable[[], None] = die) -> None:
+    """A worker that dies in a file costs nothing but time; a file that kills them all, itself."""
+    lines = "".join(f'{i},"{text or ""}"\n' for i, text in enumerate(rows(25_000)))
+    Path("in").mkdir()
+    for name in ("a.csv", "b.csv", "c.csv"):
+        Path("in", name).write_text(f"n,text\n{lines}")
+    settings = changed(SETTINGS, batch_size=100)
+    here = run_jobs(model, plan(["in"], "here/"), settings)
+    a, b, c = plan(["in"], "there/").jobs
+    notes = Path("notes-b").resolve()
+    jobs = (a, deadly(b, notes, 1, kill), deadly(c, Path("notes-c").resolve(), 99, die))
+    there = run_jobs(model, RunPlan(jobs, "there/"), settings, runner=runner)
+    assert len(list(notes.iterdir())) == 1
+    assert [Path(file.input).name for file in there.files] == ["a.csv", "b.csv"]
+    assert there.files[1].resumed > 0
+    assert there.files[1].read == here.files[1].read == 25_000
+    for name in ("a.csv", "b.csv"):
+        assert Path("there", name).read_bytes() == Path("here", name).read_bytes()
+    (lost,) = there.failures
+    assert lost.error.startswith("in/c.csv: its worker died 4 times: ")
+    assert lost.exit_code == 1
+    assert not Path("there/c.csv").exists()
+
+
+def check_opened_once(model: Model, runner: Runner) -> None:
+    """However many files a worker scores, it opens the model once."""
+    Path("in").mkdir()
+    for i in range(12):
+        Path(f"in/{i}.csv").write_text("text\ngood\n")
+    notes = Path("notes").resolve()
+    notes.mkdir()
+
+    def noting(job: Job) -> Job:
+        path = job.source.path
+        assert path is not None
+
+        def opened() -> io.BytesIO:
+            from scorer.distributed import worker
+
+            (notes / f"{path.name} {os.getpid()} {worker.opened.cache_info().misses}").touch()
+            return io.BytesIO(path.read_bytes())
+
+        return replace(job, source=Source(job.source.name, opened, None, job.source.stat, path))
+
+    jobs = plan(["in"], "out/").jobs
+    summary = run_jobs(model, RunPlan(tuple(map(noting, jobs)), "out/"), SETTINGS, runner=runner)
+    assert len(summary.files) == 12
+    seen = [note.name.split() for note in notes.iterdir()]
+    before = min(int(misses) for _, _, misses in seen)
+    workers = {pid: {m for _, p, m in seen if p == pid} for _, pid, _ in seen}
+    assert before >= 1
+    assert all(len(misses) == 1 for misses in workers.values()), workers
+    assert str(os.getpid()) not in workers
+
+
+def check_command(zoo: Path, runner: str) -> subprocess.CompletedProcess[str]:
+    """`score --runner` in a process of its own publishes what `score` does."""
+    write_inputs(Path("in"))
+    Path("in/other.csv").unlink()
+    command = [sys.executable, "-m", "scorer.cli.score", "--zoo", str(zoo), "-m", "tiny-binary"]
+    command += ["in", "-q", "-o", "out", "--runner"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for name in ("local", runner):
+        done = subprocess.run([*command, name], env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (3, ""), done.stderr
+        Path("out").rename(name)
+    assert published(Path(runner)) == published(Path("local"))
+    return done
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)

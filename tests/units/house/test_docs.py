@@ -1,0 +1,45 @@
+"""Pages that are made from the zoo are what the zoo says now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from scorer.cli.score import main as score
+from scorer.tables.compression import COMPRESSIONS
+from scorer.tables.formats import FORMATS
+from scripts import layer_docs
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_zoo_pages_are_fresh() -> None:
+    command = [sys.executable, "scripts/zoo_docs.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"run `python scripts/zoo_docs.py`: {done.stdout}{done.stderr}"
+
+
+def test_the_page_of_layers_is_fresh() -> None:
+    stale = "run `python scripts/layer_docs.py`"
+    assert layer_docs.PAGE.read_text(encoding="utf-8") == layer_docs.page(), stale
+    assert "(docs/layers.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_formats_has_every_format_with_its_suffixes() -> None:
+    page = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    named = {row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1] for row in rows}
+    for each in FORMATS:
+        assert named[each.label] == " ".join(f"`{suffix}`" for suffix in each.suffixes)
+    for one in COMPRESSIONS:
+        assert named[one.name] == " ".join(f"`{suffix}`" for suffix in one.suffixes)
+        assert ("written" in next(row for row in rows if f"| {one.name} |" in row)) == bool(
+            one.compress
+        )
+
+
+def test_the_help_of_score_names_every_format_and_compression() -> None:
+    text = " ".join((score.help or "").split())
+    assert [each.label for each in FORMATS if each.label not in text] == []
+    assert [one.name for one in COMPRESSIONS if one.name not in text] == []

@@ -1,0 +1,155 @@
+"""A model at work: what is scored, which columns come out, and the Python API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import scorer
+from scorer.errors import InputError, UsageError
+from scorer.model import Model, load_model
+from scorer.tasks import OutputOptions
+from scorer.zoo import find
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def binary(tiny_zoo: Path) -> Model:
+    return load_model("tiny-binary", zoos=[tiny_zoo])
+
+
+def golden(tiny_zoo: Path, name: str) -> list[tuple[str, tuple[float, ...] | None]]:
+    card = find(name, [tiny_zoo]).card
+    return [(row.text, row.output) for row in card.scorer.golden]
+
+
+@pytest.mark.parametrize("name", sorted(tiny.TASKS))
+def test_scores_are_those_of_keras(name: str, tiny_zoo: Path) -> None:
+    rows = golden(tiny_zoo, name)
+    scores = load_model(name, zoos=[tiny_zoo]).score(pa.array([text for text, _ in rows]))
+    assert scores.scored.tolist() == [output is not None for _, output in rows]
+    for got, (_, expected) in zip(scores.outputs, rows, strict=True):
+        if expected is not None:
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+
+
+def test_text_without_tokens_is_not_scored(binary: Model) -> None:
+    table = binary.predict([None, "", " \t\n", "?!", "film"])
+    assert table["prediction"].is_null().to_pylist() == [True, True, True, True, False]
+    assert table["probability"].is_null().to_pylist() == [True, True, True, True, False]
+
+
+def test_a_binary_probability_is_of_the_predicted_label(binary: Model) -> None:
+    texts = list(tiny.TEXTS)
+    positive = binary.score(pa.array(texts)).outputs[:, 0]
+    table = binary.predict(texts, options=OutputOptions(probabilities=True))
+    assert table.column_names == [
+        "prediction",
+        "probability",
+        "probability_negative",
+        "probability_positive",
+    ]
+    says_positive = positive >= 0.5
+    names = np.where(says_positive, "positive", "negative")
+    assert table["prediction"].to_pylist() == names.tolist()
+    expected = np.where(says_positive, positive, np.float32(1) - positive)
+    assert table["probability"].to_numpy().tolist() == expected.tolist()
+    assert table["probability_positive"].to_numpy().tolist() == positive.tolist()
+
+
+def test_a_threshold_moves_the_label_and_not_the_probabilities(binary: Model) -> None:
+    texts = list(tiny.TEXTS)
+    for threshold, label in ((1e-9, "positive"), (1 - 1e-7, "negative")):
+        options = OutputOptions(threshold=threshold, probabilities=True)
+        table = binary.predict(texts, options=options)
+        assert set(table["prediction"].to_pylist()) == {label}
+        assert table["probability"].equals(table[f"probability_{label}"])
+
+
+def test_a_threshold_needs_two_labels(tiny_zoo: Path) -> None:
+    model = load_model("tiny-stars", zoos=[tiny_zoo])
+    with pytest.raises(UsageError, match=r"tiny-stars@1\.0\.0 is multiclass"):
+        model.predict(["film"], options=OutputOptions(threshold=0.3))
+
+
+def test_multiclass_and_regression_columns(tiny_zoo: Path) -> None:
+    stars = load_model("tiny-stars", zoos=[tiny_zoo])
+    table = stars.predict(list(tiny.TEXTS), options=OutputOptions(probabilities=True))
+    each = np.stack([table[f"probability_{x}"].to_numpy() for x in ("bad", "fair", "good")], 1)
+    np.testing.assert_allclose(each.sum(axis=1), 1, atol=1e-5)
+    best = each.argmax(axis=1)
+    assert table["prediction"].to_pylist() == [("bad", "fair", "good")[i] for i in best]
+    points = load_model("tiny-points", zoos=[tiny_zoo]).predict(list(tiny.TEXTS))
+    assert points.column_names == ["prediction"]
+    assert points["prediction"].type == pa.float32()
+
+
+def test_diagnostics_count_tokens_and_say_what_was_cut(tiny_zoo: Path) -> None:
+    points = load_model("tiny-points", zoos=[tiny_zoo])
+    options = OutputOptions(diagnostics=True, prefix="m_")
+    table = points.predict(["film " * 20, "film " * 21 + "xyzzy", "", None], options=options)
+    assert table["m_n_tokens"].to_pylist() == [20, 22, 0, 0]
+    assert table["m_truncated"].to_pylist() == [False, True, False, False]
+    shares = table["m_oov_share"].to_pylist()
+    assert shares[0] == 0.0
+    assert shares[1] == pytest.approx(1 / 22)
+    assert shares[2:] == [None, None]
+
+
+def test_every_kind_of_input_gives_the_same(tiny_zoo: Path) -> None:
+    model = scorer.load("tiny-binary", zoos=[tiny_zoo])
+    texts = [*tiny.TEXTS, None, ""]
+    expected = model.predict(texts)
+    assert model.predict(np.array(texts, dtype=object)).equals(expected)
+    assert model.predict(pa.array(texts, pa.large_string())).equals(expected)
+    chunks = pa.chunked_array([pa.array(texts[:3]), pa.array(texts[3:], pa.string())])
+    assert model.predict(chunks).equals(expected)
+    series = pd.Series(texts, index=range(10, 10 + len(texts)))
+    frame = model.predict(series)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.index.tolist() == series.index.tolist()
+    assert frame["prediction"].isna().tolist() == expected["prediction"].is_null().to_pylist()
+
+
+def test_neither_threads_nor_neighbours_change_a_score(binary: Model) -> None:
+    texts = [f"{text} {'film ' * (i % 7)}" for i in range(700) for text in tiny.TEXTS]
+    one = binary.predict(texts, threads=1)
+    assert binary.predict(texts, threads=3).equals(one)
+    assert binary.predict(texts[::-1]).to_pylist() == one.to_pylist()[::-1]
+
+
+def test_something_that_is_no_text_is_an_error(binary: Model) -> None:
+    for texts in ([1, 2], ["a", 3.5], ["\ud800"]):
+        with pytest.raises(InputError, match="texts must be strings or null"):
+            binary.predict(texts)
+
+
+def test_no_rows_give_an_empty_table(binary: Model) -> None:
+    table = binary.predict([])
+    assert table.num_rows == 0
+    assert table.column_names == ["prediction", "probability"]
+
+
+def test_the_exported_names_are_these() -> None:
+    assert sorted(scorer.__all__) == [
+        "Model",
+        "OutputOptions",
+        "evaluate_file",
+        "load",
+        "score_file",
+    ]
+    assert all(callable(getattr(scorer, name)) for name in scorer.__all__)
+
+
+def test_score_file_does_what_the_command_does(binary: Model, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('id,text\n007,"a good, good film"\n008,\n')
+    summary = scorer.score_file(binary, tmp_path / "rows.csv")
+    assert (summary.read, summary.scored, summary.unscored) == (2, 1, 1)
+    lines = (tmp_path / "rows.scored.csv").read_text().splitlines()
+    assert lines[0] == "id,text,prediction,probability"
+    assert lines[1].startswith('007,"a good, good film",')
+    assert lines[2] == "008,,,"
