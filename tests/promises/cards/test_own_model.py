@@ -19,7 +19,7 @@ from scorer.cli.score import main as score
 from scorer.cli.zoo import main as zoo
 from scorer.errors import BundleError
 from scorer.zoo import user_zoo
-from tests import tiny
+from tests.support import tiny
 
 TEXTS = (
     *tiny.TEXTS,
