@@ -10,12 +10,15 @@ from scorer.bundle.graph import Entry, RawCall, RawGraph, Reference, mapping, re
 from scorer.bundle.masks import OPERATIONS, Mask, mask_of
 from scorer.bundle.network import Call, Layer
 from scorer.bundle.normal import normalised, policies
+from scorer.bundle.operations import function_of, operands
 from scorer.bundle.settings import checked
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS
 from scorer.layers.spec import Arity
 
 _VECTORIZER = "TextVectorization"
+#: what a layer may be called with where it is False
+_SWITCHED_OFF = ("training", "return_attention_scores")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Calls:
     def __init__(self, graph: RawGraph) -> None:
         self._inputs = graph.inputs
         self._masks: dict[str, Mask] = {}  # by the operation that makes it
-        self._layers: dict[str, Layer] = {}
+        self._layers: dict[tuple[str, str], Layer] = {}
         self._read: dict[tuple[str, str], str] = {}
         self._same: dict[str, str] = {}  # a further call of a vectorizer -> the first
         self.vectorizers: dict[str, VectorizerCall] = {}
@@ -86,19 +89,24 @@ class _Calls:
         elif self._makes_mask(call):
             self._masks[call.name] = mask_of(call, self._masks)
         else:
-            layer = self._layer(call)
-            inputs = tuple(self._same.get(name, name) for name in _inputs(call))
+            read, own = operands(call) if call.operation else (_inputs(call), call.settings)
+            layer = self._layer(call, own)
+            inputs = tuple(self._same.get(name, name) for name in read)
             for name in inputs:
                 if name in self._masks:
                     raise UnsupportedModel(f"layer {call.layer}: it reads the mask {name}")
-            masks = self._masks_of(call)
+            masks = () if call.operation else self._masks_of(call)
             self.calls.append(Call(call.name, layer, inputs, masks, call.place))
 
-    def _layer(self, call: RawCall) -> Layer:
-        if call.layer not in self._layers:
-            spec = checked(call.kind, call.settings, call.layer)
-            self._layers[call.layer] = Layer(spec.kind, spec.name, spec.settings)
-        return self._layers[call.layer]
+    def _layer(self, call: RawCall, settings: Entry) -> Layer:
+        """The layer of a call, the same object for calls that have the same settings."""
+        kind = function_of(call.kind) if call.operation else call.kind
+        given = {key: value for key, value in call.keywords.items() if key in _at_call(kind)}
+        key = call.layer, repr(given if not call.operation else settings)
+        if key not in self._layers:
+            spec = checked(kind, settings | given, call.layer)
+            self._layers[key] = Layer(spec.kind, spec.name, spec.settings)
+        return self._layers[key]
 
     def _add_vectorizer(self, call: RawCall) -> None:
         (source,) = _inputs(call)
@@ -113,22 +121,23 @@ class _Calls:
 
     def _makes_mask(self, call: RawCall) -> bool:
         """Whether an operation is one of those that make masks, and not one on what layers give."""
-        if call.kind != "Concatenate":
+        if call.kind not in OPERATIONS or call.kind in ("NotEqual", "ZerosLike", "OnesLike"):
             return call.kind in OPERATIONS
-        return call.operation and any(
-            item.name in self._masks for item in references(call.arguments)
-        )
+        given = references(call.arguments)
+        return call.operation and any(item.name in self._masks for item in given)
 
     def _masks_of(self, call: RawCall) -> tuple[str, ...]:
         """The masks that a layer is handed. `training=False` and no mask are what a layer does by
         itself; nothing else may be passed."""
         masks = []
         for key, value in call.keywords.items():
+            if key in (*_parameters(call.kind), *_at_call(call.kind)):
+                continue
             given = [item for item in _flat(value) if item is not None]
             known = [g for g in given if isinstance(g, Reference) and g.name in self._masks]
             if key.endswith("mask") and len(known) == len(given):
                 masks += [self._source(self._masks[g.name], call) for g in known]
-            elif given and not (key == "training" and value is False):
+            elif given and not (key in _SWITCHED_OFF and value is False):
                 raise UnsupportedModel(
                     f"layer {call.layer}: it is called with {key[:60]!r}, as none may be"
                 )
@@ -149,7 +158,8 @@ def _inputs(call: RawCall) -> list[str]:
     """The names of what a call reads, as its layer is called: one, a list, or several."""
     kind = KINDS.get(call.kind)
     arity = kind.arity if kind else Arity.ONE
-    given = list(call.arguments)
+    named = [call.keywords[key] for key in _parameters(call.kind) if key in call.keywords]
+    given = [*call.arguments, *(value for value in named if value is not None)]
     if arity is Arity.LIST:  # a layer has a list, an operation (`x + y`) two arguments
         given = given[0] if len(given) == 1 and isinstance(given[0], list) else given
     fits = len(given) == 1 if arity is Arity.ONE else len(given) > 1 or arity is Arity.SEVERAL
@@ -157,6 +167,16 @@ def _inputs(call: RawCall) -> list[str]:
     if not fits or len(names) != len(given):
         raise UnsupportedModel(f"layer {call.layer} ({call.kind[:60]}): {_called(arity)}")
     return names
+
+
+def _parameters(kind: str) -> tuple[str, ...]:
+    """The names of the tensors that a layer may be handed by name, in order."""
+    return KINDS[kind].parameters if kind in KINDS else ()
+
+
+def _at_call(kind: str) -> tuple[str, ...]:
+    """The settings that a call of a layer has."""
+    return KINDS[kind].at_call if kind in KINDS else ()
 
 
 def _called(arity: Arity) -> str:

@@ -20,10 +20,10 @@ MAX_VALUES = 4_000_000
 _MODULE = re.compile(
     r"keras(\.(layers|initializers|regularizers|constraints|optimizers(\.schedules)?|losses"
     r"|metrics))?"
-    r"|keras\.src\.(models\.(functional|sequential)|ops\.numpy)"
+    r"|keras\.src\.(models\.(functional|sequential)|ops\.(numpy|nn|core))"
 )
 #: modules of operations, which are registered by their own names
-_OPERATION = re.compile(r"keras\.src\.ops\.numpy")
+_OPERATION = re.compile(r"keras\.src\.ops\.(numpy|nn|core)")
 _ODD = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
 _REGISTERED = (None, "Functional", "Sequential")
 

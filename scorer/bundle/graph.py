@@ -21,6 +21,8 @@ from scorer.errors import BundleError, UnsupportedModel
 MAX_LAYERS = 128
 MAX_CALLS = 256
 _MODELS = ("Sequential", "Functional", "Model")
+#: a layer that Keras exports under another name than its class has
+_RENAMED = {"GroupQueryAttention": "GroupedQueryAttention"}
 _NAME = re.compile(r"\w[\w .-]{0,127}")
 
 Entry = dict[str, Any]  # a layer as config.json has it
@@ -205,7 +207,9 @@ def _stored_names(entries: dict[str, Entry]) -> dict[str, str]:
     used: dict[str, int] = {}
     stored: dict[str, str] = {}
     for key, entry in entries.items():
-        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(entry["class_name"]))
+        kind = str(entry["class_name"])
+        kind = _RENAMED.get(kind, kind)
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
         count = used[name] = used.get(name, -1) + 1
         stored[key] = f"{name}_{count}" if count else name

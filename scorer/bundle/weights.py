@@ -142,7 +142,7 @@ class Stored:
             raise BundleError(
                 f"{self._name}: {path}: shape {data.shape}, the configuration says {shape}"
             )
-        needed = data.kind.size * math.prod(data.shape or (0,))
+        needed = data.kind.size * math.prod((0,) if data.shape is None else data.shape)
         if data.size != needed or needed > self._left:
             raise BundleError(f"{self._name}: {path}: fewer bytes stored than its shape needs")
         self._left -= needed

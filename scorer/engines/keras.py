@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle import TRAINING_ONLY, Bundle, Input, LayerSpec, Node
+from scorer.bundle import TRAINING_ONLY, Bundle, Input, Layer, LayerSpec, Node
 from scorer.engines import backends
 from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
+from scorer.engines.operations import operation
 from scorer.errors import EngineError
 from scorer.layers import KINDS
 from scorer.layers.recurrent import RECURRENT
@@ -216,13 +217,16 @@ def build(keras: Any, bundle: Bundle, policy: str) -> Any:
             tensors[node.name] = _called(applied, node, given) if applied else given[0]
     model = keras.Model(inputs, tensors[bundle.nodes[-1].name])
     for key, layer in layers.items():
-        built[key].set_weights(list(layer.weights))
+        if layer.weights and not KINDS[layer.kind].as_settings:
+            built[key].set_weights(list(layer.weights))
     return model
 
 
 def _called(applied: Any, node: Node, given: list[Any]) -> Any:
     """What a Keras layer makes of its inputs: one, a list of them, or several arguments."""
-    return applied(given) if KINDS[node.layer.kind].arity is Arity.LIST else applied(*given)
+    kind, settings = KINDS[node.layer.kind], node.layer.settings
+    at_call = {key: settings[key] for key in kind.at_call if settings[key]}
+    return applied(given, **at_call) if kind.arity is Arity.LIST else applied(*given, **at_call)
 
 
 def _input(keras: Any, given: Input) -> Any:
@@ -231,7 +235,13 @@ def _input(keras: Any, given: Input) -> Any:
 
 
 def _layer(keras: Any, layer: LayerSpec, policy: str) -> Any:
-    settings = dict(layer.settings)
+    """A layer, or the function of an operation."""
+    declared = KINDS[layer.kind]
+    if declared.operation:
+        return operation(keras, layer)
+    settings = {k: v for k, v in layer.settings.items() if k not in declared.at_call}
+    if isinstance(layer, Layer) and layer.weights:
+        settings |= dict(zip(declared.as_settings, layer.weights, strict=False))
     inner = settings.pop("layer", None)
     if inner is not None:
         settings["layer"] = _layer(keras, inner, policy)

@@ -263,6 +263,8 @@ def _average_pool(graph: Graph, node: Node, value: str) -> str:
 
 
 def _concatenate(graph: Graph, node: Node, *values: str) -> str:
+    if node.layer.settings["axis"] not in (-1, len(node.given[0].shape)):
+        raise refuse(node, "only joining along the last dimension is written to ONNX yet")
     return graph.node("Concat", *values, axis=-1)
 
 
@@ -270,6 +272,8 @@ def _combined(op: str) -> Writer:
     """An operator of two values, or of as many as there are."""
 
     def write(graph: Graph, node: Node, *values: str) -> str:
+        if len(values) == 1 or len({given.shape for given in node.given}) > 1:
+            raise refuse(node, "only equal shapes are combined in ONNX yet")
         if op not in ("Sub", "Mul"):
             return graph.node(op, *values)
         first, *others = values
@@ -298,6 +302,12 @@ WRITERS: dict[str, Writer] = {
     "Average": _combined("Mean"),
     "Maximum": _combined("Max"),
     "Minimum": _combined("Min"),
+    "add": _combined("Sum"),
+    "subtract": _combined("Sub"),
+    "multiply": _combined("Mul"),
+    "maximum": _combined("Max"),
+    "minimum": _combined("Min"),
+    "concatenate": _concatenate,
     "Identity": _same,
     "Rescaling": _rescaled,
     **dict.fromkeys(TRAINING_ONLY, _same),

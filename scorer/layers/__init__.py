@@ -2,7 +2,7 @@
 
     spec.py           LayerKind, Setting, TensorSpec, Padding: the terms
     core.py activations.py recurrent.py convolution.py pooling.py reshaping.py normalization.py
-    merging.py preprocessing.py
+    merging.py attention.py preprocessing.py operations.py
                       the declarations
     windows.py        positions of a window that moves
 
@@ -13,10 +13,12 @@ then runs it. CONTRIBUTING.md says what else may follow.
 from __future__ import annotations
 
 from scorer.layers.activations import ACTIVATION_LAYERS
+from scorer.layers.attention import ATTENTION
 from scorer.layers.convolution import CONVOLUTION
 from scorer.layers.core import CORE, TRAINING
 from scorer.layers.merging import MERGING
 from scorer.layers.normalization import NORMALIZATION
+from scorer.layers.operations import OPERATIONS
 from scorer.layers.pooling import POOLING
 from scorer.layers.preprocessing import PREPROCESSING
 from scorer.layers.recurrent import RECURRENT
@@ -34,7 +36,9 @@ LAYERS: tuple[LayerKind, ...] = (
     *RESHAPING,
     *NORMALIZATION,
     *MERGING,
+    *ATTENTION,
     *PREPROCESSING,
+    *OPERATIONS,
     *TRAINING,
 )
 KINDS = {kind.name: kind for kind in LAYERS}

@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 
 from scorer.layers.spec import (
-    UNITS,
+    DIMENSION,
     Inputs,
     LayerKind,
     Setting,
@@ -18,7 +18,6 @@ from scorer.layers.spec import (
     TensorSpec,
     Unfit,
     always,
-    either,
     fixed,
     integer,
     listed,
@@ -87,12 +86,11 @@ def _upsampled(settings: Settings, inputs: Inputs) -> TensorSpec:
     return replace(unmasked(given), shape=(after, given.width))
 
 
-_DIMENSION = either(UNITS, lambda value: type(value) is int and value == -1)
 _EDGES = listed(lambda value: type(value) is int and 0 <= value <= 4096, 2, 2)
 RESHAPING = (
     LayerKind("Flatten", _flat, reads_padding=always),
     LayerKind(
-        "Reshape", _reshaped, {"target_shape": Setting(listed(_DIMENSION))}, reads_padding=always
+        "Reshape", _reshaped, {"target_shape": Setting(listed(DIMENSION))}, reads_padding=always
     ),
     LayerKind("Permute", _permuted, {"dims": Setting(listed(integer))}, reads_padding=always),
     LayerKind("RepeatVector", _repeated, {"n": Setting(whole(4096))}),

@@ -212,6 +212,8 @@ def size_2d(value: Any) -> bool:
 
 
 UNITS = whole(MAX_UNITS)
+#: one number of a shape; -1 for what is left
+DIMENSION = either(UNITS, one_of(-1))
 #: Keras' activations but `glu` and `threshold`, which Keras' layers cannot have either: the one
 #: changes the width, the other needs arguments
 ACTIVATIONS = (

@@ -198,7 +198,7 @@ add("branches-merged-again", r"combines the shapes \(4\) and \(2\)", branches(_m
 add("branch-masked-by-the-other", "only an Embedding's own mask|called with 'mask'", branches(
     _other_mask
 ))  # fmt: skip
-add("merge-of-a-sequence", "do not have the same positions", branches(_sequence))
+add("merge-of-a-sequence", "which differ in more than axis -1", branches(_sequence))
 add("merge-of-token-ids", "it reads token ids", branches(_token_ids))
 add("merge-of-one", "layer pairs: nothing reads it", branches(_fed_by("merge", "lstm")))
 add(
@@ -206,7 +206,7 @@ add(
     "on more or less than one tensor",
     branches(_fed_by("wide", "pairs", "lstm")),
 )
-add("merge-on-another-axis", "axis=0 is not supported", branches(
+add("merge-on-another-axis", "axis 0 is not one of a row's dimensions", branches(
     lambda c, ls: ls["merge"]["config"].update(axis=0)
 ))  # fmt: skip
 add("merge-by-product", "the setting 'axis' is not supported", branches(
@@ -216,9 +216,9 @@ add("merge-with-a-mask", "it is called with 'mask'", branches(
     lambda c, ls: ls["merge"].update(inbound_nodes=[call("lstm", "wide", mask=[True])])
 ))  # fmt: skip
 add("sum-of-other-widths", "combines the shapes", branches(_added))
-add("relu-that-leaks", "negative_slope=0.5", branches(
+add("relu-that-leaks-backwards", "negative_slope=-0.5", branches(
     lambda c, ls: ls["dense"].update(
-        layer("ReLU", "dense", max_value=None, negative_slope=0.5, threshold=0.0)
+        layer("ReLU", "dense", max_value=None, negative_slope=-0.5, threshold=0.0)
     )
 ))  # fmt: skip
 add("no-wide-vocabulary", "no vocabulary for text_vectorization_1", with_members(

@@ -202,7 +202,7 @@ add(
     "the model has no such vectorizer",
     configured(lambda m: m["config"]["layers"].pop(1) and None),
 )
-add("unknown-layer", "'Attention' is not among the layers", placed(layer("Attention", "a")))
+add("unknown-layer", "'ConvLSTM1D' is not among the layers", placed(layer("ConvLSTM1D", "a")))
 add("unknown-setting", "the setting 'surprise'", changed(4, surprise=1))
 add(  # a row's length would be that of a column: of its neighbours' values
     "unit-of-columns",
@@ -210,9 +210,9 @@ add(  # a row's length would be that of a column: of its neighbours' values
     placed(layer("UnitNormalization", "unit", axis=0)),
 )
 add(
-    "rescaling",
-    "scale=2.0 is not supported",
-    placed(layer("Rescaling", "rescaling", scale=2.0, offset=0.0)),
+    "rescaling-beyond-floats",
+    r"scale=1e\+30 is not supported",
+    placed(layer("Rescaling", "rescaling", scale=1e30, offset=0.0)),
 )
 add(
     "rescaling-by-a-list",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from scorer.layers.operations import BINARY, UNARY
 from scorer.layers.spec import ACTIVATIONS
 
 WIDTH, LENGTH = 6, 8
@@ -124,6 +125,89 @@ def _merge(kind: str) -> Case:
     return case
 
 
+def _concatenate(k: Any, x: Any, r: Random) -> Any:
+    if x.shape[1] and _yes(r):
+        unmasked = [k.Conv1D(WIDTH, size)(x) for size in (1, 2)]
+        return k.Concatenate(axis=1)(unmasked)
+    return k.Concatenate()([x, k.Dense(3)(x)])
+
+
+def _dot(k: Any, x: Any, r: Random) -> Any:
+    axes, normalize = r.choice((2, -1, (2, 2), (1, 1))), _yes(r)
+    return k.Dot(axes, normalize=normalize)([x, k.Dense(WIDTH)(x)])
+
+
+def _attention(k: Any, x: Any, r: Random) -> Any:
+    layer = k.Attention(use_scale=_yes(r), score_mode=r.choice(("dot", "concat")))
+    given = [x, k.Dense(WIDTH)(x), *([k.Dense(WIDTH, "tanh")(x)] if _yes(r) else [])]
+    return layer(given, use_causal_mask=_yes(r))
+
+
+def _additive_attention(k: Any, x: Any, r: Random) -> Any:
+    return k.AdditiveAttention(use_scale=_yes(r))([x, k.Dense(WIDTH)(x)])
+
+
+def _heads(k: Any, x: Any, r: Random) -> Any:
+    layer = k.MultiHeadAttention(
+        2, 3, value_dim=r.choice((None, 4)), use_bias=_yes(r), output_shape=r.choice((None, 5))
+    )
+    if _yes(r):
+        return layer(query=x, value=k.Dense(4)(x), key=k.Dense(5)(x), use_causal_mask=_yes(r))
+    return layer(x, x, use_causal_mask=_yes(r))
+
+
+def _grouped(k: Any, x: Any, r: Random) -> Any:
+    return k.GroupQueryAttention(3, 4, 2, use_bias=_yes(r))(x, x)
+
+
+def _of_two(name: str) -> Case:
+    """With a tensor of the same shape, of one column, or with a number on either side."""
+
+    def case(k: Any, x: Any, r: Random) -> Any:
+        function = getattr(_ops(), name)
+        x = k.Dense(WIDTH, "sigmoid")(x) + 0.5
+        other = r.choice((k.Dense(WIDTH, "sigmoid")(x) + 0.5, k.Dense(1, "sigmoid")(x), 2.5, 2))
+        return function(*r.choice(((x, other), (other, x))))
+
+    return case
+
+
+def _of_one(name: str) -> Case:
+    return lambda k, x, r: getattr(_ops(), name)(k.Dense(4, "sigmoid")(x) + 0.1)
+
+
+def _reduction(name: str) -> Case:
+    def case(k: Any, x: Any, r: Random) -> Any:
+        axis = r.choice((1, 2, -1, (1, 2)))
+        return getattr(_ops(), name)(x, axis=axis, keepdims=_yes(r))
+
+    return case
+
+
+def _ops() -> Any:
+    import keras
+
+    return keras.ops
+
+
+def _expand(k: Any, x: Any, r: Random) -> Any:
+    return _ops().expand_dims(x, r.choice((1, 2, 3, -1)))
+
+
+def _squeeze(k: Any, x: Any, r: Random) -> Any:
+    return _ops().squeeze(k.Dense(1)(x), r.choice((2, -1)))
+
+
+def _item(k: Any, x: Any, r: Random) -> Any:
+    every = slice(None)
+    keys = [(every, 0), (every, -1, every), (every, every, 1), (every, slice(1, -1)), (every,)]
+    return x[r.choice(keys)]
+
+
+def _matmul(k: Any, x: Any, r: Random) -> Any:
+    return _ops().matmul(x, _ops().transpose(x, (0, 2, 1)))
+
+
 CASES: dict[str, Case] = {
     "Embedding": lambda k, x, r: x,
     "Dense": lambda k, x, r: k.Dense(4, _activation(r), use_bias=_yes(r))(x),
@@ -174,7 +258,12 @@ CASES: dict[str, Case] = {
     "GroupNormalization": lambda k, x, r: k.GroupNormalization(r.choice((1, 2, -1)), **_affine(r))(
         x
     ),
-    "Concatenate": lambda k, x, r: k.Concatenate()([x, k.Dense(3)(x)]),
+    "Concatenate": _concatenate,
+    "Dot": _dot,
+    "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
+    "MultiHeadAttention": _heads,
+    "GroupQueryAttention": _grouped,
     **{
         name: _merge(name)
         for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
@@ -187,4 +276,21 @@ CASES: dict[str, Case] = {
     "GaussianDropout": lambda k, x, r: k.GaussianDropout(0.2)(x),
     "GaussianNoise": lambda k, x, r: k.GaussianNoise(0.2)(x),
     "ActivityRegularization": lambda k, x, r: k.ActivityRegularization(0.2)(x),
+    **{name: _of_two(name) for name in BINARY},
+    **{name: _of_one(name) for name in (*UNARY, "softmax", "elu", "gelu")},
+    **{name: _reduction(name) for name in ("mean", "max", "min", "sum")},
+    "cast": lambda k, x, r: _ops().cast(x, "float32"),
+    "expand_dims": _expand,
+    "squeeze": _squeeze,
+    "reshape": lambda k, x, r: _ops().reshape(x, (-1, LENGTH * WIDTH)),
+    "transpose": lambda k, x, r: _ops().transpose(x, (0, 2, 1)),
+    "get_item": _item,
+    "matmul": _matmul,
+    "concatenate": lambda k, x, r: _ops().concatenate([x, k.Dense(3)(x)], axis=-1),
+    "one_hot": lambda k, x, r: _ops().one_hot(_ids(x), 12),
 }
+
+
+def _ids(x: Any) -> Any:
+    """What the Embedding read."""
+    return x._keras_history.operation.input

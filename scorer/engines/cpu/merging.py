@@ -30,7 +30,16 @@ _COMBINE: dict[str, Combine] = {
     "Maximum": lambda parts: reduce(np.maximum, parts),
     "Minimum": lambda parts: reduce(np.minimum, parts),
 }
-KINDS = tuple(_COMBINE)
+#: `x + y` as the layer that does the same
+_LAYERS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "maximum": "Maximum",
+    "minimum": "Minimum",
+    "concatenate": "Concatenate",
+}
+KINDS = (*_COMBINE, *_LAYERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +62,23 @@ def merge(node: Node, *signals: Signal) -> Built:
     kinds = {signal.kind for signal in signals}
     if kinds not in ({"vector"}, {"sequence"}):
         raise refuse(node.layer, f"merges vectors or sequences, not {' and '.join(sorted(kinds))}")
-    step = Merge(_COMBINE[node.layer.kind], tuple(signal.width for signal in signals))
+    _check(node)
+    kind = _LAYERS.get(node.layer.kind, node.layer.kind)
+    step = Merge(_COMBINE[kind], tuple(signal.width for signal in signals))
     return [step], replace(signals[0], width=node.spec.width, masked=node.spec.masked)
+
+
+def _check(node: Node) -> None:
+    """Raise UnsupportedModel for what takes more than columns side by side."""
+    heads = {given.shape[:-1] for given in node.given}
+    widths = {given.width for given in node.given}
+    joins = node.layer.kind in ("Concatenate", "concatenate")
+    if len(node.given) == 1:
+        raise refuse(node.layer, "has no operation with a number")
+    if len(heads) > 1 or (len(widths) > 1 and not joins) or len(node.given[0].shape) > 2:
+        raise refuse(node.layer, "merges what has the same shape alone")
+    if joins and node.layer.settings["axis"] not in (-1, len(node.given[0].shape)):
+        raise refuse(node.layer, "joins along the last dimension alone")
 
 
 def _aligned(tiles: Sequence[Tile]) -> Sequence[Tile]:

@@ -435,7 +435,7 @@ def _refusals() -> dict[str, tuple[Callable[[], Bundle], str]]:
                 Branch(ragged, (words, sequences)),
                 head=(merge("Add"), head),
             ),
-            r"combines the shapes \(4\) and \(any, 4\)",
+            "joins several inputs only where each is one vector a row",
         ),
         "mean of padding": (
             lambda: bundle(ragged, bare, pool("GlobalAveragePooling1D"), head),
