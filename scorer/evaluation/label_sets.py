@@ -92,14 +92,13 @@ def pooled_ranking(sample: Sample, resampler: Resampler) -> Resampled[RankingSum
     exact = ranking_sums(rank_together(sample).falling())
     shape = sample.output.shape
     bins = quantile_bins(sample.output.ravel(), SCORE_BINS).reshape(shape)
-    cells = (sample.target == 1) * np.int16(SCORE_BINS) + bins
-    every = [resampler.counts(in_blocks(cells[:, c]), 2 * SCORE_BINS) for c in range(shape[1])]
-    whole = sum((counts.whole for counts in every), np.zeros(()))
-    drawn = sum((counts.drawn for counts in every), np.zeros(()))
+    blocks = zip(in_blocks(sample.target), in_blocks(bins), strict=True)
+    cells = ((target == 1) * SCORE_BINS + bin_ for target, bin_ in blocks)
+    counts = resampler.counts(cells, 2 * SCORE_BINS)
     return Resampled(
         _one_class(exact),
-        _one_class(ranking_sums([drawn.reshape(-1, 2, SCORE_BINS)[..., ::-1]])),
-        _one_class(ranking_sums([whole.reshape(2, SCORE_BINS)[..., ::-1]])),
+        _one_class(ranking_sums([counts.drawn.reshape(-1, 2, SCORE_BINS)[..., ::-1]])),
+        _one_class(ranking_sums([counts.whole.reshape(2, SCORE_BINS)[..., ::-1]])),
     )
 
 

@@ -78,7 +78,10 @@ class Resampler:
         return self._draw(np.bincount(self.group, minlength=self.n_groups))
 
     def counts(self, cells: Iterable[NDArray[Any]], n: int) -> Sums:
-        """Rows in each of n cells; `cells` are blocks of cell numbers, (rows,) together."""
+        """Rows in each of n cells; `cells` are blocks of cell numbers, (rows,) together.
+
+        Or (rows, k): a row counts in each of its k cells.
+        """
         return self.sums(((cell, 1.0) for cell in cells), n)
 
     def means(self, values: Iterable[NDArray[Any]]) -> Doubles:
@@ -94,8 +97,9 @@ class Resampler:
         table = np.zeros(self.n_groups * n)
         start = 0
         for cell, values in parts:
-            stop = start + max(np.size(cell), np.size(values))
-            np.add.at(table, self.group[start:stop] * np.intp(n) + cell, values)
+            stop = start + (len(cell) if np.ndim(cell) else len(values))
+            first = self.group[start:stop] * np.intp(n)
+            np.add.at(table, first[:, None] + cell if np.ndim(cell) > 1 else first + cell, values)
             start = stop
         by_group = table.reshape(self.n_groups, n)
         return Sums(by_group.sum(axis=0), self._draw(by_group))
