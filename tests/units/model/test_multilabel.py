@@ -30,7 +30,7 @@ from scorer.evaluation.result import Report
 from scorer.model import Model, load_model
 from scorer.tasks import OutputOptions
 from scorer.zoo import find
-from tests import tiny
+from tests.support import tiny
 
 NAMES = ("film", "wine", "praise")
 PROBABILITIES = [f"probability_{name}" for name in NAMES]
