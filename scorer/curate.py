@@ -161,8 +161,7 @@ class _Fitting:
     def _loaded(self, card: Card) -> Model:
         """The model that another card describes, on the first engine that runs it."""
         bundle = self.offer.read(card)
-        refuse_padding_readers(bundle)
-        return Model(card, bundle, load_engine(bundle, device="cpu"))
+        return replace(self, bundle=bundle, card=card, notes=[]).models()[0]
 
     def check_range(self, models: Sequence[Model]) -> None:
         """Raise BundleError where the outputs are not what the card's task speaks of."""

@@ -69,6 +69,11 @@ def load_engine(
         return _cpu(bundle)
     except UnsupportedModel as error:
         if _has_keras():
+            log.warning(
+                "the keras engine runs this model, which takes longer to start: the cpu engine "
+                "does not run it: %s",
+                error,
+            )
             return _keras(bundle, device, precision)
         raise UnsupportedModel(
             f"{error}; the keras engine may run it: pip install 'scorer[keras]'"

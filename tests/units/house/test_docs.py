@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scorer.card import ScorerCard, parse_card
+from scorer.card_vectorizer import VectorizerCard
+from scorer.cli.add_options import Arguments
+from scorer.cli.options import click_fields
 from scorer.cli.score import main as score
 from scorer.tables.compression import COMPRESSIONS
 from scorer.tables.formats import FORMATS
@@ -43,3 +47,25 @@ def test_the_help_of_score_names_every_format_and_compression() -> None:
     text = " ".join((score.help or "").split())
     assert [each.label for each in FORMATS if each.label not in text] == []
     assert [one.name for one in COMPRESSIONS if one.name not in text] == []
+
+
+def test_the_page_on_your_own_model_has_a_whole_card_and_every_field() -> None:
+    page = (ROOT / "docs/own-model.md").read_text(encoding="utf-8")
+    start = page.index("    ---\n    license")
+    block = page[start : page.index("\n| field", start)]
+    card = parse_card("\n".join(line[4:] for line in block.splitlines()))
+    assert card.scorer.vectorizer is not None
+    assert card.scorer.columns_beside == ("length", "capitals")
+    fields = page[page.index("| field |") :]
+    for name, field in ScorerCard.model_fields.items():
+        assert f"`{field.alias or name}`" in fields
+    for name in VectorizerCard.model_fields:
+        assert f"`vectorizer.{name}`" in fields or f"`.{name}`" in fields
+
+
+def test_the_page_on_your_own_model_uses_every_option_that_describes_a_model() -> None:
+    page = (ROOT / "docs/own-model.md").read_text(encoding="utf-8")
+    told_by_the_card = {"--version", "--label-column", "--license", "--padding-id", "--zoo"}
+    flags = {part.metadata["click"][1][:1] for part in click_fields(Arguments)}
+    options = {flag[0] for flag in flags if flag} - told_by_the_card - {"--force"}
+    assert {option for option in options if option not in page} == set()
