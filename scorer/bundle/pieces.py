@@ -132,6 +132,10 @@ def _document(data: bytes) -> Any:
     """A word index, or Tokenizer.to_json() with the JSON that stands as texts inside it."""
     refuse_foreign(data)
     document = load_json(data, "the file", _MAX_VALUES)
+    if isinstance(document, str):  # json.dump(tokenizer.to_json(), file), as many programs have it
+        document = load_json(
+            document.encode("utf-8", "surrogatepass"), "the text in the file", _MAX_VALUES
+        )
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict) or document.get("class_name") != "Tokenizer":
         return document

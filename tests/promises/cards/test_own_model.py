@@ -163,7 +163,7 @@ def matrix_of_a_tokenizer() -> Program:
         model,
         lambda texts: tokenizer.texts_to_matrix(texts, mode="tfidf"),
         ("--vectorizer", "tok.json", "--matrix", "tfidf"),
-        {"tok.json": tokenizer.to_json()},
+        {"tok.json": json.dumps(tokenizer.to_json())},  # as many programs have it
     )
 
 
