@@ -33,7 +33,7 @@ _VOCABULARY = re.compile(
 )
 _VOCABULARY_BYTES = 16 * _MB
 #: member -> most bytes it may hold, uncompressed
-_SIZES = {"metadata.json": 64 << 10, "config.json": 32 * _MB, "model.weights.h5": MAX_ARCHIVE}
+_SIZES = {"metadata.json": 64 << 10, "config.json": 96 * _MB, "model.weights.h5": MAX_ARCHIVE}
 _REQUIRED = ("config.json", "model.weights.h5")
 _ENTRY = b"PK\x01\x02"  # before each entry of a zip's directory
 

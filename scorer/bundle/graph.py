@@ -257,7 +257,10 @@ class _Functional:
         self.inputs = [tensor.layer for tensor in _listed(config.get("input_layers"), "input")]
         outputs = list(_listed(config.get("output_layers"), "output"))
         if len(outputs) != 1:
-            raise UnsupportedModel(f"the model has {len(outputs)} outputs, of which one is scored")
+            raise UnsupportedModel(
+                f"the model has {len(outputs)} outputs, of which one is scored: save a model of "
+                "that one, keras.Model(model.inputs, model.outputs[0]).save('model.keras')"
+            )
         for name in self.inputs:
             if level.entries.get(name, {}).get("class_name") != "InputLayer":
                 raise BundleError(f"config.json: the model's input {name[:60]!r} is not an input")

@@ -184,10 +184,22 @@ def _gru(settings: Entry) -> Entry:
     return {"reset_after": False, **settings}
 
 
+def _both_ways(settings: Entry) -> Entry:
+    """Keras gives zeros where both directions of all states are masked; Keras 3 writes it down."""
+    changed = dict(settings)
+    for key in ("layer", "backward_layer"):
+        inner = settings.get(key)
+        own = inner.get("config") if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and isinstance(own, dict) and own.get("return_sequences"):
+            changed[key] = {**inner, "config": {"zero_output_for_mask": True, **own}}
+    return changed
+
+
 _CHANGES: dict[str, Callable[[Entry], Entry]] = {
     "InputLayer": _input,
     "BatchNormalization": _along_one,
     "GRU": _gru,
+    "Bidirectional": _both_ways,
 }
 
 

@@ -41,6 +41,14 @@ _FIXED: dict[str, Check] = {
     "noise_shape": _NONE,
     "lora_rank": _NONE,
 }
+#: a setting that is refused -> what to do
+_WAYS_OUT = {
+    "stateful": ": a row would depend on the rows before it; build the model with stateful=False, "
+    "set the same weights and save again",
+    "return_state": ": build the layer without it and save again",
+    "dtype": ": float32, and mixed_float16, mixed_bfloat16 and float16, which are computed in "
+    "float32, are",
+}
 _DROPPED = re.compile(
     r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
     r"|dropout|recurrent_dropout|input_length|l1|l2"
@@ -86,7 +94,8 @@ def _kept(declared: LayerKind, name: str, settings: dict[str, Any]) -> dict[str,
         if check is None:
             raise UnsupportedModel(f"{where}: the setting {key!r} is not supported")
         if not check(value):
-            raise UnsupportedModel(f"{where}: {key}={_short(value)} is not supported")
+            way_out = _WAYS_OUT.get(key, "")
+            raise UnsupportedModel(f"{where}: {key}={_short(value)} is not supported{way_out}")
     kept = {}
     for key, setting in declared.settings.items():
         kept[key] = settings.get(key, setting.default)

@@ -58,6 +58,66 @@ def run_member(name: str) -> Callable[[bytes], None]:
     return run
 
 
+def run_h5(data: bytes) -> None:
+    path = folder() / "model.h5"
+    path.write_bytes(data)
+    read_and_run(path)
+
+
+def run_h5_config(data: bytes) -> None:
+    """Fuzz the configuration in an otherwise good .h5 model."""
+    from tests.hostile_h5 import h5_model
+
+    path = folder() / "model.h5"
+    path.write_bytes(h5_model(data))
+    read_and_run(path)
+
+
+def run_piece(kind: str) -> Callable[[bytes], None]:
+    """Fuzz the file of a vectorizer beside an archive."""
+
+    def run(data: bytes) -> None:
+        import pyarrow as pa
+
+        from scorer.bundle import Pieces
+        from scorer.card_vectorizer import VectorizerCard
+        from scorer.vectorizer import Vectorizer
+
+        path = folder() / "vectorizer"
+        path.write_bytes(data)
+        card = VectorizerCard.model_validate({"kind": kind, "sequence_length": 5})
+        spec = Pieces(card, path).beside(None)
+        expect(spec is not None and spec.id_count < 1 << 25, "few bytes gave large ids")
+        if spec is not None:
+            tokens = Vectorizer(spec)(pa.array(["good film", "", "bad " * 9, "\0 Ü"]))
+            expect(len(tokens.offsets) == 5, "a row was lost")
+
+    return run
+
+
+def h5_seeds() -> list[bytes]:
+    from tests.hostile_h5 import h5_model
+
+    return [h5_model()]
+
+
+def h5_config_seeds() -> list[bytes]:
+    from tests.hostile_h5 import h5_config
+
+    return [json.dumps(h5_config()).encode()]
+
+
+def tokenizer_seeds() -> list[bytes]:
+    words = {"good": 1, "bad": 2, "film": 3}
+    inner = {"word_index": json.dumps(words), "num_words": 3, "filters": "!,", "split": " "}
+    config = {**inner, "lower": True, "char_level": False, "oov_token": "good"}
+    return [json.dumps({"class_name": "Tokenizer", "config": config}).encode()]
+
+
+def word_index_seeds() -> list[bytes]:
+    return [b'{"good": 1, "bad": 2, "film": 3}']
+
+
 def config_seeds() -> list[bytes]:
     from scripts.hostile.archives import good_config
     from scripts.hostile.branches import branches_config
@@ -92,4 +152,9 @@ TARGETS = {
     "config": Target(run_member("config.json"), config_seeds, is_json=True),
     "weights": Target(run_member("model.weights.h5"), weights_seeds),
     "vocabulary": Target(run_member(VOCABULARY), lambda: [members()[VOCABULARY]]),
+    "h5": Target(run_h5, h5_seeds),
+    "h5-config": Target(run_h5_config, h5_config_seeds, is_json=True),
+    "tokenizer": Target(run_piece("tokenizer"), tokenizer_seeds, is_json=True),
+    "word-index": Target(run_piece("word_index"), word_index_seeds, is_json=True),
+    "words": Target(run_piece("vocabulary"), lambda: [members()[VOCABULARY]]),
 }

@@ -46,11 +46,13 @@ def h5_config() -> dict[str, Any]:
     return config
 
 
-def h5_model(config: Mapping[str, Any] | None = None, edit: Edit | None = None) -> bytes:
+def h5_model(config: Mapping[str, Any] | bytes | None = None, edit: Edit | None = None) -> bytes:
     """The bytes of an .h5 model, changed by `edit` before they are written."""
+    if not isinstance(config, bytes):
+        config = json.dumps(config or h5_config()).encode()
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
-        file.attrs["model_config"] = json.dumps(config or h5_config()).encode()
+        file.attrs["model_config"] = config
         weights = file.create_group("model_weights")
         listed: dict[str, list[bytes]] = {}
         for place, array in good_weights().items():
