@@ -293,6 +293,13 @@ HOSTILE: list[tuple[VectorizerCard, bytes, str]] = [
         json.dumps({"class_name": "Tokenizer", "config": {"word_index": "[" * 9999}}).encode(),
         "word_index: nested too deep|word_index: not readable",
     ),
+    (
+        TOKENIZER,
+        json.dumps(
+            {"class_name": "Tokenizer", "config": {"word_index": '{"a": 1}', "oov_token": {}}}
+        ).encode(),
+        "oov_token is .*, not a word",
+    ),
     (WORD_INDEX, b'{"a": 1e9}', "not to a whole number"),
     (WORD_INDEX, b'{"a": 99999999999}', "not to a whole number"),
     (WORD_INDEX, b"[1, 2]", "does not map words"),

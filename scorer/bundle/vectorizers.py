@@ -66,8 +66,11 @@ def _vocabulary(asset: bytes | None, call: VectorizerCall, beside: list[str] | N
     if listed is not None:
         if asset is not None:
             raise BundleError("config.json: a vocabulary in the settings and in a file")
-        if len(listed) > MAX_VOCABULARY:
-            raise BundleError(f"the vocabulary has {len(listed)} words, at most {MAX_VOCABULARY}")
+        if not isinstance(listed, list) or len(listed) > MAX_VOCABULARY:
+            raise BundleError(
+                f"config.json: the vocabulary of {str(settings.get('name'))[:60]} is not a list of "
+                f"at most {MAX_VOCABULARY} words"
+            )
         return list(listed)
     if asset is None and beside is not None:
         return beside

@@ -41,6 +41,8 @@ def spec_from_tokenizer(
     words, ranks = ranks_of(_inner(config, "word_index"), "the tokenizer's word_index")
     num_words = _whole(config, "num_words")
     oov = config.get("oov_token")
+    if oov is not None and not isinstance(oov, str):
+        raise BundleError(f"the tokenizer's oov_token is {oov!r:.40}, not a word")
     unknown = dict(zip(words, ranks.tolist(), strict=True)).get(oov) if oov is not None else None
     if oov is not None and unknown is None:
         raise BundleError(f"the tokenizer's word_index lacks its oov_token {oov!r:.40}")
