@@ -77,6 +77,27 @@ def test_a_word_index_beside_the_archive(mask: bool, side: Any, tmp_path: Path) 
         np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
 
 
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.filterwarnings("ignore:Layer.*was passed an input with a mask")
+def test_a_mask_that_not_every_layer_heeds(tmp_path: Path) -> None:
+    """GlobalMaxPooling1D reads what an LSTM gives at masked positions: zeros before the words."""
+    import keras
+
+    k = keras.layers
+    stack = (k.LSTM(4, return_sequences=True), k.GlobalMaxPooling1D(), k.Dense(1))
+    model = save(tmp_path / "model.keras", True, 6, *stack)
+    card = WORD_INDEX.model_copy(update={"sequence_length": 6})
+    bundle = read_bundle(tmp_path / "model.keras", pieces=pieces(tmp_path, card))
+    assert not bundle.vectorizer.padding.masked
+    with pytest.raises(UnsupportedModel, match="no masks for padding that stands before"):
+        load_engine(bundle, engine="cpu")
+    texts = ["good film", "bad", "good " * 9]
+    tokens = Vectorizer(bundle.vectorizer)(pa.array(texts))
+    outputs = load_engine(bundle).run(tokens)
+    expected = np.asarray(model(padded(texts, 6, before=True)))
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5)
+
+
 def test_the_length_that_the_archive_states_is_taken(tmp_path: Path) -> None:
     save(tmp_path / "model.keras", False, 6)
     bundle = read_bundle(tmp_path / "model.keras", pieces=pieces(tmp_path, WORD_INDEX))

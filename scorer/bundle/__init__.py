@@ -34,7 +34,13 @@ from scorer.bundle.config import ModelSpec, parse_config
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import HDF5
 from scorer.bundle.hdf5 import opened
-from scorer.bundle.inputs import check_ids, input_of, network_inputs, with_masks
+from scorer.bundle.inputs import (
+    check_ids,
+    input_of,
+    masked_apart,
+    network_inputs,
+    with_masks,
+)
 from scorer.bundle.legacy import H5, Named, config_of
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
 from scorer.bundle.pieces import Pieces
@@ -55,6 +61,7 @@ __all__ = [
     "Node",
     "Pieces",
     "input_of",
+    "masked_apart",
     "read_bundle",
     "read_entry",
 ]

@@ -85,6 +85,25 @@ def _with_mask(given: Input, nodes: Sequence[Node]) -> Input:
     return replace(given, vectorizer=masked)
 
 
+def masked_apart(inputs: Sequence[Input], nodes: Sequence[Node]) -> Node | None:
+    """The first layer under a mask whose rows hold ids 0 elsewhere than at their end.
+
+    Such a mask is told by the ids alone. An engine that takes every id of a row for a word cannot
+    run the layer.
+    """
+    apart = set()
+    for given in inputs:
+        spec = given.vectorizer
+        if spec is not None and spec.output_mode == "int" and not spec.padding.masked:
+            before = spec.padding.value == 0 and not spec.padding.is_implied
+            if before or spec.has_zero_words:
+                apart.add(given.name)
+    for node in nodes:
+        if any(g.masked and g.padding and g.padding.source in apart for g in node.given):
+            return node
+    return None
+
+
 def check_ids(inputs: Sequence[Input], nodes: Sequence[Node]) -> None:
     """Raise BundleError where a vectorizer makes ids that an Embedding has no row for."""
     by_name = {each.name: each.vectorizer for each in inputs}

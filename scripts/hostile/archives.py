@@ -286,7 +286,7 @@ add(
 add(
     "config-bomb",
     "bytes, at most",
-    with_member("config.json", b" " * (33 << 20), zipfile.ZIP_DEFLATED),
+    with_member("config.json", b" " * (97 << 20), zipfile.ZIP_DEFLATED),
 )
 add(
     "vocabulary-bomb",

@@ -231,7 +231,11 @@ add(
 add("double-precision-layer", "float64", changed(4, dtype="float64"))
 
 add("vocabulary-missing", "no vocabulary", with_member(VOCABULARY, None))
-add("vocabulary-no-list", "is not a list of", changed(1, vocabulary=True))
+add(
+    "vocabulary-no-list",
+    "is not a list of at most",
+    lambda path, outside: _listed(path, True),
+)
 add("vocabulary-in-two-places", "in the settings and in a file", changed(1, vocabulary=list(WORDS)))
 add("vocabulary-duplicate", "'good' more than once", vocabulary(b"\n[UNK]\ngood\ngood\nfilm\nwine"))
 add("vocabulary-empty-word", "an empty word", vocabulary(b"\n[UNK]\ngood\n\nfilm\nwine"))
@@ -256,7 +260,7 @@ add(
 )
 
 
-def _listed(path: Path, words: list[Any]) -> None:
+def _listed(path: Path, words: Any) -> None:
     """A vocabulary in config.json and none in a file."""
     model = good_config()
     model["config"]["layers"][1]["config"].update(vocabulary=words, vocabulary_size=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from scorer.bundle import Bundle, Input, Node
+from scorer.bundle import Bundle, Input, Node, masked_apart
 from scorer.engines.cpu.program import Assembly, Program
 from scorer.engines.cpu.signals import Signal, refuse
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_PENDING
@@ -43,6 +43,9 @@ class _Wire:
 
 def build_plan(bundle: Bundle) -> Plan:
     """Turn a bundle's network into steps. Raises UnsupportedModel naming the layer and why."""
+    node = masked_apart(bundle.inputs, bundle.nodes)
+    if node is not None:
+        raise refuse(node.layer, "has no masks for padding that stands before the words")
     planner = _Planner(bundle)
     for node in bundle.nodes:
         planner.add(node)
