@@ -66,7 +66,7 @@ def run_h5(data: bytes) -> None:
 
 def run_h5_config(data: bytes) -> None:
     """Fuzz the configuration in an otherwise good .h5 model."""
-    from tests.hostile_h5 import h5_model
+    from scripts.hostile.h5 import h5_model
 
     path = folder() / "model.h5"
     path.write_bytes(h5_model(data))
@@ -96,13 +96,13 @@ def run_piece(kind: str) -> Callable[[bytes], None]:
 
 
 def h5_seeds() -> list[bytes]:
-    from tests.hostile_h5 import h5_model
+    from scripts.hostile.h5 import h5_model
 
     return [h5_model()]
 
 
 def h5_config_seeds() -> list[bytes]:
-    from tests.hostile_h5 import h5_config
+    from scripts.hostile.h5 import h5_config
 
     return [json.dumps(h5_config()).encode()]
 

@@ -19,7 +19,7 @@ from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine
 from scorer.errors import BundleError, ScorerError, UnsupportedModel
 from scorer.vectorizer import Vectorizer
-from tests.tiny import spread_weights
+from tests.support.tiny import spread_weights
 
 TEXTS = ["good film", "bad bad wine, GOOD", "", "unheard of", "good " * 9]
 INDEX = {"good": 1, "bad": 2, "film": 3, "wine": 4}

@@ -23,7 +23,7 @@ from scorer.engines import load_engine
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import LayerSpec
 from scorer.vectorizer import Vectorizer
-from tests.tiny import spread_weights
+from tests.support.tiny import spread_weights
 
 WORDS = ["good", "bad", "film", "wine"]
 TEXTS = ["good film", "bad bad wine good", "unheard", "good " * 9]
