@@ -15,6 +15,7 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     annotate.py  one walk: what every call gives, and the weights that it needs
     hdf5.py hdf5_messages.py
                  HDF5 in plain Python: what Keras writes, and nothing outside the file
+    old_sigmoid.py  Keras 2's hard_sigmoid by Keras 3's
     weights.py   model.weights.h5: stored bytes, expected shapes, finite values
     vectorizers.py words.py alone.py pieces.py
                  what turns a text into ids: in the archive, or in a file beside it
@@ -27,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scorer.bundle.annotate import annotate
 from scorer.bundle.archive import members_of, read_archive
@@ -43,6 +45,7 @@ from scorer.bundle.inputs import (
 )
 from scorer.bundle.legacy import H5, Named, config_of
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
+from scorer.bundle.old_sigmoid import of_keras_2
 from scorer.bundle.pieces import Pieces
 from scorer.bundle.vectorizers import lack_words, own_vectorizers
 from scorer.bundle.weights import WEIGHTS, Stored, with_weights
@@ -155,11 +158,21 @@ def _read(data: bytes, pieces: Pieces) -> Parts:
         with opened(data, H5) as file:
             config = load_json(config_of(file))
             model = parse_config(config, replaced_standardize=replaced)
-            return _network(model, {}, Named(file, config), pieces)
+            parts = _network(model, {}, Named(file, config), pieces)
+            return _as_keras_3(parts, file.root.attributes.get("keras_version", "1"))
     members = members_of(data)
     model = parse_config(load_json(members.config), replaced_standardize=replaced)
     with opened(members.weights, WEIGHTS) as file:
-        return _network(model, members.vocabularies, Stored(file), pieces)
+        parts = _network(model, members.vocabularies, Stored(file), pieces)
+    metadata = load_json(members.metadata)
+    return _as_keras_3(parts, metadata.get("keras_version") if isinstance(metadata, dict) else "")
+
+
+def _as_keras_3(parts: Parts, version: Any) -> Parts:
+    """The parts of a model that this version of Keras wrote, giving its answers in Keras 3."""
+    inputs, nodes, policies = parts
+    old = isinstance(version, str) and version.startswith(("1", "2."))
+    return (inputs, of_keras_2(nodes), policies) if old else parts
 
 
 def _network(

@@ -45,6 +45,7 @@ class Members:
     config: bytes
     weights: bytes
     vocabularies: dict[str, bytes]
+    metadata: bytes = b"{}"
 
 
 def read_archive(path: Path, digest: str | None = None) -> tuple[bytes, str]:
@@ -132,7 +133,8 @@ def _member_fault(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
 
 def _read_all(archive: zipfile.ZipFile) -> Members:
     vocabularies: dict[str, bytes] = {}
-    for name in archive.namelist():
+    names = archive.namelist()
+    for name in names:
         if found := _VOCABULARY.fullmatch(name):
             data = read_member(archive, name)
             if vocabularies.setdefault(found[1], data) != data:
@@ -142,6 +144,7 @@ def _read_all(archive: zipfile.ZipFile) -> Members:
         config=read_member(archive, "config.json"),
         weights=read_member(archive, "model.weights.h5"),
         vocabularies=vocabularies,
+        metadata=read_member(archive, "metadata.json") if "metadata.json" in names else b"{}",
     )
 
 
