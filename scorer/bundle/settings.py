@@ -35,6 +35,11 @@ _FIXED: dict[str, Check] = {
     "attention_axes": one_of([1], None),
     "flash_attention": _NONE,
     "sparse": _NO,
+    "pad_to_max_tokens": _NO,
+    "idf_weights": _NONE,
+    "oov_method": one_of("floormod", None),
+    "invert": _NO,
+    "salt": _NONE,
     "synchronized": _NO,
     "renorm": _NO,
     "rms_scaling": _NO,
@@ -52,7 +57,7 @@ _WAYS_OUT = {
 _DROPPED = re.compile(
     r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
     r"|dropout|recurrent_dropout|input_length|l1|l2"
-    r"|momentum|renorm_clipping|renorm_momentum"
+    r"|momentum|renorm_clipping|renorm_momentum|num_bins|max_tokens|vocabulary_size|vocabulary_dtype"
     r"|\w+_(initializer|regularizer|constraint)"
 )
 #: of a layer around a layer

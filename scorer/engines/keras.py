@@ -250,7 +250,8 @@ def _layer(keras: Any, layer: LayerSpec, policy: str) -> Any:
         mirrored = replace(inner, settings={**inner.settings, "go_backwards": False})
         settings["backward_layer"] = _layer(keras, mirrored, policy)
     kind = "Identity" if layer.kind in TRAINING_ONLY else layer.kind
-    return getattr(keras.layers, kind)(**settings, dtype=policy)
+    settings["dtype"] = "int64" if settings.get("output_mode") == "int" else policy
+    return getattr(keras.layers, kind)(**settings)
 
 
 Widths = tuple[int, ...]  # of each input: positions, or columns

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from scorer.layers.operations import BINARY, UNARY
 from scorer.layers.spec import ACTIVATIONS
 
@@ -208,6 +210,34 @@ def _matmul(k: Any, x: Any, r: Random) -> Any:
     return _ops().matmul(x, _ops().transpose(x, (0, 2, 1)))
 
 
+def _normalization(k: Any, x: Any, r: Random) -> Any:
+    if _yes(r):
+        stated = {"mean": [0.5] * WIDTH, "variance": [2.0] * WIDTH}
+        return k.Normalization(**stated, invert=_yes(r))(x)
+    layer = k.Normalization(axis=r.choice((-1, None)) if x.shape[1] else -1)
+    layer.adapt(np.random.default_rng(3).normal(1, 2, (20, LENGTH, WIDTH)))
+    return layer(x)
+
+
+def _discretization(k: Any, x: Any, r: Random) -> Any:
+    mode = r.choice(("int", "one_hot", "count"))
+    given = k.GlobalMaxPooling1D()(x) if mode == "count" else x
+    return k.Discretization([-0.5, 0.0, 0.4], output_mode=mode)(given)
+
+
+def _category_encoding(k: Any, x: Any, r: Random) -> Any:
+    return k.CategoryEncoding(12, r.choice(("one_hot", "multi_hot", "count")))(_ids(x))
+
+
+def _integer_lookup(k: Any, x: Any, r: Random) -> Any:
+    return k.IntegerLookup(vocabulary=[7, 3, 5], mask_token=r.choice((None, 0)))(_ids(x))
+
+
+def _ids(x: Any) -> Any:
+    """What the Embedding read."""
+    return x._keras_history.operation.input
+
+
 CASES: dict[str, Case] = {
     "Embedding": lambda k, x, r: x,
     "Dense": lambda k, x, r: k.Dense(4, _activation(r), use_bias=_yes(r))(x),
@@ -268,6 +298,11 @@ CASES: dict[str, Case] = {
         name: _merge(name)
         for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
     },
+    "Normalization": _normalization,
+    "Discretization": _discretization,
+    "CategoryEncoding": _category_encoding,
+    "Hashing": lambda k, x, r: k.Hashing(4, salt=r.choice((None, 3, [1, 2])))(_ids(x)),
+    "IntegerLookup": _integer_lookup,
     "Rescaling": lambda k, x, r: k.Rescaling(r.choice((1, 0.5)), r.choice((0, -1.5)))(x),
     "Dropout": lambda k, x, r: k.Dropout(0.2)(x),
     "SpatialDropout1D": lambda k, x, r: k.SpatialDropout1D(0.2)(x),
@@ -289,8 +324,3 @@ CASES: dict[str, Case] = {
     "concatenate": lambda k, x, r: _ops().concatenate([x, k.Dense(3)(x)], axis=-1),
     "one_hot": lambda k, x, r: _ops().one_hot(_ids(x), 12),
 }
-
-
-def _ids(x: Any) -> Any:
-    """What the Embedding read."""
-    return x._keras_history.operation.input

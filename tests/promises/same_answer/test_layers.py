@@ -82,6 +82,8 @@ def test_a_declaration_says_what_keras_does(
 
 
 def _spread_weights(model: Any, seed: int) -> None:
+    if any(layer.name.startswith("normalization") for layer in model.layers):
+        return  # what it learnt by adapt() is no weight that is set
     spread_weights(model, seed)
     for weight in model.weights:
         if weight.name.endswith("variance"):
@@ -110,6 +112,8 @@ def _check_annotations(model: Any, nodes: tuple[Node, ...]) -> None:
             assert node.spec.shape == tuple(layer.output.shape[1:])
             assert node.spec.masked == (getattr(layer.output, "_keras_mask", None) is not None)
             weights = layer.get_weights()
+            if KINDS[node.layer.kind].as_settings:  # Keras counts beside them
+                weights = weights[:-1]
             assert list(node.shapes.values()) == [w.shape for w in weights]
             for ours, theirs in zip(node.layer.weights, weights, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
