@@ -128,8 +128,6 @@ class _Form:
             return {"class_name": "DTypePolicy", "config": dict(settings)}
         if kind == "TFOpLambda":
             entry = _operation(entry)
-        if kind == "MultiHeadAttention":
-            entry = _positional(entry)
         return {key: self.value(item, depth + 1) for key, item in entry.items()}
 
     def _vectorizer(self, settings: Entry) -> Entry:
@@ -247,21 +245,3 @@ def _concatenated(node: Any) -> Any:
             return node
         plain.append([*call[:3], {k: v for k, v in call[3].items() if k not in ("axis", "name")}])
     return plain or node
-
-
-def _positional(entry: Entry) -> Entry:
-    """Keras 2's `attention(query, value=value)` as `attention(query, value)`."""
-    nodes = entry.get("inbound_nodes")
-    if not isinstance(nodes, list):
-        return entry
-    return {**entry, "inbound_nodes": [_queried(node) for node in nodes]}
-
-
-def _queried(node: Any) -> Any:
-    first = node[0] if isinstance(node, list) and len(node) == 1 else None
-    if not isinstance(first, list) or len(first) != 4 or not isinstance(first[3], dict):
-        return node
-    keywords = dict(first[3])
-    given = [keywords.pop(key, None) for key in ("value", "key")]
-    tensors = [[*item, {}] for item in given if isinstance(item, list) and len(item) == 3]
-    return [[*first[:3], keywords], *tensors]

@@ -335,3 +335,36 @@ def test_how_a_model_was_compiled_keeps_it_not_away(tmp_path: Path) -> None:
     model.compile(loss=own_loss, metrics=[own_loss])
     model.save(tmp_path / "compiled.keras")
     same(read(tmp_path / "compiled.keras"), read(tmp_path / "model.keras"))
+
+
+def test_attention_as_keras_2_calls_and_keeps_it(tmp_path: Path) -> None:
+    """`attention(query, value=value)`, whose parts have private names in Keras 2."""
+    import keras
+
+    k = keras.layers
+    path, other = tmp_path / "model.keras", tmp_path / "old.keras"
+    ids = keras.Input((6,), name="ids")
+    words = ids_of(k, ids)
+    seen = k.GlobalAveragePooling1D()(k.MultiHeadAttention(2, 3)(words, words))
+    model = keras.Model(ids, k.Dense(1)(seen))
+    spread_weights(model, seed=7)
+    model.save(path)
+    image = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as written:
+        config = json.loads(archive.read("config.json"))
+        attention = next(
+            entry
+            for entry in config["config"]["layers"]
+            if entry["class_name"] == "MultiHeadAttention"
+        )
+        name = attention["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0]
+        attention["inbound_nodes"] = [[[name, 0, 0, {"value": [name, 0, 0]}]]]
+        attention["config"].update(query_shape=[None, 6, 5], value_shape=[None, 6, 5])
+        written.writestr("config.json", json.dumps(config))
+        image.write(archive.read("model.weights.h5"))
+        with h5py.File(image, "r+") as file:
+            group = file["layers/multi_head_attention"]
+            for part in [part for part in group if part.endswith("_dense")]:
+                group.move(part, f"_{part.lstrip('_')}")
+        written.writestr("model.weights.h5", image.getvalue())
+    same(read(other), read(path))
