@@ -45,7 +45,9 @@ class Arguments:
         "--text-column", help="The column to score. Default: as the model's card says."
     )
     probabilities: bool = option(
-        "--probabilities", is_flag=True, help="Add a column for every label's probability."
+        "--probabilities",
+        is_flag=True,
+        help="Add a column for every label's probability. A multilabel model always has them.",
     )
     diagnostics: bool = option(
         "--diagnostics", is_flag=True, help="Add n_tokens, oov_share and truncated."

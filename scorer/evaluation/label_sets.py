@@ -7,6 +7,7 @@ models gives the sums by label.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -26,24 +27,29 @@ from scorer.figures.formulas import ClassCounts, LabelCounts, RankingSums, SetSu
 
 def label_counts(sample: Sample, resampler: Resampler) -> Resampled[LabelCounts]:
     """Rows that have, and that were given, each label: (k,) each."""
-    return _by_label([class_counts(part, resampler) for part in sample.questions])
-
-
-def grouped_label_counts(
-    sample: Sample, groups: Groups, resampler: Resampler
-) -> Resampled[LabelCounts]:
-    """The same of each group: (groups, k) each."""
-    return _by_label([grouped_counts(part, groups, resampler, 2) for part in sample.questions])
-
-
-def _by_label(found: Sequence[Resampled[ClassCounts]]) -> Resampled[LabelCounts]:
-    """From the confusion matrices (..., 2, 2) of every label."""
+    found = [class_counts(part, resampler) for part in sample.questions]
     return Resampled(
         _stacked([counts.whole for counts in found]), _stacked([counts.drawn for counts in found])
     )
 
 
+def grouped_label_counts(
+    sample: Sample, groups: Groups, resampler: Resampler, *, together: bool = False
+) -> Resampled[LabelCounts]:
+    """The same of each group: (groups, k) each; (groups, 1) of all labels `together`."""
+    found = (grouped_counts(part, groups, resampler, 2) for part in sample.questions)
+    if together:
+        pairs = ((counts.whole.counts, counts.drawn.counts) for counts in found)
+        whole, drawn = reduce(lambda a, b: (a[0] + b[0], a[1] + b[1]), pairs)
+        return Resampled(_stacked([ClassCounts(whole)]), _stacked([ClassCounts(drawn)]))
+    every = [*found]
+    return Resampled(
+        _stacked([counts.whole for counts in every]), _stacked([counts.drawn for counts in every])
+    )
+
+
 def _stacked(matrices: Sequence[ClassCounts]) -> LabelCounts:
+    """From the confusion matrices (..., 2, 2) of every label."""
     return LabelCounts(
         np.stack([matrix.hits[..., 1] for matrix in matrices], axis=-1),
         np.stack([matrix.support[..., 1] for matrix in matrices], axis=-1),

@@ -29,6 +29,7 @@ from scorer.figures.formulas import ByLabel, class_f1, class_precision, class_re
 from scorer.tasks import Truth
 
 MAX_SLICED_CLASSES = 6
+MAX_SLICED_LABELS = 60
 MIN_SLICE_ROWS = 30
 
 
@@ -131,7 +132,9 @@ def _sliced_classes(sample: Sample, groups: Groups, resampler: Resampler) -> _Sl
 
 def _sliced_sets(sample: Sample, groups: Groups, resampler: Resampler) -> _SlicedSums:
     names = sample.problem.task.slice_figures
-    sums = grouped_label_counts(sample, groups, resampler)
+    many = sample.problem.n_classes > MAX_SLICED_LABELS
+    sums = grouped_label_counts(sample, groups, resampler, together=many)
+    names = names[:1] if many else names
     return _SlicedSums(sums, names, np.zeros(groups.n, dtype=np.bool_))
 
 

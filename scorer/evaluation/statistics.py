@@ -8,8 +8,9 @@ what binning does to a figure can be taken out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
@@ -100,9 +101,8 @@ def loss_sums(sample: Sample, resampler: Resampler) -> Resampled[LossSums]:
     Of labels that do not exclude each other, a row's losses are the means of its labels'.
     """
     quantities = (_one, _log_loss, _squared_error)
-    every = [sums_of(part, resampler, quantities, None) for part in sample.questions]
-    whole = np.mean([found.whole[:, 0] for found in every], axis=0)
-    drawn = np.mean([found.drawn[:, :, 0] for found in every], axis=0)
+    found = _together(sums_of(part, resampler, quantities, None) for part in sample.questions)
+    whole, drawn = (array[..., 0] / len(sample.questions) for array in (found.whole, found.drawn))
     return Resampled(LossSums(*whole), LossSums(*drawn))
 
 
@@ -156,6 +156,11 @@ class Stacked:
     drawn: Doubles
 
 
+def _together(parts: Iterable[Stacked]) -> Stacked:
+    """The sums of several samples of the same rows, added one by one: labels may be thousands."""
+    return reduce(lambda a, b: Stacked(a.whole + b.whole, a.drawn + b.drawn), parts)
+
+
 def ranking(sample: Sample, resampler: Resampler) -> Resampled[RankingSums] | None:
     """Of each ranked class, (classes,), exact and in bins; None where there are too many."""
     ranked = ranked_classes(sample)
@@ -196,14 +201,11 @@ def calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationSu
 
     Of labels that do not exclude each other, a row counts once for each label.
     """
-    every = [_calibration(part, resampler) for part in sample.questions]
-    return Resampled(
-        CalibrationSums(*np.sum([found.whole for found in every], axis=0)),
-        CalibrationSums(*np.sum([found.drawn for found in every], axis=0)),
-    )
+    found = _together(_calibration(part, resampler) for part in sample.questions)
+    return Resampled(CalibrationSums(*found.whole), CalibrationSums(*found.drawn))
 
 
-def _calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationSums]:
+def _calibration(sample: Sample, resampler: Resampler) -> Stacked:
     def bins(part: Sample) -> NDArray[np.int64]:
         whole_bins = (part.confidence * CALIBRATION_BINS).astype(np.int64)
         return np.minimum(whole_bins, CALIBRATION_BINS - 1)
@@ -211,8 +213,7 @@ def _calibration(sample: Sample, resampler: Resampler) -> Resampled[CalibrationS
     codes = np.concatenate([bins(part).astype(np.int8) for part in sample.blocks()])
     groups = Groups(codes, CALIBRATION_BINS)
     quantities = (_one, lambda part: part.confidence, lambda part: part.event)
-    found = sums_of(sample, resampler, quantities, groups)
-    return Resampled(CalibrationSums(*found.whole), CalibrationSums(*found.drawn))
+    return sums_of(sample, resampler, quantities, groups)
 
 
 def error_sums(sample: Sample, resampler: Resampler) -> Resampled[ErrorSums]:

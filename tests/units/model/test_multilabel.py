@@ -25,10 +25,15 @@ from scorer.cli import score as score_cli
 from scorer.cli import zoo as zoo_cli
 from scorer.errors import CardError, ColumnError, UsageError
 from scorer.evaluation import evaluate_file
+from scorer.evaluation.label_sets import grouped_label_counts
 from scorer.evaluation.request import EvaluationOptions
+from scorer.evaluation.resample import Resampler
 from scorer.evaluation.result import Report
+from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics import Groups
+from scorer.figures import figure_spec
 from scorer.model import Model, load_model
-from scorer.tasks import OutputOptions
+from scorer.tasks import MULTILABEL, OutputOptions, Problem
 from scorer.zoo import find
 from tests.support import tiny
 
@@ -379,3 +384,19 @@ def test_a_card_s_labels_are_checked(labels: list[str], said: str) -> None:
     fields["scorer"]["labels"] = [{"name": label} for label in labels]
     with pytest.raises(CardError, match=said):
         parse_card(f"---\n{json.dumps(fields)}\n---\n")
+
+
+def test_slices_of_many_labels_have_the_figure_of_all_together() -> None:
+    rng = np.random.default_rng(2)
+    target = (rng.random((500, 5)) < 0.3).astype(np.int8)
+    problem = Problem(MULTILABEL, tuple("abcde"))
+    sample = Sample(problem, target, rng.random((500, 5)).astype(np.float32))
+    groups, resampler = Groups(np.arange(500) % 3, 3), Resampler(500, replicates=5)
+    each = grouped_label_counts(sample, groups, resampler)
+    whole = grouped_label_counts(sample, groups, resampler, together=True)
+    micro = figure_spec("micro_f1").formula
+    for one, other in ((each.whole, whole.whole), (each.drawn, whole.drawn)):
+        np.testing.assert_allclose(micro(one), micro(other))
+    third = sample.take(np.arange(500) % 3 == 1)
+    expected = sk.f1_score(third.target, third.predicted, average="micro")
+    assert micro(whole.whole)[1] == pytest.approx(expected)
