@@ -195,7 +195,7 @@ def oracle(sample: Sample) -> dict[str, float]:
 def test_every_figure_and_every_replicate_is_the_oracle_s(task: Task) -> None:
     """Every row is a group of its own here, so that a replicate is a sample with rows repeated."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(SAMPLES[task]())
     def check(sample: Sample) -> None:
         resampler = Resampler(len(sample), replicates=3)

@@ -79,6 +79,7 @@ def test_document_vectors_tell_subjects_apart() -> None:
     assert reader.score(vectors[300:], subject[300:]) > 0.9
 
 
+@pytest.mark.slow
 def test_words_of_one_subject_get_like_rows_from_regions() -> None:
     texts, _ = made_up(400)
     words = read_words(texts)
@@ -111,6 +112,7 @@ def _logit(reader: Reader, regions: Regions, words: Words, text: int) -> float:
     return float(arrays.shift[0] + arrays.head @ np.maximum(best, 0))
 
 
+@pytest.mark.slow
 def test_a_reader_learns_and_gives_what_its_formula_says() -> None:
     texts, subject = made_up(400)
     words = read_words(texts)

@@ -150,7 +150,13 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d'.*does not support masking")
-@pytest.mark.parametrize("two", [False, True], ids=["one of each", "two of each"])
+@pytest.mark.parametrize(
+    "two",
+    [
+        pytest.param(False, id="one of each"),
+        pytest.param(True, id="two of each", marks=pytest.mark.slow),
+    ],
+)
 def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
     two: bool, data: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -174,8 +175,13 @@ PATTERNS = (
 )  # fmt: skip
 
 
+def assigned(rows: list[str]) -> list[str]:
+    """The rows without what Python's Unicode does not know yet: RE2's may be newer."""
+    return ["".join(c for c in row if unicodedata.category(c) != "Cn") for row in rows]
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
-@given(rows=texts)
+@given(rows=texts.map(assigned))
 @settings(max_examples=20, deadline=None)
 def test_a_pattern_means_what_python_means(pattern: str, rows: list[str]) -> None:
     step = Replace(pattern, " ", python=True)

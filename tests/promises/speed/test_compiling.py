@@ -404,40 +404,6 @@ def test_a_user_without_a_home_scores_and_compiles_once(installed: Path) -> None
     assert "compiling" not in again.stderr
 
 
-def unit_settings() -> dict[str, str]:
-    """The [Service] settings of the systemd unit in docs/unattended.md."""
-    page = (PACKAGE.parent / "docs" / "unattended.md").read_text(encoding="utf-8")
-    unit = page.partition("[Service]\n")[2].partition("\n\n")[0]
-    return dict(line.strip().split("=", 1) for line in unit.splitlines())
-
-
-@as_root
-def test_the_systemd_unit_runs_as_its_user(installed: Path) -> None:
-    """Its command, as a user who owns nothing but the cache folder that systemd makes, the inbox
-    and the output folder."""
-    unit = unit_settings()
-    assert unit["Environment"] == f"SCORER_CACHE_DIR=/var/cache/{unit['CacheDirectory']}"
-    for name in ("inbox", "scored", "cache"):
-        (installed / name).mkdir()
-        os.chown(installed / name, 54321, 54321)
-    shutil.copy(installed / "in.csv", installed / "inbox" / "in.csv")
-    program, *arguments = unit["ExecStart"].split()
-    assert program == "/opt/scorer/bin/score"
-    replaced = {
-        "imdb-bilstm@1.0.0": MODEL,
-        "/srv/inbox": str(installed / "inbox"),
-        "/srv/scored": str(installed / "scored"),
-    }
-    command = [Path(program).name, *(replaced.get(word, word) for word in arguments)]
-    for compiles in (True, False):
-        done = as_nobody(installed, *command, SCORER_CACHE_DIR=str(installed / "cache"))
-        assert done.returncode == 0, done.stderr
-        events = [json.loads(line) for line in done.stderr.splitlines()]
-        assert events[-1]["event"] == "run_done"
-        assert (events[-1]["compile_s"] > 0) == compiles
-    assert names(installed / "scored") == [".scorer-ledger.sqlite", "in.csv"]
-
-
 @as_root
 def test_a_cache_filled_by_root_serves_other_users(
     installed: Path,
