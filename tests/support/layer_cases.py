@@ -80,6 +80,13 @@ def _image(k: Any, x: Any) -> Any:
     return k.Reshape((LENGTH, WIDTH // 2, 2))(x)
 
 
+def _conv2d(k: Any, x: Any, r: Random) -> Any:
+    settings = _conv(r)
+    if settings["dilation_rate"] * (settings["kernel_size"] - 1) >= WIDTH // 2:
+        settings["padding"] = "same"
+    return k.Conv2D(4, groups=r.choice((1, 2)), **settings)(_image(k, x))
+
+
 def _window(r: Random) -> dict[str, Any]:
     strides, padding = r.choice((None, 1, 2)), r.choice(("valid", "same"))
     return {"pool_size": r.choice((1, 2, 3)), "strides": strides, "padding": padding}
@@ -261,7 +268,7 @@ CASES: dict[str, Case] = {
     "SeparableConv1D": lambda k, x, r: k.SeparableConv1D(
         5, **_conv(r), depth_multiplier=r.choice((1, 2))
     )(x),
-    "Conv2D": lambda k, x, r: k.Conv2D(4, **_conv(r), groups=r.choice((1, 2)))(_image(k, x)),
+    "Conv2D": _conv2d,
     "GlobalMaxPooling1D": lambda k, x, r: k.GlobalMaxPooling1D(keepdims=_yes(r))(x),
     "GlobalAveragePooling1D": lambda k, x, r: k.GlobalAveragePooling1D(keepdims=_yes(r))(x),
     "GlobalMaxPooling2D": lambda k, x, r: k.GlobalMaxPooling2D(keepdims=_yes(r))(_image(k, x)),

@@ -4,10 +4,12 @@
                  an annotated network to steps over registers
     table.py     Keras layer -> its builder, and what is lacking
     signals.py   what flows between steps
-    embedding.py recurrent.py convolution.py pooling.py dense.py normalization.py merging.py
+    embedding.py recurrent.py convolution.py pooling.py dense.py activations.py normalization.py
+    merging.py reshaping.py planes.py attention.py
                  the steps, and what they must know of their Keras layers
+    blocks.py    tensors of other shapes than vectors and sequences
     cells.py     the weights of recurrent layers, laid out for their loops
-    compiled.py kernels.py sequences.py recurrence.py unfused.py
+    compiled.py kernels.py sequences.py recurrence.py unfused.py loops.py
                  the compiled loops over a tile of rows
     simd.py gates.py vectors.py
                  the register-blocked vector code inside them
@@ -71,7 +73,7 @@ class CpuEngine:
         last = vectors[0]
         if self._plan.head is not None:
             given = [one_each(vectors[program][export]) for program, export in self._plan.joined]
-            last = [tile.values for tile in self._plan.head.run(given)]
+            last = [_run_head(self._plan.head, given)]
         return np.ascontiguousarray(last[-1][:, : self._plan.outputs])
 
 
@@ -96,6 +98,8 @@ def _run_input(program: Program, given: TokenBatch | np.ndarray) -> list[np.ndar
     first = 0
     while first < len(order):
         rows = order[first : first + _tile_rows(program, int(kept[order[first]]))]
+        if program.uniform:
+            rows = rows[kept[rows] == kept[rows[0]]]
         tile = Tile(ids, given.offsets[rows], kept[rows], kept[rows], _NOTHING)
         for vector, (_, width), end in zip(
             vectors, program.exports, program.run([tile]), strict=True
@@ -105,8 +109,20 @@ def _run_input(program: Program, given: TokenBatch | np.ndarray) -> list[np.ndar
     return vectors
 
 
+def _run_head(program: Program, given: list[Tile]) -> np.ndarray:
+    """The output, float32 (rows, ld); where there are blocks, for some rows at a time."""
+    count = len(given[0].values)
+    some = count if not program.row_bytes else _tile_rows(program, 0)
+    parts = []
+    for first in range(0, max(count, 1), max(some, 1)):
+        rows = slice(first, first + some)
+        tiles = [one_each(tile.values[rows]) for tile in given]
+        parts.append(program.run(tiles)[-1].values)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def _tile_rows(program: Program, longest: int) -> int:
     """How many rows the next tile takes, its longest having that many tokens."""
-    row_bytes = max(longest * program.position_bytes, 1)
+    row_bytes = max(longest * program.position_bytes + program.row_bytes, 1)
     rows = max(TILE_BYTES // row_bytes, min(LEAST_ROWS, MOST_BYTES // row_bytes), 1)
     return min(rows, TILE_ROWS)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scorer.bundle import Node
-from scorer.engines.cpu import kernels, sequences
+from scorer.engines.cpu import sequences
+from scorer.engines.cpu.activations import Activation, activation_of
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.pooling import pool_maxima
-from scorer.engines.cpu.products import ACTIVATIONS, activation_of, multiply, widen
+from scorer.engines.cpu.pooling import kept, pool_maxima, pool_windows
+from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.sequences import Window
-from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each, refuse
+from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each
 from scorer.engines.cpu.simd import empty, pack_columns, padded, zeros
 from scorer.engines.cpu.vectors import COLUMNS, ROWS
 
@@ -30,7 +32,7 @@ class Convolution:
     weights: np.ndarray
     bias: np.ndarray
     columns: int
-    activation: int
+    activation: Activation
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
@@ -51,8 +53,7 @@ class Convolution:
                 rows, self.window, x, self.weights, self.bias, table, out, after.starts
             )
         out = out[:total]
-        if self.activation:
-            kernels.activate(out, self.columns, self.activation)
+        self.activation(out, self.columns)
         return replace(after, values=out)
 
     def computed(self, stored: np.ndarray) -> np.ndarray:
@@ -86,17 +87,14 @@ class PooledConvolution:
         sequences.convolve_tokens_max(
             rows, inner.window, inner.weights, inner.bias, terms, values, out
         )
-        if inner.activation:
-            kernels.activate(out, inner.columns, inner.activation)
+        inner.activation(out, inner.columns)
         return one_each(out)
 
 
 def convolution(node: Node, signal: Signal) -> Built:
-    if node.layer.settings.get("groups", 1) != 1:
-        raise refuse(node.layer, "runs one group alone")
+    """Conv1D, and with its kernel written out DepthwiseConv1D and SeparableConv1D."""
+    kernel, bias = _KERNELS[node.layer.kind](node)
     window = _window(node)
-    kernel, *rest = node.layer.weights
-    bias = rest[0] if rest else kernel[0, 0, :0]
     columns, wide = kernel.shape[2], padded(kernel.shape[2])
     steps, _ = looked_up(node, signal)
     embedding = signal.embedding
@@ -110,16 +108,77 @@ def convolution(node: Node, signal: Signal) -> Built:
     activation = activation_of(node.layer)
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)
-    if folded and activation in (ACTIVATIONS["linear"], ACTIVATIONS["relu"]):
+    if folded and activation.keeps_order:
         return steps, replace(out, pending=step)
     return [*steps, step], out
 
 
+KernelAndBias = tuple[np.ndarray, np.ndarray]  # (taps, width, columns), and (columns,) or (0,)
+
+
+def _grouped(node: Node) -> KernelAndBias:
+    """Of several groups, each a part of the columns, with zeros for what a filter does not read."""
+    kernel, *rest = node.layer.weights
+    groups = node.layer.settings.get("groups", 1)
+    whole = zeros(len(kernel), kernel.shape[1] * groups, kernel.shape[2])
+    read, made = kernel.shape[1], kernel.shape[2] // groups
+    for group in range(groups):
+        columns = slice(group * made, (group + 1) * made)
+        whole[:, group * read : (group + 1) * read, columns] = kernel[:, :, columns]
+    return whole, rest[0] if rest else whole[0, 0, :0]
+
+
+def _depthwise(node: Node) -> KernelAndBias:
+    kernel, *rest = node.layer.weights
+    whole = _each_alone(kernel)
+    return whole, rest[0] if rest else whole[0, 0, :0]
+
+
+def _each_alone(kernel: np.ndarray) -> np.ndarray:
+    """(taps, width, depth) to (taps, width, width * depth): a column makes `depth` of itself."""
+    taps, width, depth = kernel.shape
+    whole = zeros(taps, width, width * depth)
+    for column in range(width):
+        whole[:, column, column * depth : (column + 1) * depth] = kernel[:, column]
+    return whole
+
+
+def _separable(node: Node) -> KernelAndBias:
+    """Both of its convolutions in one, multiplied in float64."""
+    depthwise, pointwise, *rest = node.layer.weights
+    taps, width, depth = depthwise.shape
+    by_column = pointwise[0].reshape(width, depth, -1)
+    kernel = np.zeros((taps, width, by_column.shape[2]))
+    for k in range(depth):
+        kernel += depthwise[:, :, k, None].astype(np.float64) * by_column[:, k]
+    return kernel.astype(np.float32), rest[0] if rest else pointwise[0, 0, :0]
+
+
+_KERNELS: dict[str, Callable[[Node], KernelAndBias]] = {
+    "Conv1D": _grouped,
+    "DepthwiseConv1D": _depthwise,
+    "SeparableConv1D": _separable,
+}
+
+
 def max_pooling(node: Node, signal: Signal) -> Built:
     """Right after a convolution both are one step."""
-    if node.layer.settings.get("keepdims") or not isinstance(signal.pending, Convolution):
+    if not isinstance(signal.pending, Convolution):
         return pool_maxima(node, signal)
-    return [PooledConvolution(signal.pending)], Signal("vector", width=signal.width)
+    step, pooled = PooledConvolution(signal.pending), Signal("vector", width=signal.width)
+    return [step], kept(node, pooled)
+
+
+def max_windows(node: Node, signal: Signal) -> Built:
+    """MaxPooling1D; of one window over all of a convolution it is as fast as the global one."""
+    (taps,) = node.layer.settings["pool_size"]
+    if isinstance(signal.pending, Convolution):
+        if node.spec.shape[0] == 1 and taps >= (signal.length or taps + 1):
+            one = Signal("sequence", width=signal.width, length=1)
+            return [PooledConvolution(signal.pending)], one
+        steps, after = pool_windows(node, replace(signal, pending=None))
+        return [signal.pending, *steps], after
+    return pool_windows(node, signal)
 
 
 def _fold(embedding: np.ndarray, kernel: np.ndarray) -> np.ndarray:

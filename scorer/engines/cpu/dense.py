@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scorer.bundle import Node
-from scorer.engines.cpu import kernels, sequences
+from scorer.bundle import Layer, LayerSpec, Node
+from scorer.engines.cpu import loops, sequences
+from scorer.engines.cpu.activations import Activation, activation_of, relu_of
+from scorer.engines.cpu.blocks import everywhere
 from scorer.engines.cpu.compiled import Rows
-from scorer.engines.cpu.products import ACTIVATIONS, activation_of, multiply, widen
-from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise, refuse
+from scorer.engines.cpu.products import multiply, widen
+from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise
 from scorer.engines.cpu.simd import empty, pack_columns, padded
-from scorer.vectorizer import VectorizerSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +23,12 @@ class Dense:
     packed: np.ndarray
     bias: np.ndarray
     columns: int
-    activation: int
+    activation: Activation
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
         values = multiply(tile.values, self.packed, self.bias)
-        if self.activation:
-            kernels.activate(values, self.columns, self.activation)
+        self.activation(values, self.columns)
         return replace(tile, values=values)
 
 
@@ -37,12 +37,12 @@ class Activate:
     """activation(x) for every vector or every position, in place."""
 
     columns: int
-    activation: int
+    activation: Activation
     in_place = True
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
-        kernels.activate(tile.values, self.columns, self.activation)
+        self.activation(tile.values, self.columns)
         return tile
 
 
@@ -51,18 +51,30 @@ def activation(node: Node, signal: Signal) -> Built:
     return _activated(node, signal, activation_of(node.layer))
 
 
+def leaky_relu(node: Node, signal: Signal) -> Built:
+    slope = {"negative_slope": node.layer.settings["negative_slope"]}
+    return _activated(node, signal, Activation("leaky_relu", extra=slope))
+
+
+def elu(node: Node, signal: Signal) -> Built:
+    return _activated(
+        node, signal, Activation("elu", extra={"alpha": node.layer.settings["alpha"]})
+    )
+
+
 def relu(node: Node, signal: Signal) -> Built:
-    settings = node.layer.settings
-    if settings["max_value"] is not None or settings["negative_slope"] or settings["threshold"]:
-        raise refuse(node.layer, "runs max(x, 0) alone")
-    return _activated(node, signal, ACTIVATIONS["relu"])
+    return _activated(node, signal, relu_of(node.layer.settings))
 
 
-def _activated(node: Node, signal: Signal, kind: int) -> Built:
-    if not kind:
+def _activated(node: Node, signal: Signal, activation: Activation) -> Built:
+    if activation.name == "linear":
         return [], signal
+    return everywhere(lambda node, signal: _in_place(node, signal, activation))(node, signal)
+
+
+def _in_place(node: Node, signal: Signal, activation: Activation) -> Built:
     steps, signal = positionwise(node, signal)
-    return [*steps, Activate(signal.width, kind)], signal
+    return [*steps, Activate(signal.width, activation)], signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,58 +82,74 @@ class DenseOnBag:
     """activation(x W + b) where x counts a row's words: a sum of rows of W, one a token.
 
     weights    float32 (words, columns), what the mode multiplies counts with included
-    distinct   a word counts once a row, however often it comes
-    scale      float32 (words,), what the mode multiplies counts with; None where x keeps its length
+    mode       the vectorizer's, which says how often a word counts
+    scale      float32 (words,), what the mode multiplies counts with
+    unit       x is brought to length 1
     """
 
     weights: np.ndarray
     bias: np.ndarray
-    distinct: bool
-    scale: np.ndarray | None
-    activation: int
+    mode: str
+    scale: np.ndarray
+    unit: bool
+    activation: Activation
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
         words, columns = self.weights.shape
-        seen = np.full(words if self.distinct else 0, -1, dtype=np.int32)
         out = empty(len(tile.starts), padded(columns))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, tile.stored)
-        total, lengths = np.empty(columns), np.ones(len(out))
-        if self.scale is not None:
-            counts = np.zeros(words, dtype=np.int32)
-            sequences.bag_lengths(rows, self.scale, self.distinct, counts, lengths)
-        sequences.sum_rows(rows, self.weights, self.bias, lengths, seen, total, out)
-        if self.activation:
-            kernels.activate(out, columns, self.activation)
+        total, counts = np.empty(columns), np.zeros(words, dtype=np.int32)
+        if self.mode == "log_tf_idf":
+            loops.sum_logarithms(
+                rows, self.weights, self.scale, self.unit, self.bias, counts, total, out
+            )
+        else:
+            distinct = self.mode == "multi_hot"
+            seen = np.full(words if distinct else 0, -1, dtype=np.int32)
+            lengths = np.ones(len(out))
+            if self.unit:
+                sequences.bag_lengths(rows, self.scale, distinct, counts, lengths)
+            elif self.mode == "freq":
+                lengths = np.maximum(tile.stored, 1).astype(np.float64)
+            sequences.sum_rows(rows, self.weights, self.bias, lengths, seen, total, out)
+        self.activation(out, columns)
         return replace(tile, values=out)
 
 
 def dense(node: Node, signal: Signal) -> Built:
-    kernel, *rest = node.layer.weights
-    columns = kernel.shape[1]
-    bias = rest[0] if rest else np.zeros(columns, dtype=np.float32)
-    activation = activation_of(node.layer)
-    if signal.spec is not None:
-        if signal.spec.output_mode in ("freq", "log_tf_idf"):
-            raise refuse(node.layer, f"has no bag of words of the mode {signal.spec.output_mode!r}")
-        on_bag = _on_bag(signal.spec, kernel, bias, activation, unit=signal.unit)
-        return [on_bag], Signal("vector", width=columns)
+    if signal.spec is None:
+        return everywhere(_at_positions)(node, signal)
+    kernel, bias = _kernel_and_bias(node)
+    scale = signal.spec.idf_weights
+    if scale is None:
+        scale = np.ones(len(kernel), dtype=np.float32)
+    weights = np.ascontiguousarray(kernel * scale[:, None])
+    mode, activation = signal.spec.output_mode, activation_of(node.layer)
+    step = DenseOnBag(weights, bias, mode, scale, signal.unit, activation)
+    return [step], Signal("vector", width=len(bias))
+
+
+def _at_positions(node: Node, signal: Signal) -> Built:
+    kernel, bias = _kernel_and_bias(node)
     steps, signal = positionwise(node, signal)
     packed = pack_columns(kernel)
-    step = Dense(packed, widen(bias, packed.size // len(kernel)), columns, activation)
-    return [*steps, step], replace(signal, width=columns)
+    wide = widen(bias, packed.size // len(kernel))
+    step = Dense(packed, wide, len(bias), activation_of(node.layer))
+    return [*steps, step], replace(signal, width=len(bias))
 
 
-def _on_bag(
-    spec: VectorizerSpec, kernel: np.ndarray, bias: np.ndarray, activation: int, *, unit: bool
-) -> DenseOnBag:
-    scale = np.ones(len(kernel), dtype=np.float32)
-    if spec.output_mode == "tf_idf" and spec.idf_weights is not None:
-        scale = spec.idf_weights
-    return DenseOnBag(
-        weights=np.ascontiguousarray(kernel * scale[:, None]),
-        bias=bias,
-        distinct=spec.output_mode == "multi_hot",
-        scale=scale if unit else None,
-        activation=activation,
-    )
+def _kernel_and_bias(node: Node) -> tuple[np.ndarray, np.ndarray]:
+    """float32 (width, columns) and (columns,)."""
+    kernel, *rest = node.layer.weights
+    return kernel, rest[0] if rest else np.zeros(kernel.shape[1], dtype=np.float32)
+
+
+def at_each_position(node: Node, signal: Signal) -> Built:
+    """TimeDistributed: of layers that work on the last dimension anyway."""
+    inner: LayerSpec = node.layer.settings["layer"]
+    if inner.kind not in ("Dense", "Activation"):
+        return [], signal
+    layer = Layer(inner.kind, node.layer.name, inner.settings, node.layer.weights)
+    builder = dense if inner.kind == "Dense" else activation
+    return builder(replace(node, layer=layer), signal)

@@ -18,13 +18,6 @@ def nothing(node: Node, signal: Signal) -> Built:
     return [], signal
 
 
-def rescaling(node: Node, signal: Signal) -> Built:
-    """By 1, which makes floats of a bag's whole numbers: here they are floats already."""
-    if node.layer.settings["scale"] != 1 or node.layer.settings["offset"] != 0:
-        raise refuse(node.layer, "rescales by 1 alone")
-    return [], signal
-
-
 def embedding(node: Node, signal: Signal) -> Built:
     """The look-up is left to the next layer, which can often fold its weights into the table."""
     (matrix,) = node.layer.weights

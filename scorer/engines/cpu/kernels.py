@@ -61,7 +61,7 @@ RELU, SIGMOID, TANH, SOFTMAX, HARD_SIGMOID = 1, 2, 3, 4, 5
 
 
 @part
-def _softmax(row: np.ndarray, columns: int) -> None:
+def softmax_row(row: np.ndarray, columns: int) -> None:
     """exp(x - max x) / sum exp(x - max x) over float32 (columns,), in place, summed in order."""
     highest = row[0]
     for i in range(1, columns):
@@ -109,7 +109,7 @@ def activate(values: np.ndarray, columns: int, kind: int) -> None:
     for r in range(len(values)):
         row = values[r]
         if kind == SOFTMAX:
-            _softmax(row, columns)
+            softmax_row(row, columns)
             continue
         for i in range(0, columns, LANES):
             apply_lanes(row.ctypes.data + 4 * i, kind)

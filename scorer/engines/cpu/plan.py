@@ -8,12 +8,15 @@ own order they are given to the last program, which runs over all rows at once.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from scorer.bundle import Bundle, Input, Node, masked_apart
+from scorer.engines.cpu.blocks import Fold, Widen, as_sequence, expanded
 from scorer.engines.cpu.program import Assembly, Program
-from scorer.engines.cpu.signals import Signal, refuse
-from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_PENDING
+from scorer.engines.cpu.signals import Signal, Step, refuse
+from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_BLOCKS, TAKE_PENDING
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,12 @@ class _Planner:
         for step in steps:
             registers = [program.apply(step, *registers)]
         wire = _Wire(node.region, registers[0], signal)
-        if signal.kind == "sequence" and signal.pending is None:
+        # Rows of open length are laid out beside one another only where none needs padding.
+        if any(g.open for g in node.given) and any(hasattr(step, "before") for step in steps):
+            program.uniform = True
+        if signal.kind == "block":
+            program.holds_block(wire.register, signal.shape)
+        elif signal.kind == "sequence" and signal.pending is None:
             program.holds_sequence(wire.register, signal.width)
         if self._readers[node.name] > 1:  # what is read twice is made once
             wire = self._settled(wire)
@@ -101,7 +109,19 @@ class _Planner:
         wire = self._wires[name]
         if node.layer.kind not in TAKE_PENDING:
             wire = self._settled(wire)
-        return wire if wire.program == node.region else self._brought(node, wire)
+        if wire.program != node.region:
+            wire = self._brought(node, wire)
+        if node.layer.kind not in TAKE_BLOCKS:
+            steps, signal = as_sequence(node, wire.signal)
+            wire = self._followed(wire, steps, signal)
+        return wire
+
+    def _followed(self, wire: _Wire, steps: Sequence[Step], signal: Signal) -> _Wire:
+        """What `steps` make of a wire."""
+        register = wire.register
+        for step in steps:
+            register = self._program(wire.program).apply(step, register)
+        return _Wire(wire.program, register, signal)
 
     def _settled(self, wire: _Wire) -> _Wire:
         """The same after its pending step, if there is one."""
@@ -121,14 +141,31 @@ class _Planner:
         return replace(wire, register=register, signal=signal)
 
     def _brought(self, node: Node, wire: _Wire) -> _Wire:
-        """An input's vector in the program of all that depends on several inputs."""
-        if wire.signal.kind != "vector" or wire.program is None:
-            raise refuse(node.layer, "joins several inputs only where each is one vector a row")
-        export = self._inputs[wire.program].export(wire.register, wire.signal.width)
-        key = wire.program, export
+        """An input's tensor in the program of all that depends on several inputs.
+
+        It goes there as one vector a row, and a mask does not go with it.
+        """
+        signal, shape = wire.signal, wire.signal.shape
+        if wire.program is None:
+            raise refuse(node.layer, "reads a tensor of its own program")
+        if signal.kind != "vector":
+            steps, shape = expanded(node, signal)
+            if None in shape or signal.masked:
+                raise refuse(
+                    node.layer, "joins several inputs only where each is of a fixed size, unmasked"
+                )
+            flat = Signal("vector", width=prod(n or 0 for n in shape))
+            wire = self._followed(wire, [*steps, Widen()], flat)
+        export = self._inputs[wire.program or 0].export(wire.register, wire.signal.width)
+        key = wire.program or 0, export
         if key not in self._joined:
             self._joined[key] = self._head.given()
-        return replace(wire, program=None, register=self._joined[key])
+        brought = _Wire(None, self._joined[key], wire.signal)
+        if len(shape) < 2:
+            return brought
+        block = Signal("block", width=shape[-1] or 0, shape=shape)
+        self._head.holds_block(brought.register, shape)
+        return self._followed(brought, [Fold(shape)], block)
 
 
 def _given(given: Input) -> Signal:

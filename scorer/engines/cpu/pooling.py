@@ -1,4 +1,4 @@
-"""GlobalMaxPooling1D and GlobalAveragePooling1D."""
+"""Pooling over all positions of a row, and over windows of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scorer.bundle import Node
-from scorer.engines.cpu import sequences
+from scorer.engines.cpu import loops, sequences
 from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.signals import Built, Signal, Tile, looked_up, one_each, refuse
 from scorer.engines.cpu.simd import empty, padded
@@ -50,8 +50,61 @@ def pool_means(node: Node, signal: Signal) -> Built:
 
 
 def _pooled(node: Node, signal: Signal, kernel: Callable[..., Any]) -> Built:
-    if node.layer.settings.get("keepdims"):
-        raise refuse(node.layer, "has no keepdims")
     steps, signal = looked_up(node, signal)
     pool = Pool(kernel, signal.width, signal.masked, signal.length)
-    return [*steps, pool], Signal("vector", width=signal.width)
+    return [*steps, pool], kept(node, Signal("vector", width=signal.width))
+
+
+def kept(node: Node, pooled: Signal) -> Signal:
+    """With keepdims, a vector a row is a sequence of one position."""
+    if not node.layer.settings.get("keepdims"):
+        return pooled
+    return Signal("sequence", width=pooled.width, length=1)
+
+
+@dataclass(frozen=True, eq=False)
+class PoolWindows:
+    """The greatest, or the mean, of each column over windows of a sequence of fixed length."""
+
+    taps: int
+    stride: int
+    left: int
+    length: int
+    positions: int
+    mean: bool
+
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
+        # From the first window that begins at a row's last stored position, all are equal.
+        same = -(-(tile.stored - 1 + self.left) // self.stride) + 1
+        stored = np.minimum(same, self.positions)
+        after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
+        out = empty(int(stored.sum()), tile.values.shape[1])
+        rows = Rows(False, tile.ids, tile.starts, tile.stored, stored)
+        loops.pool_windows(
+            rows,
+            self.taps,
+            self.stride,
+            self.left,
+            self.length,
+            self.mean,
+            tile.values,
+            out,
+            after.starts,
+        )
+        return replace(after, values=out)
+
+
+def pool_windows(node: Node, signal: Signal) -> Built:
+    """MaxPooling1D and AveragePooling1D. Neither counts what padding='same' adds."""
+    steps, signal = looked_up(node, signal)
+    settings, length, positions = node.layer.settings, signal.length, node.spec.shape[0]
+    if length is None or positions is None:
+        raise refuse(node.layer, "needs a fixed number of positions")
+    (taps,), (stride,) = settings["pool_size"], settings["strides"]
+    left = 0
+    if settings["padding"] == "same":
+        left = max((positions - 1) * stride + taps - length, 0) // 2
+    mean = node.layer.kind.startswith("Average")
+    step = PoolWindows(taps, stride, left, length, positions, mean)
+    return [*steps, step], Signal("sequence", width=signal.width, length=positions)

@@ -1,30 +1,12 @@
-"""The matrix product that every layer rests on, and the names of the activations."""
+"""The matrix product that every layer rests on."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from scorer.bundle import Layer
-from scorer.engines.cpu import kernels
-from scorer.engines.cpu.signals import refuse
+from scorer.engines.cpu import kernels, loops
 from scorer.engines.cpu.simd import empty, zeros
 from scorer.engines.cpu.vectors import ROWS
-
-ACTIVATIONS = {
-    "linear": 0,
-    "relu": kernels.RELU,
-    "sigmoid": kernels.SIGMOID,
-    "tanh": kernels.TANH,
-    "softmax": kernels.SOFTMAX,
-}
-
-
-def activation_of(layer: Layer) -> int:
-    """The kernels' number of a layer's activation. Raises UnsupportedModel where they lack it."""
-    name = layer.settings["activation"]
-    if name not in ACTIVATIONS:
-        raise refuse(layer, f"lacks the activation {name!r}")
-    return ACTIVATIONS[name]
 
 
 def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -38,6 +20,13 @@ def multiply(x: np.ndarray, packed: np.ndarray, bias: np.ndarray) -> np.ndarray:
         table = np.empty((4, rows + ROWS), dtype=np.int64)
         kernels.affine(x, k, packed, bias, table, out)
     return out[:rows]
+
+
+def batch_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a[n] @ b[n] for each n: float32 (n, i, k) and (n, k, j) to (n, i, j)."""
+    out = np.empty((len(a), a.shape[1], b.shape[2]), dtype=np.float32)
+    loops.products(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+    return out
 
 
 def widen(bias: np.ndarray, columns: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from scorer.engines.cpu.signals import Step, Tile
 
@@ -27,6 +28,8 @@ class Program:
     registers       how many there are
     exports         which are kept at the end: register and columns
     position_bytes  of the widest sequences that are there at one time, for the size of a tile
+    row_bytes       of the largest blocks of a fixed size that are there at one time
+    uniform         a tile's rows must have equally many tokens
     """
 
     instructions: tuple[Instruction, ...]
@@ -34,6 +37,8 @@ class Program:
     registers: int
     exports: tuple[tuple[int, int], ...]
     position_bytes: int
+    row_bytes: int = 0
+    uniform: bool = False
 
     def run(self, given: Sequence[Tile]) -> list[Tile]:
         """The tiles of `exports`, from those of the registers that are given."""
@@ -53,11 +58,13 @@ class Assembly:
     """A program in the making. A step that was applied to a register is not applied to it again."""
 
     exports: dict[int, int] = field(default_factory=dict)
+    uniform: bool = False
     _registers: int = 0
     _given: list[int] = field(default_factory=list)
     _instructions: list[Instruction] = field(default_factory=list)
     _done: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
     _widths: dict[int, int] = field(default_factory=dict)
+    _sizes: dict[int, int] = field(default_factory=dict)
 
     def apply(self, step: Step, *reads: int) -> int:
         """Run `step` on registers. Returns the register that it writes."""
@@ -80,6 +87,14 @@ class Assembly:
         """Say that a register holds so many columns for every position."""
         self._widths[register] = width
 
+    def holds_block(self, register: int, shape: tuple[int | None, ...]) -> None:
+        """Say that a register holds a block, whose first dimension may count a row's tokens."""
+        if None in shape:
+            self.uniform = True
+            self.holds_sequence(register, prod(n or 1 for n in shape[1:]))
+        else:
+            self._sizes[register] = prod(n or 1 for n in shape)
+
     def export(self, register: int, width: int) -> int:
         """Keep a register's first columns at the end. Returns its number among the kept."""
         self.exports.setdefault(register, width)
@@ -88,18 +103,27 @@ class Assembly:
     def build(self) -> Program:
         readers = Counter(r for x in self._instructions for r in x.reads)
         readers.update(self.exports.keys())
-        alive, most, instructions = set[int](), 0, []
+        alive, most, largest, instructions = set[int](), 0, 0, []
         for number, each in enumerate(self._instructions):
             later = {r for x in self._instructions[number + 1 :] for r in x.reads}
             last = tuple(r for r in set(each.reads) if r not in later and r not in self.exports)
             alive = (alive - set(last)) | {each.writes}
             most = max(most, sum(self._widths.get(register, 0) for register in alive))
+            largest = max(largest, sum(self._sizes.get(register, 0) for register in alive))
             shared = getattr(each.step, "in_place", False) and readers[each.reads[0]] > 1
             step = _OnCopy(each.step) if shared else each.step
             instructions.append(replace(each, step=step, last=last))
         exports = tuple(self.exports.items())
         given = tuple(self._given)
-        return Program(tuple(instructions), given, self._registers, exports, 4 * most)
+        return Program(
+            tuple(instructions),
+            given,
+            self._registers,
+            exports,
+            4 * most,
+            4 * largest,
+            self.uniform,
+        )
 
 
 @dataclass(frozen=True, eq=False)

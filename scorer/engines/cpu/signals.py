@@ -5,6 +5,10 @@ those positions; a layer that does not reads them as tokens, which load_engine a
 length is fixed (`Signal.length`). A tile stores no padding: a row's positions past its stored ones
 all equal the last stored one, because everything that a layer computes from padding alone is the
 same everywhere. So where the length is fixed, a sequence stores one padded position at most.
+
+Blocks. What is neither vector nor sequence (reshaped, attended to, planes of an image) is a block:
+float32 (rows, *shape), every number there, padding included. Where the number of positions is open,
+a tile's rows have equally many tokens, so that a block of them needs no padding either.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from scorer.bundle import Layer, Node
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import Padding, VectorizerSpec
 
+Shape = tuple[int | None, ...]
 #: the largest table (ids x what follows) into which the weights after an Embedding are folded
 FOLD_BYTES = 64 << 20
 
@@ -31,7 +36,8 @@ class Tile:
     starts  int64 (rows,), where a row begins in ids or in the sequence
     stored  int64 (rows,), how many positions of it are there
     valid   int64 (rows,), how many tokens it has: the positions that a mask keeps
-    values  float32 (positions, ld) or, one vector a row, (rows, ld); ld is in whole vectors
+    values  float32 (positions, ld) or, one vector a row, (rows, ld); ld is in whole vectors. Of a
+            block float32 (rows, *shape)
     """
 
     ids: np.ndarray
@@ -54,8 +60,9 @@ class Step(Protocol):
 class Signal:
     """What flows between two layers.
 
-    kind       "tokens" (ids of an int vectorizer), "bag" (ids to be counted), "sequence", "vector"
-    width      columns of a sequence or vector
+    kind       "tokens" (ids of an int vectorizer), "bag" (ids to be counted), "sequence", "vector",
+               "block"
+    width      columns of a sequence or vector; the last dimension of a block
     masked     the padding carries Keras' mask
     length     the fixed number of positions, padding included; None if rows keep their own length
     padding    how rows are filled up to it
@@ -64,6 +71,7 @@ class Signal:
     spec       the vectorizer, where kind is "bag"
     unit       the bag is brought to length 1
     pending    the step that makes the sequence; the next layer may take in its work
+    shape      of a block for one row; its first dimension is None where it counts a row's tokens
     """
 
     kind: str
@@ -76,6 +84,7 @@ class Signal:
     spec: VectorizerSpec | None = None
     unit: bool = False
     pending: Step | None = None
+    shape: Shape = ()
 
 
 #: the steps that work one after another on what arrives (the first on all of it), and what leaves

@@ -1,0 +1,127 @@
+"""The cpu engine's layers beyond its fast paths: Keras' answers, the same bits in any company."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scorer.bundle import Bundle, input_of
+from scorer.bundle.annotate import annotate
+from scorer.bundle.config import read_model
+from scorer.bundle.network import Layer
+from scorer.engines import refuse_padding_readers
+from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.table import BUILDERS
+from scorer.errors import UnsupportedModel
+from scorer.layers import TRAINING_ONLY
+from tests.layer_cases import CASES, LENGTH, WIDTH
+from tests.networks import batch, spec
+from tests.tiny import spread_weights
+
+WORDS = 9
+#: their activations are tested in test_engine_recurrent
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", "Bidirectional")
+Build = Callable[[Any, Any], Any]
+
+
+def bundle_of(model: Any, lengths: Sequence[int | None]) -> Bundle:
+    """A Keras model on inputs of ids, as we read it, with its weights."""
+    read = read_model(json.loads(model.to_json()))
+    layers: dict[int, Layer] = {}
+    calls = []
+    for call in read.calls:
+        weights = tuple(np.array(w) for w in model.get_layer(call.layer.name).get_weights())
+        layer = layers.setdefault(id(call.layer), replace(call.layer, weights=weights))
+        calls.append(replace(call, layer=layer))
+    inputs = tuple(
+        input_of(name, spec(WORDS, length=length))
+        for name, length in zip(read.inputs, lengths, strict=True)
+    )
+    return Bundle(Path("m"), "0", inputs, annotate(inputs, calls))
+
+
+def model_of(build: Build, length: int | None, *, mask: bool, seed: int = 3) -> Any:
+    import keras
+
+    ids = keras.Input((length,), dtype="int32")
+    words = keras.layers.Embedding(WORDS + 2, WIDTH, mask_zero=mask)(ids)
+    model = keras.Model(ids, build(keras.layers, words))
+    spread_weights(model, seed)
+    for weight in model.weights:
+        if weight.name.endswith("variance"):
+            weight.assign(np.abs(weight))
+    return model
+
+
+def ends_in_vector(k: Any, x: Any) -> Any:
+    """The cpu engine gives one vector a row."""
+    if len(x.shape) == 2:
+        return x
+    return k.GlobalAveragePooling1D()(x) if x.shape[1] is None else k.Flatten()(x)
+
+
+def rows_of(lengths: Sequence[int]) -> list[list[int]]:
+    rng = np.random.default_rng(7)
+    return [rng.integers(1, WORDS + 2, n).tolist() for n in lengths]
+
+
+def expected_of(model: Any, rows: Sequence[Sequence[int]], length: int | None) -> np.ndarray:
+    """Each row alone, padded to the fixed length."""
+    out = []
+    for row in rows:
+        ids = np.zeros((1, length or max(len(row), 1)), np.int32)
+        ids[0, : len(row)] = row
+        out.append(np.asarray(model(ids))[0])
+    return np.stack(out)
+
+
+def check_bits(engine: CpuEngine, rows: Sequence[Sequence[int]], together: np.ndarray) -> None:
+    """A row gets the same bits alone, in another order, and among many others."""
+    backwards = engine.run(batch(rows[::-1]))[::-1]
+    many = engine.run(batch([*rows, *rows_of(range(1, LENGTH)), *rows]))
+    alone = np.concatenate([engine.run(batch([row])) for row in rows])
+    for other in (backwards, many[: len(rows)], many[-len(rows) :], alone):
+        np.testing.assert_array_equal(together, other)
+
+
+def _case(kind: str, random: Random, k: Any, x: Any) -> Any:
+    return CASES[kind](k, x, random)
+
+
+def check(build: Build, length: int | None, *, mask: bool, seed: int = 3) -> None:
+    """Equal to Keras to 1e-5, bit for bit the same in any company."""
+    model = model_of(lambda k, x: ends_in_vector(k, build(k, x)), length, mask=mask, seed=seed)
+    bundle = bundle_of(model, [length])
+    try:
+        refuse_padding_readers(bundle)
+    except UnsupportedModel:
+        return
+    engine = CpuEngine(bundle)
+    rows = rows_of([LENGTH, 3, 1, 5, LENGTH, 2, 7] + ([0] if length else []))
+    found = engine.run(batch(rows))
+    expected = expected_of(model, rows, length)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    check_bits(engine, rows, found)
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("mask", [True, False], ids=["masked", "unmasked"])
+@pytest.mark.parametrize("length", [None, LENGTH])
+@pytest.mark.parametrize("kind", sorted(BUILDERS.keys() & CASES.keys() - TRAINING_ONLY))
+def test_every_layer_gives_what_keras_gives(kind: str, length: int | None, mask: bool) -> None:
+    for seed in range(2):
+        random = Random(f"{kind} {length} {mask} {seed}")
+        try:
+            check(partial(_case, kind, random), length, mask=mask, seed=seed)
+        except UnsupportedModel as error:
+            lacking = "the cpu engine" in str(error) and kind not in RECURRENT
+            if lacking or (length is not None and "the cpu engine" not in str(error)):
+                raise
