@@ -22,9 +22,9 @@ from scorer.engines.cpu import CpuEngine
 from scorer.engines.cpu.table import BUILDERS
 from scorer.errors import UnsupportedModel
 from scorer.layers import TRAINING_ONLY
-from tests.layer_cases import CASES, LENGTH, WIDTH
-from tests.networks import batch, spec
-from tests.tiny import spread_weights
+from tests.support.layer_cases import CASES, LENGTH, WIDTH
+from tests.support.networks import batch, spec
+from tests.support.tiny import spread_weights
 
 WORDS = 9
 #: their activations are tested in test_engine_recurrent
