@@ -5,7 +5,7 @@
     table.py     Keras layer -> its builder, and what is lacking
     signals.py   what flows between steps
     embedding.py recurrent.py convolution.py pooling.py dense.py activations.py normalization.py
-    merging.py reshaping.py planes.py attention.py
+    merging.py reshaping.py planes.py attention.py operations.py
                  the steps, and what they must know of their Keras layers
     blocks.py    tensors of other shapes than vectors and sequences
     cells.py     the weights of recurrent layers, laid out for their loops
@@ -20,6 +20,8 @@ all that depends on several inputs. Results do not depend on the tile: see simd.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -101,12 +103,20 @@ def _run_input(program: Program, given: TokenBatch | np.ndarray) -> list[np.ndar
         if program.uniform:
             rows = rows[kept[rows] == kept[rows[0]]]
         tile = Tile(ids, given.offsets[rows], kept[rows], kept[rows], _NOTHING)
+        if program.uniform and not tile.valid[0]:
+            tile = _one_padding(tile)
         for vector, (_, width), end in zip(
             vectors, program.exports, program.run([tile]), strict=True
         ):
             vector[rows, :width] = end.values[:, :width]
         first += len(rows)
     return vectors
+
+
+def _one_padding(tile: Tile) -> Tile:
+    """Rows without a token as Keras reads them: with one position, which is padding."""
+    starts, one = np.zeros_like(tile.starts), np.ones_like(tile.stored)
+    return replace(tile, ids=np.zeros(1, np.int32), starts=starts, stored=one)
 
 
 def _run_head(program: Program, given: list[Tile]) -> np.ndarray:

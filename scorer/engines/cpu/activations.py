@@ -172,6 +172,11 @@ def activation_of(layer: Layer) -> Activation:
     name = layer.settings["activation"]
     if name not in _FUNCTIONS and name not in _COMPILED:
         raise refuse(layer, f"lacks the activation {name!r}")
+    return activation_named(name)
+
+
+def activation_named(name: str) -> Activation:
+    """The activation that Keras has under a known name."""
     return Activation(name, _COMPILED.get(name, 0))
 
 

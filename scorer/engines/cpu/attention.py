@@ -125,7 +125,7 @@ def _softmax(
 
 
 def multi_head(node: Node, *signals: Signal) -> Built:
-    """MultiHeadAttention of sequences: (query, value) or (query, value, key)."""
+    """MultiHeadAttention and GroupQueryAttention of sequences: (query, value), or with a key."""
     settings, ranks = node.layer.settings, {len(given.shape) for given in node.given}
     if ranks != {2} or settings.get("attention_axes") not in (None, [1], 1):
         raise refuse(node.layer, "attends along the positions of sequences alone")
@@ -143,7 +143,9 @@ class _Heads:
 
     def __init__(self, node: Node) -> None:
         settings, weights = node.layer.settings, list(node.layer.weights)
-        self.count, self._size = settings["num_heads"], settings["key_dim"]
+        self.count = settings.get("num_heads") or settings["num_query_heads"]
+        self._fewer = settings.get("num_key_value_heads") or self.count
+        self._size = settings.get("key_dim") or settings["head_dim"]
         self._value_size = settings.get("value_dim") or self._size
         self._scale = np.float32(1 / np.sqrt(self._size))
         self._zeros = bool(settings.get("dropout", 0))
@@ -167,7 +169,9 @@ class _Heads:
 
     def _by_head(self, name: str, x: np.ndarray, size: int) -> np.ndarray:
         """float32 (rows * heads, positions, size)."""
-        split = self._projected(name, x).reshape(*x.shape[:2], self.count, size)
+        heads = self.count if name == "query" else self._fewer
+        split = self._projected(name, x).reshape(*x.shape[:2], heads, size)
+        split = np.repeat(split, self.count // heads, axis=2)
         return split.transpose(0, 2, 1, 3).reshape(-1, x.shape[1], size)
 
     def run(

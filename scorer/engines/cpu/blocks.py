@@ -200,10 +200,10 @@ def on_blocks(
 def leaving(node: Node, steps: Sequence[Step]) -> Built:
     """What a block is to the next layer: of one dimension, a vector."""
     shape = node.spec.shape
-    if len(shape) == 1:
-        return [*steps, Widen()], Signal("vector", width=node.spec.width)
-    masked = node.spec.masked
-    return steps, Signal("block", width=node.spec.width, masked=masked, shape=shape)
+    width = shape[-1] if shape else None
+    if len(shape) == 1 and width is not None:
+        return [*steps, Widen()], Signal("vector", width=width)
+    return steps, Signal("block", width=width or 0, masked=node.spec.masked, shape=shape)
 
 
 def _has_tokens(signal: Signal) -> bool:
@@ -233,6 +233,8 @@ def everywhere(builder: Builder) -> Builder:
             return [*first, *steps], signal
         if signal.kind != "block":
             return builder(node, signal)
+        if not signal.width:
+            raise refuse(node.layer, "has no such layer on single numbers")
         steps, after = builder(node, Signal("vector", width=signal.width))
         shape = (*signal.shape[:-1], after.width)
         return [Widen(every=True), *steps, Fold(shape)], replace(

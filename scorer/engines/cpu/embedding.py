@@ -38,7 +38,7 @@ class LookUp:
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
-        after = spread(tile, tile.valid, self.length)
+        after = spread(tile, tile.stored, self.length)
         out = zeros(int(after.stored.sum()), padded(self.matrix.shape[1]))
         rows = Rows(True, tile.ids, tile.starts, tile.stored, after.stored)
         sequences.look_up(rows, self.matrix, out, after.starts)

@@ -42,7 +42,7 @@ _LAYERS = {
     "minimum": "Minimum",
     "concatenate": "Concatenate",
 }
-KINDS = (*_COMBINE, *_LAYERS)
+KINDS = tuple(_COMBINE)
 
 
 Masks = Sequence[np.ndarray | None]  # for each part, bool of its shape but with one column

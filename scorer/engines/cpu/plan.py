@@ -174,5 +174,7 @@ def _given(given: Input) -> Signal:
     if spec is None:
         return Signal("vector", width=given.spec.width)
     if spec.output_mode == "int":
-        return Signal("tokens", length=spec.output_sequence_length, padding=spec.padding)
+        return Signal(
+            "tokens", ids=spec.id_count, length=spec.output_sequence_length, padding=spec.padding
+        )
     return Signal("bag", width=spec.columns, spec=spec)

@@ -10,13 +10,17 @@ from scorer.engines.cpu.signals import Built, Signal
 
 
 def shaped(node: Node, signal: Signal) -> Built:
-    """Flatten and Reshape."""
+    """Flatten, Reshape, and the operations that only name dimensions anew."""
     if signal.kind == "vector" and node.spec.shape == (signal.width,):
         return [], signal
     if signal.kind == "sequence" and signal.length == 1 and node.spec.shape == (signal.width,):
         return [], Signal("vector", width=signal.width)  # one position is stored of each row
-    shape = [n or 0 for n in node.spec.shape]
-    return on_blocks(node, lambda x: x.reshape(len(x), *shape), signal)
+    shape = node.spec.shape
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return x.reshape(len(x), *(x.shape[1] if n is None else n for n in shape))
+
+    return on_blocks(node, function, signal)
 
 
 def permute(node: Node, signal: Signal) -> Built:

@@ -63,6 +63,7 @@ class Signal:
     kind       "tokens" (ids of an int vectorizer), "bag" (ids to be counted), "sequence", "vector",
                "block"
     width      columns of a sequence or vector; the last dimension of a block
+    ids        how many different ids tokens have
     masked     the padding carries Keras' mask
     length     the fixed number of positions, padding included; None if rows keep their own length
     padding    how rows are filled up to it
@@ -76,6 +77,7 @@ class Signal:
 
     kind: str
     width: int = 0
+    ids: int = 0
     masked: bool = False
     length: int | None = None
     padding: Padding = field(default_factory=Padding)

@@ -9,6 +9,7 @@ from scorer.engines.cpu import (
     embedding,
     merging,
     normalization,
+    operations,
     planes,
     pooling,
     recurrent,
@@ -64,14 +65,30 @@ _OF_BLOCKS: dict[str, Builder] = {
     "Attention": attention.attention,
     "AdditiveAttention": attention.attention,
     "MultiHeadAttention": attention.multi_head,
+    "GroupQueryAttention": attention.multi_head,
     "Identity": embedding.nothing,
+    **dict.fromkeys(operations.ELEMENTWISE, operations.elementwise),
+    **dict.fromkeys(operations.OF_TWO, operations.of_two),
+    **dict.fromkeys(operations.REDUCTIONS, operations.reduction),
+    "cast": operations.cast,
+    "expand_dims": reshaping.shaped,
+    "squeeze": reshaping.shaped,
+    "reshape": reshaping.shaped,
+    "transpose": operations.transpose,
+    "get_item": operations.get_item,
+    "matmul": operations.matmul,
+    "concatenate": merging.merge,
+    "one_hot": operations.one_hot,
     **dict.fromkeys(TRAINING_ONLY, embedding.nothing),
 }
 BUILDERS: dict[str, Builder] = {
     name: builder for name, builder in (_OF_SEQUENCES | _OF_BLOCKS).items() if name in KINDS
 }
 #: layers that it lacks, and how it says so after its name
-LACKS: dict[str, str] = {name: "has no such layer" for name in KINDS if name not in BUILDERS}
+LACKS: dict[str, str] = {
+    **{name: "has no such layer" for name in KINDS if name not in BUILDERS},
+    "Masking": "masks no positions by their values",
+}
 #: layers whose builders look at `Signal.pending`, or leave it as it is
 TAKE_PENDING = {"GlobalMaxPooling1D", "MaxPooling1D", "Identity", "Rescaling", *TRAINING_ONLY}
 #: layers whose builders take blocks

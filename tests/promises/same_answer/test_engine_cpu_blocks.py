@@ -36,9 +36,10 @@ def bundle_of(model: Any, lengths: Sequence[int | None]) -> Bundle:
     """A Keras model on inputs of ids, as we read it, with its weights."""
     read = read_model(json.loads(model.to_json()))
     layers: dict[int, Layer] = {}
+    stored = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     calls = []
     for call in read.calls:
-        weights = tuple(np.array(w) for w in model.get_layer(call.layer.name).get_weights())
+        weights = tuple(stored.get(call.layer.name, ()))
         layer = layers.setdefault(id(call.layer), replace(call.layer, weights=weights))
         calls.append(replace(call, layer=layer))
     inputs = tuple(
@@ -63,9 +64,17 @@ def model_of(build: Build, length: int | None, *, mask: bool, seed: int = 3) -> 
 
 def ends_in_vector(k: Any, x: Any) -> Any:
     """The cpu engine gives one vector a row."""
-    if len(x.shape) == 2:
-        return x
-    return k.GlobalAveragePooling1D()(x) if x.shape[1] is None else k.Flatten()(x)
+    from keras import ops
+
+    if len(x.shape) == 1:
+        x = ops.expand_dims(x, -1)
+    if len(x.shape) == 3 and x.shape[1] is None and getattr(x, "_keras_mask", None) is not None:
+        return k.GlobalAveragePooling1D()(x)
+    if None in x.shape[2:]:
+        return ops.max(x, axis=2)
+    if x.shape[1] is None:
+        x = x[:, 0] if len(x.shape) > 2 else x[:, :1]
+    return x if len(x.shape) == 2 else k.Flatten()(x)
 
 
 def rows_of(lengths: Sequence[int]) -> list[list[int]]:
