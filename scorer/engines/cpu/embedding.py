@@ -21,6 +21,8 @@ def nothing(node: Node, signal: Signal) -> Built:
 def embedding(node: Node, signal: Signal) -> Built:
     """The look-up is left to the next layer, which can often fold its weights into the table."""
     (matrix,) = node.layer.weights
+    if signal.kind != "tokens":
+        raise refuse(node.layer, "looks up the ids of a text alone")
     if node.spec.masked and not signal.padding.is_implied:
         raise refuse(node.layer, "masks padding only where it is zeros after the words")
     look_up = LookUp(np.ascontiguousarray(matrix), signal.length)

@@ -93,40 +93,49 @@ def batch_normalization(node: Node, signal: Signal) -> Built:
     mean, variance = weights
     scale = 1 / np.sqrt(variance.astype(np.float64) + settings["epsilon"])
     scale = (scale if gamma is None else scale * gamma).astype(np.float32)
-    return _along(node, signal, settings["axis"], mean, scale, beta)
+    return _along(node, signal, [settings["axis"]], mean, scale, beta)
 
 
 def normalization(node: Node, signal: Signal) -> Built:
-    """By the mean and the variance that were measured before training, of numbers."""
-    mean, variance = node.layer.weights[:2]
-    deviation = np.maximum(np.sqrt(variance.astype(np.float64)), 1e-7)
-    scale = (1 / deviation).astype(np.float32).reshape(-1)
-    return _along(node, signal, -1, mean.reshape(-1), scale, None)
+    """By the mean and the variance that were measured, or stated, before training; or back."""
+    settings, weights = node.layer.settings, node.layer.weights
+    mean, variance = weights[:2] or (settings["mean"], settings["variance"])
+    deviation = np.maximum(np.sqrt(np.asarray(variance, np.float64)), 1e-7).reshape(-1)
+    mean = np.asarray(mean, np.float32).reshape(-1)
+    axes = settings["axis"]
+    axes = [] if axes is None else axes if isinstance(axes, list) else [axes]
+    if settings["invert"]:
+        return _along(node, signal, axes, None, deviation.astype(np.float32), mean)
+    return _along(node, signal, axes, mean, (1 / deviation).astype(np.float32), None)
 
 
 def _along(
     node: Node,
     signal: Signal,
-    axis: int,
-    mean: np.ndarray,
+    axes: list[int],
+    mean: np.ndarray | None,
     scale: np.ndarray,
     offset: np.ndarray | None,
 ) -> Built:
-    rank = len(node.given[0].shape)
-    if axis in (-1, rank):
+    """`Shift` by numbers that differ along some axes, flat in the order of the dimensions."""
+    given = node.given[0].shape
+    rank = len(given)
+    places = [axis if axis > 0 else axis + rank + 1 for axis in axes]
+    if places == [rank]:
 
         def build(node: Node, signal: Signal) -> Built:
             steps, signal = positionwise(node, signal)
             return [*steps, Shift(signal.width, mean, scale, offset)], signal
 
         return everywhere(build)(node, signal)
-    shape = [1] * (rank + 1)
-    shape[axis] = -1
+    shape = [1, *((n or 0) if place + 1 in places else 1 for place, n in enumerate(given))]
+
+    def wide(part: np.ndarray | None) -> np.ndarray | None:
+        return part if part is None or part.size == 1 else part.reshape(shape)
 
     def function(x: np.ndarray) -> np.ndarray:
         x = x.copy()
-        parts = (None if part is None else part.reshape(shape) for part in (mean, scale, offset))
-        shifted(x, *parts)
+        shifted(x, wide(mean), wide(scale), wide(offset))
         return x
 
     return on_blocks(node, function, signal)

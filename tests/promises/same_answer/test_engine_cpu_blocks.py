@@ -59,6 +59,9 @@ def model_of(build: Build, length: int | None, *, mask: bool, seed: int = 3) -> 
     for weight in model.weights:
         if weight.name.endswith("variance"):
             weight.assign(np.abs(weight))
+    for layer in model.layers:
+        if layer.__class__.__name__ == "Normalization":
+            layer.finalize_state()
     return model
 
 
