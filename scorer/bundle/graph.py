@@ -331,7 +331,8 @@ def _history(value: Any) -> _Tensor | None:
         return None
     name, call, output = value
     if type(call) is not int or call < 0 or output != 0:
-        raise UnsupportedModel(f"layer {name[:60]}: its output {output!r:.20} is not the only one")
+        what = f"layer {name[:60]}: its output {output!r:.20} is not the only one: build the layer"
+        raise UnsupportedModel(f"{what} without return_state, train and save again")
     return _Tensor(name, call)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scorer.bundle.keras2_calls import OPERATION_LAYERS, operation
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer.textvectorization import STANDARDIZE
 
@@ -34,17 +35,10 @@ _DROPPED = frozenset(
 )
 #: settings of Keras 2 that must have this value
 _FIXED = {"time_major": False, "causal": False, "sparse": False, "ragged": False}
+#: convolutions that Keras 2 gave a setting `groups`, of which it takes 1 alone
+_UNGROUPED = ("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 #: a setting of Keras 2 -> the same of Keras 3, by layer
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
-#: TensorFlow's function in a layer TFOpLambda -> Keras 3's operation
-_OPERATIONS = {
-    **dict.fromkeys(("__operators__.add", "math.add"), "Add"),
-    **dict.fromkeys(("__operators__.sub", "math.subtract"), "Subtract"),
-    **dict.fromkeys(("__operators__.mul", "math.multiply"), "Multiply"),
-    "math.maximum": "Maximum",
-    "math.minimum": "Minimum",
-    "concat": "Concatenate",
-}
 #: precisions of a layer beside float32, all of which are computed in float32
 POLICIES = ("mixed_float16", "mixed_bfloat16", "float16")
 
@@ -126,8 +120,8 @@ class _Form:
         entry["config"] = settings
         if kind == "Policy" and policy_name(value) is not None:
             return {"class_name": "DTypePolicy", "config": dict(settings)}
-        if kind == "TFOpLambda":
-            entry = _operation(entry)
+        if kind in OPERATION_LAYERS:
+            entry = operation(entry)
         return {key: self.value(item, depth + 1) for key, item in entry.items()}
 
     def _vectorizer(self, settings: Entry) -> Entry:
@@ -169,6 +163,13 @@ def _input(settings: Entry) -> Entry:
     return own if shape is None else {"batch_shape": shape, **own}
 
 
+def _ungrouped(settings: Entry) -> Entry:
+    """Without `groups`, where it is what it always is."""
+    if settings.get("groups") != 1:
+        return settings
+    return {key: item for key, item in settings.items() if key != "groups"}
+
+
 def _along_one(settings: Entry) -> Entry:
     """Keras 2 wrote the one axis of a BatchNormalization as a list."""
     axis = settings.get("axis")
@@ -198,50 +199,5 @@ _CHANGES: dict[str, Callable[[Entry], Entry]] = {
     "BatchNormalization": _along_one,
     "GRU": _gru,
     "Bidirectional": _both_ways,
+    **dict.fromkeys(_UNGROUPED, _ungrouped),
 }
-
-
-def _operation(entry: Entry) -> Entry:
-    """Keras 2's `x + y` on two tensors as Keras 3's. Raises UnsupportedModel for others."""
-    config = entry["config"]
-    name = entry.get("name", config.get("name"))
-    function = str(config.get("function"))[:60]
-    kind = _OPERATIONS.get(function)
-    if kind is None:
-        raise UnsupportedModel(
-            f"layer {str(name)[:60]}: it calls the TensorFlow function {function!r}, which is not "
-            "supported: use a Keras layer that does the same"
-        )
-    return {
-        "module": "keras.src.ops.numpy",
-        "class_name": kind,
-        "config": {"name": name, **({"axis": -1} if kind == "Concatenate" else {})},
-        "registered_name": kind,
-        "name": name,
-        "inbound_nodes": [_operands(node, kind) for node in entry.get("inbound_nodes") or []],
-    }
-
-
-def _operands(node: Any, kind: str) -> Any:
-    """`["x", 0, 0, {"y": ["y", 0, 0]}]`, the call of a function, as the call of a layer."""
-    if kind == "Concatenate":
-        return _concatenated(node)
-    if not isinstance(node, list) or len(node) != 4 or not isinstance(node[3], dict):
-        return node
-    others = {key: item for key, item in node[3].items() if key != "name"}
-    if others.keys() != {"y"} or not isinstance(others["y"], list):
-        return node
-    return [[*node[:3], {}], [*others["y"], {}]]
-
-
-def _concatenated(node: Any) -> Any:
-    """`[["x", 0, 0, {"axis": -1}], ["y", 0, 0, {"axis": -1}]]` without the axis, the last."""
-    calls = node if isinstance(node, list) else []
-    plain = []
-    for call in calls:
-        if not isinstance(call, list) or len(call) != 4 or not isinstance(call[3], dict):
-            return node
-        if call[3].get("axis") != -1:
-            return node
-        plain.append([*call[:3], {k: v for k, v in call[3].items() if k not in ("axis", "name")}])
-    return plain or node

@@ -73,7 +73,11 @@ def checked(kind: str, settings: dict[str, Any], name: str) -> LayerSpec:
         kind, settings = _of_its_cell(settings, name)
     declared = KINDS.get(kind)
     if declared is None:
-        raise UnsupportedModel(f"layer {name}: {kind[:60]!r} is not among the layers supported")
+        raise UnsupportedModel(
+            f"layer {name}: {kind[:60]!r} is not among the layers supported. Where it is a class "
+            "of your program, the archive holds its name alone: build the model of Keras' own "
+            "layers, train and save again"
+        )
     own = {k: v for k, v in settings.items() if not (declared.wraps and k in _WRAPPER)}
     kept = _kept(declared, name, own)
     return LayerSpec(kind, name, kept | _wrapped(declared, settings, name))
@@ -142,6 +146,8 @@ def _inner(declared: LayerKind, value: Any, name: str) -> LayerSpec:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and value.get("class_name") == "__tensor__":
+        return "a constant tensor, which the program computed before the model was built,"
     policy = value.get("config") if isinstance(value, Mapping) else None
     if isinstance(policy, Mapping) and "name" in policy:
         value = policy["name"]
