@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 
+#: of a sum of squares: more than what adding up in float64 leaves of a difference that is zero
+ROUNDING = 1e-13
+
+
 class ByLabel(Protocol):
     """Rows of each label: (..., k) each.
 
@@ -245,10 +249,16 @@ def calibration_error(sums: CalibrationSums) -> Doubles:
 
 
 def r2(sums: ErrorSums) -> Doubles:
-    """1 less the errors' mean square over the target's variance; NaN where that is zero."""
-    mean = ratio(sums.target, sums.rows)
-    variance = ratio(sums.target_square, sums.rows) - mean**2
-    return 1 - ratio(ratio(sums.square, sums.rows), variance)
+    """1 less the errors' mean square over the target's variance; NaN where that is zero.
+
+    A variance of less than ROUNDING of the mean square is what rounding leaves of equal targets.
+    """
+    import numpy as np
+
+    square = ratio(sums.target_square, sums.rows)
+    variance = square - ratio(sums.target, sums.rows) ** 2
+    spread = np.where(variance > ROUNDING * square, variance, 0.0)
+    return 1 - ratio(ratio(sums.square, sums.rows), spread)
 
 
 def spearman(sums: RankMoments) -> Doubles:

@@ -18,7 +18,7 @@ from scorer.evaluation.measure import STATISTICS, figure_of, measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.statistics import EPSILON, error_sums
-from scorer.figures import FIGURES, FigureSpec, figure_names, figure_spec, figures_of
+from scorer.figures import FIGURES, FigureSpec, figure_names, figure_spec, figures_of, formulas
 from scorer.figures.formulas import ErrorSums
 from scorer.tasks import (
     BINARY,
@@ -271,3 +271,21 @@ def test_a_new_figure_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figure_spec("mse") is added
     value, _ = figure_of(added, error_sums(sample, Resampler(200)))
     assert value == measured.values["mse"]
+
+
+def test_r2_of_equal_targets_is_not_defined_whatever_rounding_leaves() -> None:
+    """A replicate may draw one target again and again, far from the mean of all."""
+    targets = np.array([0.1, 0.3, 1.7e-3, 12.35])
+    rows = np.arange(2.0, 40.0)[:, None]
+    ones = np.ones((len(rows), len(targets)))
+    sums = ErrorSums(
+        rows=rows * ones,
+        absolute=rows * ones,
+        error=rows * ones,
+        square=rows * ones,
+        target=np.cumsum(np.tile(targets, (40, 1)), axis=0)[rows[:, 0].astype(int) - 1],
+        target_square=rows * targets**2,
+    )
+    left = sums.target_square / sums.rows - (sums.target / sums.rows) ** 2
+    assert (left > 0).any()  # what rounding leaves
+    assert np.isnan(formulas.r2(sums)).all()
