@@ -435,7 +435,7 @@ def _refusals() -> dict[str, tuple[Callable[[], Bundle], str]]:
                 Branch(ragged, (words, sequences)),
                 head=(merge("Add"), head),
             ),
-            "joins several inputs only where each is one vector a row",
+            "joins several inputs only where each is of a fixed size, unmasked",
         ),
         "mean of padding": (
             lambda: bundle(ragged, bare, pool("GlobalAveragePooling1D"), head),
