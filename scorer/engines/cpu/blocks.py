@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class Widen:
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
-        width = tile.values.shape[-1] if self.every else int(np.prod(tile.values.shape[1:]))
+        width = tile.values.shape[-1] if self.every else prod(tile.values.shape[1:])
         flat = tile.values.reshape(-1, width)
         values = zeros(len(flat), padded(width))
         values[:, :width] = flat
@@ -107,6 +108,18 @@ class Fold:
         shape = [-1 if n is None else n for n in self.shape]
         values = np.ascontiguousarray(tile.values[:, : self.shape[-1]])
         return replace(tile, values=values.reshape(len(tile.starts), *shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Restore:
+    """The vectors of `Widen()`, one a row, to a block of that shape again."""
+
+    shape: tuple[int, ...]
+
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
+        values = np.ascontiguousarray(tile.values[:, : prod(self.shape)])
+        return replace(tile, values=values.reshape(-1, *self.shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from scorer.bundle import Bundle, Input, Node, masked_apart
-from scorer.engines.cpu.blocks import Fold, Widen, as_sequence, expanded
+from scorer.engines.cpu.blocks import Restore, Widen, as_sequence, expanded
 from scorer.engines.cpu.program import Assembly, Program
 from scorer.engines.cpu.signals import Signal, Step, refuse
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_BLOCKS, TAKE_PENDING
@@ -145,8 +145,8 @@ class _Planner:
 
         It goes there as one vector a row, and a mask does not go with it.
         """
-        signal, shape = wire.signal, wire.signal.shape
-        if wire.program is None:
+        signal, shape, number = wire.signal, wire.signal.shape, wire.program
+        if number is None:
             raise refuse(node.layer, "reads a tensor of its own program")
         if signal.kind != "vector":
             steps, shape = expanded(node, signal)
@@ -156,8 +156,7 @@ class _Planner:
                 )
             flat = Signal("vector", width=prod(n or 0 for n in shape))
             wire = self._followed(wire, [*steps, Widen()], flat)
-        export = self._inputs[wire.program or 0].export(wire.register, wire.signal.width)
-        key = wire.program or 0, export
+        key = number, self._inputs[number].export(wire.register, wire.signal.width)
         if key not in self._joined:
             self._joined[key] = self._head.given()
         brought = _Wire(None, self._joined[key], wire.signal)
@@ -165,7 +164,7 @@ class _Planner:
             return brought
         block = Signal("block", width=shape[-1] or 0, shape=shape)
         self._head.holds_block(brought.register, shape)
-        return self._followed(brought, [Fold(shape)], block)
+        return self._followed(brought, [Restore(tuple(n or 0 for n in shape))], block)
 
 
 def _given(given: Input) -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,12 @@ from scorer.bundle.network import Layer
 from scorer.engines import refuse_padding_readers
 from scorer.engines.cpu import CpuEngine
 from scorer.engines.cpu.table import BUILDERS
+from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
 from scorer.layers import TRAINING_ONLY
 from tests.support.layer_cases import CASES, LENGTH, WIDTH
-from tests.support.networks import batch, spec
+from tests.support.networks import batch, bundle, dense, spec
+from tests.support.networks import unit as unit_layer
 from tests.support.tiny import spread_weights
 
 WORDS = 9
@@ -137,3 +140,93 @@ def test_every_layer_gives_what_keras_gives(kind: str, length: int | None, mask:
             lacking = "the cpu engine" in str(error) and kind not in RECURRENT
             if lacking or (length is not None and "the cpu engine" not in str(error)):
                 raise
+
+
+def _two_texts(k: Any, first: Any, second: Any) -> Any:
+    """Cross attention of one text on another, and both merged in several shapes."""
+    crossed = k.MultiHeadAttention(2, 3)(first, second)
+    parts = [k.Add()([first, crossed]), k.Concatenate(axis=1)([first, second])]
+    pooled = [k.GlobalMaxPooling1D()(k.LayerNormalization()(part)) for part in parts]
+    similar = k.Flatten()(k.Dot(axes=(2, 2), normalize=True)([first, second]))
+    return k.Concatenate()([*pooled, similar])
+
+
+def test_texts_of_fixed_length_meet_position_by_position() -> None:
+    import keras
+
+    k = keras.layers
+    ids = [keras.Input((LENGTH,), dtype="int32") for _ in range(2)]
+    words = [k.Embedding(WORDS + 2, WIDTH)(each) for each in ids]
+    model = keras.Model(ids, k.Dense(3)(_two_texts(k, *words)))
+    spread_weights(model, 5)
+    engine = CpuEngine(bundle_of(model, [LENGTH, LENGTH]))
+    first, second = rows_of([3, 8, 0, 5, 1]), rows_of([7, 2, 4, 0, 8])
+    padded = [
+        np.array([row + [0] * (LENGTH - len(row)) for row in rows], np.int32)
+        for rows in (first, second)
+    ]
+    together = engine.run(batch(first), batch(second))
+    np.testing.assert_allclose(together, np.asarray(model(padded)), rtol=1e-5, atol=1e-5)
+    alone = [engine.run(batch([a]), batch([b]))[0] for a, b in zip(first, second, strict=True)]
+    np.testing.assert_array_equal(together, np.stack(alone))
+
+
+@pytest.mark.parametrize("mode", ["count", "multi_hot", "freq", "tf_idf", "log_tf_idf"])
+@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("other", [False, True], ids=["dense", "laid out"])
+def test_a_bag_of_words_of_every_mode(mode: str, unit: bool, other: bool) -> None:
+    """Added up word by word before a Dense layer, laid out before any other."""
+    vectorizer = spec(WORDS, mode=mode)
+    if mode == "log_tf_idf":
+        vectorizer = replace(vectorizer, idf_weights=spec(WORDS, mode="tf_idf").idf_weights)
+    rng = np.random.default_rng(3)
+    layer = dense(rng, vectorizer.columns, 3, "linear")
+    between = [unit_layer()] if unit else []
+    softsign = [Layer("Activation", "between", {"activation": "softsign"})] if other else []
+    engine = CpuEngine(bundle(vectorizer, *between, *softsign, layer))
+    rows = [[2, 2, 2, 5], [], [3], [1, 1, 9, 9, 4, 2, 2]]
+    x = bag_of_words(vectorizer, batch(rows)).astype(np.float64)
+    if unit:
+        x /= np.maximum(np.sqrt((x * x).sum(axis=1, keepdims=True)), 1e-30)
+    if other:
+        x = x / (1 + np.abs(x))
+    kernel, bias = layer.weights
+    found = engine.run(batch(rows))
+    np.testing.assert_allclose(found, x @ kernel + bias, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[2:], engine.run(batch(rows[2:])))
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("length", [None, LENGTH])
+def test_threads_and_tiles_change_no_bit(length: int | None) -> None:
+    """A transformer block, in small and large calls on several threads at once."""
+
+    def block(k: Any, x: Any) -> Any:
+        y = k.LayerNormalization()(x + k.MultiHeadAttention(2, 4)(x, x))
+        return k.Dense(WIDTH, "gelu")(k.Dense(9, "mish")(y))
+
+    model = model_of(lambda k, x: ends_in_vector(k, block(k, x)), length, mask=length is None)
+    engine = CpuEngine(bundle_of(model, [length]))
+    rows = rows_of([n % LENGTH + 1 for n in range(300)])
+    together = engine.run(batch(rows))
+    cuts = [rows[i : i + n] for i, n in ((0, 7), (7, 93), (100, 1), (101, 199))]
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(engine.run, map(batch, cuts)))
+    np.testing.assert_array_equal(together, np.concatenate(parts))
+
+
+def test_one_window_over_all_positions_is_the_global_maximum_to_the_bit() -> None:
+    def pooled(k: Any, x: Any, *, windows: bool) -> Any:
+        ends = []
+        for taps in (2, 3, 4):
+            y = k.Conv1D(5, taps, activation="relu")(x)
+            whole = k.MaxPooling1D(LENGTH - taps + 1)
+            ends.append(k.Flatten()(whole(y)) if windows else k.GlobalMaxPooling1D()(y))
+        return k.Dense(3)(k.Concatenate()(ends))
+
+    rows = rows_of([1, 5, 8, 0])
+    found = []
+    for windows in (True, False):
+        model = model_of(partial(pooled, windows=windows), LENGTH, mask=False)
+        found.append(CpuEngine(bundle_of(model, [LENGTH])).run(batch(rows)))
+    np.testing.assert_array_equal(*found)
