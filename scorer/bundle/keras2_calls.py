@@ -16,6 +16,8 @@ from scorer.errors import UnsupportedModel
 
 Entry = dict[str, Any]
 OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
+#: the module of an operation, which tells it from a layer
+OPERATIONS_OF_KERAS = "keras.src.ops.numpy"
 #: a function of TensorFlow -> the class of Keras 3's operation
 _CLASSES: Mapping[str, str] = {
     **dict.fromkeys(("__operators__.add", "math.add"), "Add"),
@@ -87,7 +89,7 @@ def operation(entry: Entry) -> Entry:
     if kind == "Concatenate":
         arguments = [arguments]
     return {
-        "module": "keras.src.ops.numpy",
+        "module": OPERATIONS_OF_KERAS,
         "class_name": kind,
         "config": settings,
         "registered_name": kind,

@@ -27,7 +27,10 @@ class Mask:
 
 _EVERYWHERE, _NOWHERE = Mask(None, columns=True), Mask(None, nowhere=True, columns=True)
 OPERATIONS = frozenset(
-    ("NotEqual", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate", "Any")
+    (
+        *("NotEqual", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate", "Any"),
+        "ConvertToTensor",
+    )
 )
 
 
@@ -57,6 +60,8 @@ def _mask_of(call: RawCall, known: dict[str, Mask]) -> Mask | None:
         return None
     if kind == "LogicalOr":
         return _either(given)
+    if kind == "ConvertToTensor" and len(given) == 1:
+        return given[0]
     columns = all(mask.columns for mask in given)
     if kind == "ExpandDims" and axis == -1 and not columns and len(given) == 1:
         return Mask(given[0].source, columns=True)

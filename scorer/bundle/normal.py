@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scorer.bundle.keras2_calls import OPERATION_LAYERS, operation
+from scorer.bundle.keras2_calls import OPERATION_LAYERS, OPERATIONS_OF_KERAS, operation
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer.textvectorization import STANDARDIZE
 
@@ -122,6 +122,8 @@ class _Form:
             return {"class_name": "DTypePolicy", "config": dict(settings)}
         if kind in OPERATION_LAYERS:
             entry = operation(entry)
+        elif _is_operation(entry, kind):
+            entry["module"] = OPERATIONS_OF_KERAS
         return {key: self.value(item, depth + 1) for key, item in entry.items()}
 
     def _vectorizer(self, settings: Entry) -> Entry:
@@ -137,6 +139,15 @@ class _Form:
             f"Python function, {function_name(function)}, of which the archive holds the name at "
             "most, and which is never run: say what it does with --standardize and --replace"
         )
+
+
+def _is_operation(entry: Entry, kind: str) -> bool:
+    """Whether a call in an `.h5` file of Keras 3 is one of `x + y`, of which the file says nothing
+    but that it lacks the settings that every layer has."""
+    nodes, settings = entry.get("inbound_nodes"), entry["config"]
+    calls = isinstance(nodes, list) and nodes and all(isinstance(node, dict) for node in nodes)
+    own = isinstance(settings, dict) and "trainable" not in settings and kind not in _MODELS
+    return "module" not in entry and bool(calls) and own
 
 
 def function_name(function: Any) -> str:

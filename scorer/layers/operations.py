@@ -56,6 +56,14 @@ def _each(settings: Settings, inputs: Inputs) -> TensorSpec:
     return replace(unmasked(floats(inputs[0])), dtype="float")
 
 
+def _shared(settings: Settings, inputs: Inputs) -> TensorSpec:
+    """Softmax over one dimension."""
+    given = unmasked(floats(inputs[0]))
+    if dimension(settings["axis"], given) != len(given.shape) - 1:
+        fixed(given)
+    return _each(settings, inputs)
+
+
 def _cast(settings: Settings, inputs: Inputs) -> TensorSpec:
     return replace(unmasked(inputs[0]), dtype="float")
 
@@ -218,7 +226,7 @@ _AXIS = {"axis": Setting(integer)}
 OPERATIONS = (
     *map(_of_two, sorted(BINARY)),
     *map(_of_one, UNARY),
-    _of_one("softmax", axis=Setting(one_of(-1), default=-1)),
+    LayerKind("softmax", _shared, {"axis": Setting(integer, default=-1)}, operation=True),
     _of_one("elu", alpha=Setting(number, default=1.0)),
     _of_one("gelu", approximate=Setting(flag, default=True)),
     *map(_reduction, ("mean", "max", "min", "sum")),

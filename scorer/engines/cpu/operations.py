@@ -17,6 +17,7 @@ from scorer.engines.cpu.blocks import everywhere, on_blocks
 from scorer.engines.cpu.embedding import LookUp
 from scorer.engines.cpu.merging import merge
 from scorer.engines.cpu.products import batch_products
+from scorer.engines.cpu.reshaping import softmax
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, positionwise, refuse
 from scorer.layers.operations import parts
 
@@ -92,6 +93,8 @@ def elementwise(node: Node, signal: Signal) -> Built:
     kind, settings = node.layer.kind, node.layer.settings
     if kind in _OF_ONE:
         return _each(node, signal, _written(_OF_ONE[kind]))
+    if kind == "softmax" and settings["axis"] not in (-1, len(node.given[0].shape)):
+        return unmasked(*softmax(node, signal))
     names = ("alpha", "approximate")
     extra: dict[str, Any] = {key: settings[key] for key in names if key in settings}
     if not extra:
