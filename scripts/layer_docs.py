@@ -14,7 +14,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.engines.cpu.table import BUILDERS
-from scorer.export.nodes import WRITERS
+from scorer.export.table import WRITERS
 from scorer.layers import LAYERS, LayerKind
 
 ROOT = Path(__file__).resolve().parent.parent

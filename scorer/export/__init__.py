@@ -25,7 +25,8 @@ from scorer.bundle import Bundle, Input
 from scorer.card import Card
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.errors import EngineError, ScorerError
-from scorer.export.nodes import UNWRITTEN, WRITERS, Graph, refuse
+from scorer.export.graph import Graph, refuse
+from scorer.export.table import UNWRITTEN, WRITERS
 from scorer.files import write_whole
 from scorer.vectorizer import TokenBatch, Vectorizer, VectorizerSpec
 from scorer.verify import TOLERANCE

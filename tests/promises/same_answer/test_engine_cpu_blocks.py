@@ -23,6 +23,8 @@ from scorer.engines.cpu import CpuEngine
 from scorer.engines.cpu.table import BUILDERS
 from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
+from scorer.export import run_onnx, to_onnx
+from scorer.export.table import WRITERS
 from scorer.layers import TRAINING_ONLY
 from tests.support.layer_cases import CASES, LENGTH, WIDTH
 from tests.support.networks import batch, bundle, dense, spec
@@ -125,6 +127,19 @@ def check(build: Build, length: int | None, *, mask: bool, seed: int = 3) -> Non
     expected = expected_of(model, rows, length)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     check_bits(engine, rows, found)
+    check_onnx(bundle, [row for row in rows if row], expected)
+
+
+def check_onnx(bundle: Bundle, rows: Sequence[Sequence[int]], expected: np.ndarray) -> None:
+    """ONNX Runtime answers as Keras does, where the layers can be written."""
+    kinds = {node.layer.kind for node in bundle.nodes}
+    if kinds <= WRITERS.keys() - set(RECURRENT):  # they have tests of their own
+        try:
+            raw = to_onnx(bundle).SerializeToString()
+        except UnsupportedModel:
+            return
+        found = run_onnx(raw, bundle, batch(rows))
+        np.testing.assert_allclose(found, expected[: len(rows)], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Layer.*does not support masking")

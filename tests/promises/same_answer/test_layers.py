@@ -23,7 +23,7 @@ from scorer.bundle.weights import Stored, with_weights
 from scorer.engines import keras as keras_engine
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_PENDING
 from scorer.errors import UnsupportedModel
-from scorer.export.nodes import UNWRITTEN, WRITERS
+from scorer.export.table import UNWRITTEN, WRITERS
 from scorer.layers import KINDS, LAYERS, TRAINING_ONLY, LayerKind
 from scorer.layers.spec import FIX_LENGTH, Arity, Settings, TensorSpec, always, floats
 from tests.support.layer_cases import CASES, LENGTH, WIDTH
