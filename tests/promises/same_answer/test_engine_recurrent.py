@@ -224,7 +224,7 @@ def _refusals() -> dict[str, tuple[Bundle, str]]:
         ),
         "a mask of padding before the words": (
             bundle(padded_left(9), words, after, head),
-            "masks padding only where it is zeros after the words",
+            "has no masks for padding that stands before the words",
         ),
     }
 

@@ -229,7 +229,7 @@ def test_bad_replacements_are_refused(
 def test_replacements_cannot_grow_texts_without_end() -> None:
     bomb = Preparation((Replace("", "x" * 16),) * 60)
     with pytest.raises(InputError, match="replacements make texts of"):
-        bomb(pa.array(["x" * 1000]))
+        bomb(pa.array(["x" * 60_000]))
 
 
 def changed(**changes: Any) -> dict[str, Any]:

@@ -78,9 +78,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, windows: int) -> Any:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, name: str, output: str, windows: int = 5) -> None:
     patch = stop_after(monkeypatch, windows)
-    with pytest.raises(Stop):
-        run(parrot(), name, output)
-    patch.__exit__(None, None, None)
+    try:
+        with pytest.raises(Stop):
+            run(parrot(), name, output)
+    finally:
+        patch.__exit__(None, None, None)
 
 
 FORMATS = ["in.csv", "in.jsonl", "in.parquet"]
@@ -113,6 +115,7 @@ def test_a_resumed_run_makes_the_same_bytes(name: str, monkeypatch: pytest.Monke
 def test_a_resumed_run_meets_the_windows_that_bytes_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of very different lengths: windows of one row to ten."""
     monkeypatch.setattr("scorer.tables.parquet.WINDOW_BYTES", 2000)
+    monkeypatch.setattr("scorer.tables.batches.WINDOW_BYTES", 2000)
     monkeypatch.setattr("scorer.tables.parquet.BATCH_BYTES", 6000)
     texts = ["good " * (1 + 7 * i % 400) for i in range(ROWS)]
     pq.write_table(pa.table({"n": range(ROWS), "text": texts}), "in.parquet", row_group_size=37)
