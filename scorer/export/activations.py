@@ -168,8 +168,9 @@ ACTIVATIONS: dict[str, Writer] = {
     **dict.fromkeys(
         (
             "negative absolute exp sqrt square tanh sigmoid relu silu softplus selu relu6 softsign "
-            "log_sigmoid hard_sigmoid hard_silu softmax elu gelu"
+            "log_sigmoid hard_sigmoid hard_silu elu gelu"
         ).split(),
         _elementwise,
     ),
+    "softmax": _softmax,
 }

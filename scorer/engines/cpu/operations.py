@@ -91,6 +91,8 @@ def unmasked(steps: Any, signal: Signal) -> Built:
 
 def elementwise(node: Node, signal: Signal) -> Built:
     kind, settings = node.layer.kind, node.layer.settings
+    if settings.get("axis", -1) not in (-1, len(node.spec.shape)):
+        return softmax(node, signal)
     if kind in _OF_ONE:
         return _each(node, signal, _written(_OF_ONE[kind]))
     if kind == "softmax" and settings["axis"] not in (-1, len(node.given[0].shape)):

@@ -143,6 +143,7 @@ def check_onnx(bundle: Bundle, rows: Sequence[Sequence[int]], expected: np.ndarr
 
 
 @pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.filterwarnings("ignore:(?s).*using a softmax over axis")
 @pytest.mark.parametrize("mask", [True, False], ids=["masked", "unmasked"])
 @pytest.mark.parametrize("length", [None, LENGTH])
 @pytest.mark.parametrize("kind", sorted(BUILDERS.keys() & CASES.keys() - TRAINING_ONLY))
@@ -212,6 +213,7 @@ def test_a_bag_of_words_of_every_mode(mode: str, unit: bool, other: bool) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.filterwarnings("ignore:(?s).*using a softmax over axis")
 @pytest.mark.parametrize("length", [None, LENGTH])
 def test_threads_and_tiles_change_no_bit(length: int | None) -> None:
     """A transformer block, in small and large calls on several threads at once."""
