@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from scorer.bundle.keras2_calls import OPERATION_LAYERS, OPERATIONS_OF_KERAS, operation
+from scorer.bundle.masks import OPERATIONS as MASK_OPERATIONS
+from scorer.bundle.operations import function_of
 from scorer.errors import BundleError, UnsupportedModel
+from scorer.layers import KINDS
 from scorer.vectorizer.textvectorization import STANDARDIZE
 
 Entry = dict[str, Any]
@@ -142,12 +145,17 @@ class _Form:
 
 
 def _is_operation(entry: Entry, kind: str) -> bool:
-    """Whether a call in an `.h5` file of Keras 3 is one of `x + y`, of which the file says nothing
-    but that it lacks the settings that every layer has."""
-    nodes, settings = entry.get("inbound_nodes"), entry["config"]
-    calls = isinstance(nodes, list) and nodes and all(isinstance(node, dict) for node in nodes)
-    own = isinstance(settings, dict) and "trainable" not in settings and kind not in _MODELS
-    return "module" not in entry and bool(calls) and own
+    """Whether a call in an `.h5` file of Keras 3 is one of an operation, as `x + y`.
+
+    The file names no module. Of a layer that has an operation's name, it holds the precision.
+    """
+    if "module" in entry or not isinstance(entry.get("inbound_nodes"), list):
+        return False
+    settings = entry["config"]
+    declared = KINDS.get(function_of(kind))
+    known = kind in MASK_OPERATIONS or (declared is not None and declared.operation)
+    plain = isinstance(settings, dict) and not settings.keys() & {"trainable", "dtype"}
+    return known and (plain or kind not in KINDS)
 
 
 def function_name(function: Any) -> str:

@@ -77,7 +77,7 @@ def operations(k: Any, ids: Any) -> Any:
     """An .h5 file does not say of operations that they are none of Keras' layers."""
     from keras import ops
 
-    words = ids_of(k, ids)
+    words = k.SpatialDropout1D(0.1)(ids_of(k, ids))
     weights = ops.softmax(k.Dense(1)(words), axis=1)
     return k.Dense(1)(ops.concatenate([ops.sum(weights * words, axis=1), words[:, -1] + 1], -1))
 
