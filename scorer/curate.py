@@ -7,6 +7,7 @@ neighbours.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -127,7 +128,14 @@ class _Fitting:
         golden = [
             {**row.model_dump(), "output": output if scored else None}
             for row, output, scored in found
+            if not scored or all(map(math.isfinite, output))
         ]
+        if len(golden) < len(rows):
+            self.notes.append(
+                f"the model gives no number (NaN or infinite) for {len(rows) - len(golden)} of "
+                f"{len(rows)} sample texts, for example one of unknown words: they are left out of "
+                "its golden rows"
+            )
         return _with_rows(self.card, golden)
 
     @property

@@ -272,6 +272,28 @@ def test_without_expected_outputs_it_is_said_that_nothing_proves_the_pieces(tmp_
     assert done.stderr.count("Note: nothing proves that the pieces belong together") == 1
 
 
+def test_a_model_that_gives_no_number_for_unknown_words_is_added_without_that_row(
+    tmp_path: Path,
+) -> None:
+    """Keras' mean over positions that are all masked is 0 / 0."""
+    import keras
+
+    tokenizer, layers = _tokenizer(), keras.layers
+    words = [keras.Input((8,)), layers.Embedding(60, 4, mask_zero=True)]
+    model = keras.Sequential([*words, layers.GlobalAveragePooling1D(), layers.Dense(1, "sigmoid")])
+    options = ("--vectorizer", "tok.json", "--sequence-length", "8")
+    program = Program(
+        model,
+        lambda texts: _padded(tokenizer.texts_to_sequences(texts), 8),
+        options,
+        {"tok.json": tokenizer.to_json()},
+    )
+    program.save(tmp_path)
+    done = added(program, tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert "the model gives no number (NaN or infinite) for " in done.stderr
+
+
 def test_logits_are_refused_by_name(tmp_path: Path) -> None:
     program = vocabulary_and_logits()
     program.save(tmp_path)
