@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from scorer.jobs.plan import plan
 from scorer.model import Model, load_model
 from scorer.tasks import OutputOptions
 from tests.support import runners
+from tests.support.settings import changed
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("in_tmp_path")]
 in_tmp_path = runners.in_tmp_path
@@ -109,7 +109,7 @@ def test_columns_of_a_data_set_are_checked_at_once(ray: Any, model: Model) -> No
 
 def test_a_task_that_no_node_can_run_is_refused(runner: Any) -> None:
     Path("in.csv").write_text("text\ngood\n")
-    settings = replace(runners.SETTINGS, threads=3)
+    settings = changed(runners.SETTINGS, threads=3)
     with pytest.raises(RunnerError, match="largest node has 2 CPUs: lower --threads 3"):
         list(runner(plan(["in.csv"], "out.csv").jobs, settings))
 
