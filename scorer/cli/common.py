@@ -223,7 +223,7 @@ class EngineOptions:
         help="mixed: float16 inside the network, for GPUs; see docs/benchmarks.md.",
     )
     threads: int | None = option(
-        "--threads", type=click.IntRange(min=1), help="Default: one a processor."
+        "--threads", type=click.IntRange(min=1), help="Worker threads (default: all CPUs)."
     )
     batch_size: int | None = option(
         "--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time."

@@ -49,7 +49,7 @@ def parse_requirement(text: str) -> Requirement:
     try:
         return Requirement(text.strip(), name, sign, float(limit))
     except ValueError:
-        raise UsageError(f"--require {text!r}: {limit!r} is no number") from None
+        raise UsageError(f"--require {text!r}: {limit!r} is not a number") from None
 
 
 def check_gates(
