@@ -1,20 +1,16 @@
 """The card of a model: a Hugging Face model card whose `scorer:` mapping holds what the tool needs.
 
 A card is `README.md` beside `model.keras`: YAML front matter between two `---` lines, then Markdown
-for people. It is untrusted input: size, nesting and YAML aliases are capped before it is built.
+for people. It is untrusted input: `scorer.card_text` caps it before anything is built from it.
 """
 
 from __future__ import annotations
 
-import datetime
-import math
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from scorer.card_text import join_front_matter, split_front_matter
 from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
@@ -37,13 +34,13 @@ from scorer.files import read_regular
 from scorer.tasks import LABEL_SEPARATOR, TASKS, Problem, Task, task_named, task_names
 
 MAX_CARD_BYTES = 1 << 20
-MAX_YAML_DEPTH = 16
-MAX_YAML_NODES = 50_000
-MAX_NUMBER = 64  # characters; YAML 1.1 reads 1:1:1… in base 60, in quadratic time
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+#: a few words for a column of a table: "film reviews"
+FewWords = Annotated[str, StringConstraints(min_length=1, max_length=24, pattern=r"^[^\r\n]+$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\r\n]+$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 #: a task as cards and reports write it: its name
@@ -158,6 +155,9 @@ class Speed(_Part):
 class ScorerCard(_Part):
     """The `scorer:` mapping. `figures[0]` is the headline figure.
 
+    intended_for       the texts that it is for, in a few words: "film reviews"
+    not_for            what to use another model for, in a sentence: "Tweets and single sentences."
+    recommended        whether it is the one to begin with for those texts
     vectorizer         how a text becomes ids, where the archive alone does not say it
     inputs             what feeds each of several inputs, in any order
     output_activation  what is applied to the archive's outputs, which are logits
@@ -167,6 +167,9 @@ class ScorerCard(_Part):
     name: Name
     version: Version
     task: TaskField
+    intended_for: FewWords | None = None
+    not_for: Sentence | None = None
+    recommended: bool = False
     labels: tuple[Label, ...] = ()
     text_columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     text_template: Template | None = None
@@ -183,10 +186,14 @@ class ScorerCard(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScorerCard:
-        faults = [*self._label_faults(), *self._golden_faults()]
+        faults = [*self._use_faults(), *self._label_faults(), *self._golden_faults()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _use_faults(self) -> Iterator[str]:
+        if self.recommended and self.intended_for is None:
+            yield "a recommended model needs `intended_for`: what it is recommended for"
 
     def _label_faults(self) -> Iterator[str]:
         count = len(self.labels)
@@ -277,8 +284,7 @@ def read_card(path: Path) -> Card:
 
 def parse_card(text: str) -> Card:
     """Check the text of a card. Raises CardError naming the field and the rule."""
-    front, body = _split(text)
-    fields = _safe_yaml(front)
+    fields, body = split_front_matter(text)
     if not isinstance(fields, dict) or "scorer" not in fields:
         raise CardError("the card's front matter has no `scorer:` mapping")
     try:
@@ -305,94 +311,8 @@ def card_faults(error: ValidationError) -> str:
 def render_card(card: Card) -> str:
     """The text of a card, as `parse_card` reads it."""
     front = card.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if not card.scorer.recommended:
+        del front["scorer"]["recommended"]
     for row in front["scorer"]["golden"]:
         row.setdefault("output", None)
-    head = yaml.dump(front, Dumper=_CompactDumper, sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{head}---\n{card.body}"
-
-
-class _CompactDumper(yaml.SafeDumper):
-    """Lists of numbers on one line; no anchors, which the reader refuses."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
-    flat = all(isinstance(item, int | float | str) for item in data)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
-
-
-def _represent_str(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-    # Quoted, a character that YAML takes for a line's end (U+0085, U+2028) is escaped.
-    style = None if data.isprintable() else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
-
-
-_CompactDumper.add_representer(list, _represent_list)
-_CompactDumper.add_representer(str, _represent_str)
-
-
-def _split(text: str) -> tuple[str, str]:
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
-    if not lines or lines[0].strip() != "---":
-        raise CardError("the card does not begin with a `---` line (YAML front matter)")
-    for i, line in enumerate(lines[1:], start=1):
-        if line.strip() == "---":
-            return "".join(lines[1:i]), "".join(lines[i + 1 :])
-    raise CardError("the card's front matter has no closing `---` line")
-
-
-def _safe_yaml(text: str) -> Any:
-    """Plain data from YAML, without aliases (billion laughs) or deep nesting (stack overflow)."""
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        _check_events(yaml.parse(text, Loader=loader))
-        return _plain(yaml.load(text, Loader=loader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 2})" if mark else ""
-        raise CardError(f"the card's front matter is not YAML{line}") from error
-    except (ValueError, RecursionError, OverflowError, TypeError) as error:
-        raise CardError(f"the card's front matter cannot be read: {error}") from error
-
-
-def _check_events(events: Iterator[Any]) -> None:
-    """Refuse what is dear to build, before anything is built."""
-    depth = 0
-    for nodes, event in enumerate(events):
-        if isinstance(event, yaml.AliasEvent):
-            raise CardError("YAML aliases are not allowed in a card")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_YAML_DEPTH:
-            raise CardError(f"the card nests deeper than {MAX_YAML_DEPTH} levels")
-        if nodes > MAX_YAML_NODES:
-            raise CardError(f"the card has more than {MAX_YAML_NODES} values")
-        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _long_number(event.value):
-            raise CardError(f"the card has a number of more than {MAX_NUMBER} characters")
-
-
-def _long_number(text: str) -> bool:
-    return len(text) > MAX_NUMBER and re.fullmatch(r"[-+0-9._:xXa-fA-F]+", text) is not None
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold too, so that any part of a card can be shown: dates become texts."""
-    if isinstance(value, dict):
-        return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise CardError("the card has a number that is not finite")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise CardError(f"the card has a value of the YAML type {type(value).__name__}")
-
-
-def _key(key: Any) -> str:
-    if not isinstance(key, str):
-        raise CardError(f"the card has the key {key!r:.60}, which is not a text; quote it")
-    return key
+    return join_front_matter(front, card.body)

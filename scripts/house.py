@@ -42,7 +42,7 @@ FLOORS = (
     "vectorizer",
     "zoo",
     "card",
-    "card_vectorizer",
+    "card_text card_vectorizer",
     "composition",
     "figures",
     "tasks",

@@ -44,6 +44,9 @@ def test_a_card_survives_rendering(text: str, body: str) -> None:
             {"figures": [{"metric": "luck", "value": 1.0, "data": "d", "rows": 9}]},
             "'luck' is not a figure: choose one of accuracy, ",
         ),
+        ({"intended_for": "a\nb"}, "field `scorer.intended_for`"),
+        ({"intended_for": "every text that there is"[:24] + "s"}, "field `scorer.intended_for`"),
+        ({"recommended": True}, "a recommended model needs `intended_for`"),
         ({"threshold": 1.5}, "field `scorer.threshold`"),
         ({"surprise": 1}, "field `scorer.surprise`"),
         (
