@@ -24,12 +24,12 @@ from pydantic import (
     model_validator,
 )
 
+from scorer.card_out_of_domain import Finite, MetricName, OutOfDomain
 from scorer.card_text import join_front_matter, split_front_matter
 from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
 from scorer.faults import in_words
-from scorer.figures import figure_names
 from scorer.files import read_regular
 from scorer.tasks import LABEL_SEPARATOR, TASKS, Problem, Task, task_named, task_names
 
@@ -41,7 +41,6 @@ Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 #: a few words for a column of a table: "film reviews"
 FewWords = Annotated[str, StringConstraints(min_length=1, max_length=24, pattern=r"^[^\r\n]+$")]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\r\n]+$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 #: a task as cards and reports write it: its name
 TaskField = Annotated[
@@ -50,15 +49,6 @@ TaskField = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"enum": list(task_names()), "type": "string"}),
 ]
-
-
-def _known_figure(name: str) -> str:
-    if name not in figure_names():
-        raise ValueError(f"{name!r} is not a figure: choose one of {', '.join(figure_names())}")
-    return name
-
-
-MetricName = Annotated[str, AfterValidator(_known_figure)]
 
 
 def _checked(template: str) -> str:
@@ -161,6 +151,7 @@ class ScorerCard(_Part):
     vectorizer         how a text becomes ids, where the archive alone does not say it
     inputs             what feeds each of several inputs, in any order
     output_activation  what is applied to the archive's outputs, which are logits
+    out_of_domain      what the model scored on data sets of other kinds of texts
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -179,6 +170,7 @@ class ScorerCard(_Part):
     label_columns: tuple[Column, ...] = ()
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     figures: tuple[PromisedFigure, ...] = ()
+    out_of_domain: Annotated[tuple[OutOfDomain, ...], Field(max_length=256)] = ()
     golden: tuple[Golden, ...] = ()
     training_profile: TrainingProfile | None = Field(default=None, alias="reference")
     training: Training | None = None
@@ -301,6 +293,7 @@ def card_faults(error: ValidationError) -> str:
         "inputs": InputCard,
     }
     parts |= {"golden": Golden, "figures": PromisedFigure, "labels": Label}
+    parts |= {"out_of_domain": OutOfDomain}
     known = {
         name: tuple(field.alias or key for key, field in part.model_fields.items())
         for name, part in parts.items()

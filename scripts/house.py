@@ -42,7 +42,7 @@ FLOORS = (
     "vectorizer",
     "zoo",
     "card",
-    "card_text card_vectorizer",
+    "card_out_of_domain card_text card_vectorizer",
     "composition",
     "figures",
     "tasks",

@@ -157,3 +157,38 @@ def test_every_contradiction_of_a_card_is_told_at_once() -> None:
     with pytest.raises(CardError) as caught:
         parse_card(f"---\n{json.dumps(fields(**changes))}\n---\n")
     assert "needs 2 labels, not 3; the spelling 'a' stands for two labels" in str(caught.value)
+
+
+ELSEWHERE = {
+    "data": "Yelp",
+    "texts": "restaurant reviews",
+    "rows": 9_000,
+    "figures": [{"metric": "accuracy", "value": 0.901, "low": 0.89, "high": 0.91}],
+    "majority_baseline": 0.804,
+    "median_tokens": 52.0,
+    "median_oov_share": 0.031,
+    "psi": {"tokens": 0.4, "oov_share": 0.2, "score": 0.1},
+}
+
+
+def test_a_card_keeps_what_the_model_scored_on_other_data() -> None:
+    card = Card.model_validate(fields(out_of_domain=[ELSEWHERE]))
+    (found,) = parse_card(render_card(card)).scorer.out_of_domain
+    assert found.figures[0].metric == "accuracy"
+    assert json.loads(found.model_dump_json(exclude={"note"})) == ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"figures": []}, "out_of_domain.0.figures"),
+        ({"median_oov_share": 1.5}, "out_of_domain.0.median_oov_share"),
+        ({"median_token": 5}, "did you mean `median_tokens`"),
+        ({"figures": [{"metric": "luck", "value": 1}]}, "'luck' is not a figure"),
+    ],
+)
+def test_wrong_figures_of_other_data_are_named(changes: dict[str, Any], message: str) -> None:
+    front = json.dumps(fields(out_of_domain=[ELSEWHERE | changes]))
+    with pytest.raises(CardError) as caught:
+        parse_card(f"---\n{front}\n---\n")
+    assert message in str(caught.value)
