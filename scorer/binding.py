@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from scorer.card import Card, ScorerCard
@@ -21,6 +22,7 @@ from scorer.tables.columns import Table, check_free, check_words, missing, text_
 from scorer.tasks import OutputOptions
 
 log = logging.getLogger(__name__)
+SHOWN = 60  # characters of a text in a message
 
 
 class Scorer(Protocol):
@@ -54,6 +56,7 @@ class Binding:
     text: str | None
     context_columns: tuple[str, ...] = ()
     options: OutputOptions = field(default_factory=OutputOptions)
+    _told: set[str] = field(default_factory=set, init=False, compare=False, repr=False)
 
     @cached_property
     def output_schema(self) -> pa.Schema:
@@ -66,7 +69,21 @@ class Binding:
 
     def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
         """Score the rows of `table`, whose text column is `texts`."""
-        return self.model.score(self.read(texts, table), table)
+        read = self.read(texts, table)
+        scores = self.model.score(read, table)
+        self._tell(read, scores)
+        return scores
+
+    def _tell(self, texts: pa.Array, scores: Scores) -> None:
+        """Say once that the network gives no number for some rows."""
+        if self._told or not scores.numberless.any():
+            return
+        self._told.add("numberless")
+        log.warning(
+            "the model gives NaN or an infinite number for some rows, such as %r: they are not "
+            "scored",
+            str(texts[int(np.argmax(scores.numberless))].as_py())[:SHOWN],
+        )
 
     def read(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> pa.Array:
         """The text that the model reads of the rows of `table`, whose text column is `texts`."""

@@ -7,7 +7,6 @@ neighbours.
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,7 @@ from scorer.errors import (
 )
 from scorer.feeding import feeding
 from scorer.model import Model, check_outputs
-from scorer.scores import activated
+from scorer.scores import activated, finite_rows
 from scorer.verify import (
     available_engines,
     golden_inputs,
@@ -127,8 +126,8 @@ class _Fitting:
         found = zip(rows, scores.outputs.tolist(), scores.scored.tolist(), strict=True)
         golden = [
             {**row.model_dump(), "output": output if scored else None}
-            for row, output, scored in found
-            if not scored or all(map(math.isfinite, output))
+            for (row, output, scored), numberless in zip(found, scores.numberless, strict=True)
+            if not numberless
         ]
         if len(golden) < len(rows):
             self.notes.append(
@@ -158,7 +157,13 @@ class _Fitting:
                 f"{int(found.scored.sum())} rows of {expected.name} agree on the "
                 f"{model.engine.name} engine: at most {found.gap:.1e} apart (allowed {allowed:.0e})"
             )
-        unscored = int((~comparisons[0].scored).sum())
+        numberless = int((~finite_rows(expected.outputs)).sum())
+        if numberless:
+            self.notes.append(
+                f"your program gives NaN or an infinite number for {numberless} rows of "
+                f"{expected.name}: `score` leaves such rows unscored"
+            )
+        unscored = int((~comparisons[0].scored & finite_rows(expected.outputs)).sum())
         if unscored:
             self.notes.append(
                 f"{unscored} rows of {expected.name} hold no word or lack a number: `score` leaves "

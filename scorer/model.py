@@ -25,7 +25,7 @@ from scorer.engines import Engine, load_engine
 from scorer.errors import BundleError
 from scorer.feeding import Feeding, feeding
 from scorer.frames import predict
-from scorer.scores import Scores, final_outputs
+from scorer.scores import Scores, final_outputs, finite_rows
 from scorer.tables import WindowSize
 from scorer.tables.columns import Table
 from scorer.tasks import OutputOptions
@@ -78,16 +78,18 @@ class Model:
         """Score an Arrow array of strings; null and token-less texts are not scored.
 
         `table` has the same rows, where the card's inputs name columns beside the text: rows that
-        lack a number are not scored. Where several inputs read the text, the first one's tokens
-        are those that are counted. Raises ColumnError where a column is not there.
+        lack a number are not scored, nor are rows for which the network gives NaN or an infinite
+        number. Where several inputs read the text, the first one's tokens are those that are
+        counted. Raises ColumnError where a column is not there.
         """
         fed = self.feeding(texts, table)
+        outputs = final_outputs(self.engine.run(*fed.given), self.card.scorer)
         return Scores(
-            outputs=final_outputs(self.engine.run(*fed.given), self.card.scorer),
+            outputs=outputs,
             n_tokens=fed.text.n_tokens,
             n_oov=fed.text.n_oov,
             truncated=_truncated(fed.text),
-            scored=(fed.text.n_tokens > 0) & fed.readable,
+            scored=(fed.text.n_tokens > 0) & fed.readable & finite_rows(outputs),
         )
 
     def rehearse(self) -> None:

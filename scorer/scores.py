@@ -26,7 +26,8 @@ class Scores:
     n_tokens    int32 (rows,), before any truncation
     n_oov       int32 (rows,), of those, how many the vocabulary lacks
     truncated   bool (rows,), True where the network does not see the text's end
-    scored      bool (rows,), False where the text is null or has no token
+    scored      bool (rows,), False where the text is null or has no token, a column beside it lacks
+                its number, or the network gives no finite one
     """
 
     outputs: np.ndarray
@@ -34,6 +35,18 @@ class Scores:
     n_oov: np.ndarray
     truncated: np.ndarray
     scored: np.ndarray
+
+    @property
+    def numberless(self) -> np.ndarray:
+        """bool (rows,), True where a text has tokens and the network gives no finite number."""
+        without: np.ndarray = (self.n_tokens > 0) & ~self.scored & ~finite_rows(self.outputs)
+        return without
+
+
+def finite_rows(outputs: np.ndarray) -> np.ndarray:
+    """bool (rows,), of outputs (rows, k): True where no number of a row is NaN or infinite."""
+    finite: np.ndarray = np.isfinite(outputs).all(axis=1)
+    return finite
 
 
 def final_outputs(raw: np.ndarray, card: ScorerCard) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -136,7 +137,14 @@ def _gap(case: dict[str, Any], folder: Path, output: Path) -> float:
         for before, after in zip(expected, scored, strict=True)
         for pair in _pairs(case, before, after)
     ]
-    return max(abs(a - b) / max(1.0, abs(a)) for a, b in pairs)
+    return max(_apart(a, b) for a, b in pairs)
+
+
+def _apart(expected: float, scored: float) -> float:
+    """How far apart two numbers are, relative above 1; NaN is a row without a score."""
+    if math.isnan(expected) or math.isnan(scored):
+        return 0.0 if math.isnan(expected) and math.isnan(scored) else math.inf
+    return abs(expected - scored) / max(1.0, abs(expected))
 
 
 def _pairs(
@@ -144,12 +152,12 @@ def _pairs(
 ) -> Iterator[tuple[float, float]]:
     """Each number that the program answers for a row, and ours."""
     if case["task"] == "regression":
-        yield float(expected["y0"]), float(scored["prediction"])
+        yield float(expected["y0"]), float(scored["prediction"] or "nan")
         return
     one_sigmoid = "y1" not in expected
     labels = case["labels"][1:] if one_sigmoid else case["labels"]
     for i, label in enumerate(labels):
-        yield float(expected[f"y{i}"]), float(scored[f"probability_{label}"])
+        yield float(expected[f"y{i}"]), float(scored[f"probability_{label}"] or "nan")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from scorer.card import Card
 from scorer.errors import ColumnError, InputError
 from scorer.feeding import numbers
 from scorer.model import Model
+from scorer.scores import finite_rows
 from scorer.tables import Reader, Window, local_source, open_reader
 from scorer.tables.columns import missing
 
@@ -26,6 +27,8 @@ MOST_ROWS = 10_000
 GOLDEN_ROWS = 32
 GOLDEN_CHARACTERS = 8_000  # of a text: longer ones are compared, and not kept
 SHOWN = 60  # characters of a text
+#: what stands in a table for NaN and the infinities
+_NO_NUMBER = ("", "none", "nan", "inf", "-inf", "+inf", "infinity", "-infinity")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Expected:
     name      of the table, for messages
     texts     what the model reads, as it composes it
     table     the columns beside the text
-    outputs   float64 (rows, k), final ones, in the order of the task's
+    outputs   float64 (rows, k), final ones, in the order of the task's; NaN where the program gives
+              no finite number
     """
 
     name: str
@@ -48,7 +52,8 @@ class Expected:
 class Comparison:
     """A model's outputs beside the expected ones.
 
-    gaps     float64 (rows, k), relative above 1; 0 where a row is not scored
+    gaps     float64 (rows, k), relative above 1; 0 where a row is not scored, or where neither
+             program nor model gives a finite number; infinite where one of them alone does
     found    float32 (rows, k), what the model gives
     scored   bool (rows,)
     """
@@ -78,6 +83,7 @@ class Comparison:
 def read_expected(path: Path, model: Model) -> Expected:
     """The table's rows, as `model` reads them, with the outputs beside them.
 
+    An empty cell and `nan` both stand for NaN: so the programs write it that make such tables.
     Raises InputError and ColumnError: a column is not there, or an output is not a number.
     """
     reader, _ = open_reader(local_source(path))
@@ -138,13 +144,13 @@ def _outputs(name: str, window: Window, columns: Sequence[str], before: int) -> 
     values = []
     for column in columns:
         read, there = numbers(window.table[column])
-        if not there.all():
-            row = int(np.argmin(there))
+        for row in np.flatnonzero(~there).tolist():
             found = window.table[column][row].as_py()
-            raise InputError(
-                f"{name}: row {before + row + 1}: {column} is {found!r:.40}, no number"
-            )
-        values.append(read)
+            if str(found).strip().lower() not in _NO_NUMBER:
+                raise InputError(
+                    f"{name}: row {before + row + 1}: {column} is {found!r:.40}, no number"
+                )
+        values.append(np.where(there, read, np.nan))
     return np.stack(values, axis=1)
 
 
@@ -152,9 +158,11 @@ def compare(model: Model, expected: Expected) -> Comparison:
     """Score the rows and hold them to what is expected. Rows without a word are not compared."""
     scores = model.score(expected.texts, expected.table)
     scale = np.maximum(1.0, np.abs(expected.outputs))
-    gaps = np.abs(scores.outputs - expected.outputs) / scale
+    with np.errstate(invalid="ignore"):  # an infinite number less another
+        gaps = np.abs(scores.outputs - expected.outputs) / scale
     gaps[~np.isfinite(gaps)] = np.inf
     gaps[~scores.scored] = 0.0
+    gaps[scores.numberless & finite_rows(expected.outputs)] = np.inf
     return Comparison(expected, gaps, scores.outputs, scores.scored)
 
 

@@ -272,9 +272,7 @@ def test_without_expected_outputs_it_is_said_that_nothing_proves_the_pieces(tmp_
     assert done.stderr.count("Note: nothing proves that the pieces belong together") == 1
 
 
-def test_a_model_that_gives_no_number_for_unknown_words_is_added_without_that_row(
-    tmp_path: Path,
-) -> None:
+def _mean_of_words() -> Program:
     """Keras' mean over positions that are all masked is 0 / 0."""
     import keras
 
@@ -282,16 +280,58 @@ def test_a_model_that_gives_no_number_for_unknown_words_is_added_without_that_ro
     words = [keras.Input((8,)), layers.Embedding(60, 4, mask_zero=True)]
     model = keras.Sequential([*words, layers.GlobalAveragePooling1D(), layers.Dense(1, "sigmoid")])
     options = ("--vectorizer", "tok.json", "--sequence-length", "8")
-    program = Program(
+    return Program(
         model,
         lambda texts: _padded(tokenizer.texts_to_sequences(texts), 8),
         options,
         {"tok.json": tokenizer.to_json()},
     )
+
+
+def test_a_model_that_gives_no_number_for_unknown_words_is_added_without_that_row(
+    tmp_path: Path,
+) -> None:
+    program = _mean_of_words()
     program.save(tmp_path)
     done = added(program, tmp_path)
     assert done.exit_code == 0, done.stderr
     assert "the model gives no number (NaN or infinite) for " in done.stderr
+
+
+@pytest.mark.parametrize("written", ["nan", ""])
+def test_a_row_for_which_program_and_model_give_no_number_is_not_scored(
+    written: str, tmp_path: Path
+) -> None:
+    program = _mean_of_words()
+    answers = program.save(tmp_path)
+    without = np.isnan(answers[:, 0])
+    assert 0 < without.sum() < len(answers)
+    expected = tmp_path / "expected.csv"
+    expected.write_text(expected.read_text(encoding="utf-8").replace("nan", written), "utf-8")
+    done = added(program, tmp_path, "--expect", str(expected))
+    assert done.exit_code == 0, done.stderr
+    assert "your program gives NaN or an infinite number for " in done.stderr
+    for options in ((), ("--engine", "keras")):
+        output = tmp_path / "scored.csv"
+        arguments = ["-m", "mine", str(expected), "-o", str(output), "--force", *options]
+        scored = CliRunner().invoke(score, arguments)
+        assert scored.exit_code == 0, scored.stderr
+        assert scored.stderr.count("the model gives NaN or an infinite number for some rows") == 1
+        with output.open(encoding="utf-8", newline="") as file:
+            found = [row["prediction"] == row["probability"] == "" for row in csv.DictReader(file)]
+        assert found == without.tolist()
+
+
+def test_a_model_that_gives_no_number_where_its_program_gives_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    program = _mean_of_words()
+    program.save(tmp_path)
+    expected = tmp_path / "expected.csv"
+    expected.write_text(expected.read_text(encoding="utf-8").replace("nan", "0.5"), "utf-8")
+    done = added(program, tmp_path, "--expect", str(expected))
+    assert done.exit_code == 1
+    assert "output 0 should be 0.5, the model gives nan for 'zzz qqq'" in done.stderr
 
 
 def test_logits_are_refused_by_name(tmp_path: Path) -> None:
