@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scorer.model import Model
     from scorer.tasks import OutputOptions
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Model", "OutputOptions", "evaluate_file", "load", "score_file"]
 
 

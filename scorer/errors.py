@@ -23,6 +23,14 @@
 Every message is one line that names the file, the row or column, the cause and the remedy.
 """
 
+#: what `pip install` knows this package by; the `scorer` of the package index is another project
+DISTRIBUTION = "text-scorer"
+
+
+def pip_install(extra: str) -> str:
+    """The command that installs an extra, as a remedy in a message."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class ScorerError(Exception):
     """An expected failure. `exit_code` is what a command ends with."""

@@ -1,6 +1,6 @@
 """Measures the runners with 1 and more workers, and a model of what a run on a cluster costs.
 
-    python scripts/bench_runners.py reviews.parquet                 (needs scorer[ray,spark])
+    python scripts/bench_runners.py reviews.parquet                 (needs the extras ray and spark)
     python scripts/bench_runners.py reviews.parquet --files 16 --workers 4 --runner ray
 
 A run over `files` equal files of `rows` rows each, on `workers` cores, is taken to last

@@ -326,7 +326,7 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
     The vectorizer's settings and vocabulary go into the file's metadata as JSON.
 
     \b
-    zoo export imdb-bilstm -o imdb-bilstm.onnx        (needs: pip install 'scorer[onnx]')
+    zoo export imdb-bilstm -o imdb-bilstm.onnx        (needs: pip install 'text-scorer[onnx]')
     """
     from scorer.bundle import read_entry
     from scorer.export import write_onnx

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from scorer.distributed.worker import ATTEMPTS, FileWork, WorkerResult, file_work, table_work
-from scorer.errors import RunnerError
+from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
@@ -26,7 +26,7 @@ from scorer.tasks import OutputOptions
 try:
     import ray
 except ImportError as error:
-    raise RunnerError(f"Ray is not installed ({error}): pip install 'scorer[ray]'") from error
+    raise RunnerError(f"Ray is not installed ({error}): {pip_install('ray')}") from error
 
 
 @dataclass(frozen=True)

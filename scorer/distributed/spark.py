@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from scorer.distributed.worker import ATTEMPTS, WorkerResult, file_work, table_work
-from scorer.errors import RunnerError
+from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
@@ -28,7 +28,7 @@ try:
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 except ImportError as error:
-    raise RunnerError(f"Spark is not installed ({error}): pip install 'scorer[spark]'") from error
+    raise RunnerError(f"Spark is not installed ({error}): {pip_install('spark')}") from error
 
 #: files that are with Spark at a time, a thread each: more than the cores of most clusters
 IN_FLIGHT = 512

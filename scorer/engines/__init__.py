@@ -10,7 +10,7 @@ import numpy as np
 
 from scorer.bundle import Bundle
 from scorer.engines.devices import has_gpu
-from scorer.errors import EngineError, UnsupportedModel
+from scorer.errors import EngineError, UnsupportedModel, pip_install
 from scorer.layers.spec import FIX_LENGTH
 from scorer.vectorizer import TokenBatch
 
@@ -76,7 +76,7 @@ def load_engine(
             )
             return _keras(bundle, device, precision)
         raise UnsupportedModel(
-            f"{error}; the keras engine may run it: pip install 'scorer[keras]'"
+            f"{error}; the keras engine may run it: {pip_install('keras')}"
         ) from error
 
 

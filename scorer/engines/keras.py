@@ -27,7 +27,7 @@ from scorer.engines import backends
 from scorer.engines.devices import gpu_bytes
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.engines.operations import operation
-from scorer.errors import EngineError
+from scorer.errors import EngineError, pip_install
 from scorer.layers import KINDS
 from scorer.layers.recurrent import RECURRENT
 from scorer.layers.spec import Arity
@@ -180,7 +180,7 @@ def _import_keras() -> Any:
         import keras
     except ImportError as error:
         raise EngineError(
-            f"the keras engine needs Keras and a backend ({error}): pip install 'scorer[keras]'"
+            f"the keras engine needs Keras and a backend ({error}): {pip_install('keras')}"
         ) from error
     release = re.match(r"(\d+)\.(\d+)\.(\d+)", keras.__version__)
     if release is None or tuple(int(part) for part in release.groups()) < _OLDEST:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from scorer.bundle import Bundle, Input
 from scorer.card import Card
 from scorer.engines.encode import bag_of_words, padded_ids
-from scorer.errors import EngineError, ScorerError
+from scorer.errors import EngineError, ScorerError, pip_install
 from scorer.export.graph import Graph, refuse
 from scorer.export.table import UNWRITTEN, WRITERS
 from scorer.files import write_whole
@@ -154,4 +154,4 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise EngineError(f"{name} is not installed: pip install 'scorer[onnx]'") from error
+        raise EngineError(f"{name} is not installed: {pip_install('onnx')}") from error

@@ -163,7 +163,7 @@ def test_a_missing_package_is_named(
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
     assert "is not installed (" in done.stderr
-    assert done.stderr.endswith(f"pip install 'scorer[{runner}]'\n")
+    assert done.stderr.endswith(f"pip install 'text-scorer[{runner}]'\n")
     assert not Path("in.scored.csv").exists()
 
 

@@ -1,4 +1,4 @@
-"""Ray gives what a local run gives: `pytest -m ray` (pip install 'scorer[ray]')."""
+"""Ray gives what a local run gives: `pytest -m ray` (the extra `ray`)."""
 
 from __future__ import annotations
 

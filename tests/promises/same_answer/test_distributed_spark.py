@@ -1,4 +1,4 @@
-"""Spark gives what a local run gives: `pytest -m spark` (pip install 'scorer[spark]', Java 17)."""
+"""Spark gives what a local run gives: `pytest -m spark` (the extra `spark`, and Java 17)."""
 
 from __future__ import annotations
 

@@ -527,7 +527,7 @@ def test_mixed_precision_moves_scores_a_little() -> None:
 
 def test_without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(EngineError, match=r"pip install 'scorer\[keras\]'"):
+    with pytest.raises(EngineError, match=r"pip install 'text-scorer\[keras\]'"):
         load_engine(_simple(), engine="keras")
 
 
@@ -589,5 +589,5 @@ def test_layers_that_the_cpu_engine_lacks_go_to_keras(monkeypatch: pytest.Monkey
     model = bundle(spec(9), embedding(rng, 9, 4), soft, dense(rng, 4, 2))
     assert load_engine(model).name == "keras"
     monkeypatch.setattr(engines, "_has_keras", lambda: False)
-    with pytest.raises(UnsupportedModel, match=r"pip install 'scorer\[keras\]'"):
+    with pytest.raises(UnsupportedModel, match=r"pip install 'text-scorer\[keras\]'"):
         load_engine(model)
