@@ -7,6 +7,7 @@ scorer.load("imdb-bilstm").predict(["A warm, funny film.", "Two hours of my life
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from scorer.jobs import score_file
     from scorer.model import Model
     from scorer.tasks import OutputOptions
+
+if sys.platform == "win32":  # no signals and locks as POSIX has them
+    raise ImportError("scorer does not run on Windows: use the Windows Subsystem for Linux (WSL)")
 
 __version__ = "0.2.0"
 __all__ = ["Model", "OutputOptions", "evaluate_file", "load", "score_file"]

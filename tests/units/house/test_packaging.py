@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -77,6 +79,12 @@ def test_pre_commit_runs_the_checks_of_ci() -> None:
     in_ci = {f"{command}{rest}".strip() for command, rest in checks}
     assert in_ci <= hooks
     assert len(in_ci) == 3
+
+
+def test_windows_is_refused_by_name() -> None:
+    code = "import sys; sys.platform = 'win32'; import scorer"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: scorer does not run on Windows")
 
 
 def test_a_wheel_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
