@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from scorer.cli.grouping import grouped
-from scorer.cli.options import argument, options
+from scorer.cli import completion
+from scorer.cli.options import argument, option, options
 from scorer.tasks import task_names
 
 _PATH = click.Path(path_type=Path)
@@ -16,47 +16,43 @@ _SIDES = click.Choice(["pre", "post"])
 
 PREDICTS = "What the model predicts"
 READS = "How a text becomes the model's input"
-PROVES = "What comes out, and the proof of it"
-PLACE = "The zoo"
+PROVES = "What the outputs mean, and how to check them"
+PLACE = "Card and zoo"
 
 
 @dataclass(frozen=True)
 class DescribedOptions:
     """What a card cannot be without."""
 
-    name: str | None = grouped(
-        PREDICTS, "--name", help="Name the model: lower-case letters, digits and hyphens."
+    name: str | None = option(
+        "--name", help="Name the model: lower-case letters, digits, hyphens. Default: ask."
     )
-    version: str = grouped(
-        PREDICTS, "--version", default="1.0.0", show_default=True, help="Give it this version."
+    version: str = option(
+        "--version", default="1.0.0", show_default=True, help="Give it this version."
     )
-    task: str | None = grouped(
-        PREDICTS,
+    task: str | None = option(
         "--task",
         type=click.Choice(task_names()),
-        help="Say what it predicts. A linear output that its author cuts at 0.5 is a regression.",
+        help="Say what the model predicts (a linear output cut at 0.5: regression). Default: ask.",
     )
-    labels: tuple[str, ...] = grouped(
-        PREDICTS,
+    labels: tuple[str, ...] = option(
         "--label",
         multiple=True,
-        help="Name a label (repeat, in the order of the outputs; with one sigmoid, the second is "
-        "the one whose probability it is).",
+        help="Name a label (repeat in the order of the outputs). One sigmoid output is the "
+        "probability of the second label.",
     )
-    text_columns: tuple[str, ...] = grouped(
-        PREDICTS,
+    text_columns: tuple[str, ...] = option(
         "--text-column",
         multiple=True,
-        help="Name your tables' text column (repeat: candidates).",
+        help="Name the text column of your tables (repeat to give several names to look for).",
     )
-    label_columns: tuple[str, ...] = grouped(
-        PREDICTS,
+    label_columns: tuple[str, ...] = option(
         "--label-column",
         multiple=True,
-        help="Name the column with the truth. Default: none.",
+        help="Name the column with the true labels (repeatable). Default: none.",
     )
-    licence: str = grouped(
-        PREDICTS, "--license", default="other", show_default=True, help="State the model's licence."
+    licence: str = option(
+        "--license", default="other", show_default=True, help="State the model's licence."
     )
 
 
@@ -64,92 +60,85 @@ class DescribedOptions:
 class VectorizerOptions:
     """What a program does to a text outside its model; names are those of the card."""
 
-    vectorizer: Path | None = grouped(
-        READS,
+    vectorizer: Path | None = option(
         "--vectorizer",
         type=_PATH,
         metavar="FILE",
-        help="Read words' ids from this file: Tokenizer.to_json(), a word index in JSON, "
-        "vocabulary.txt, or a .keras with a TextVectorization. Default: the archive's own.",
+        help="Read the ids of words from this file: Tokenizer.to_json(), a word index in JSON, "
+        "vocabulary.txt, or a .keras with a TextVectorization. Default: the archive's own "
+        "TextVectorization.",
     )
-    standardize: str | None = grouped(
-        READS,
+    standardize: str | None = option(
         "--standardize",
         type=click.Choice(["none", "lower", "strip_punctuation", "lower_and_strip_punctuation"]),
-        help="Do this to a text first. Default: nothing beyond what the vectorizer does.",
+        help="Apply this to each text before the vectorizer. Default: nothing.",
     )
-    replace: tuple[str, ...] = grouped(
-        READS,
+    replace: tuple[str, ...] = option(
         "--replace",
         multiple=True,
         metavar="'REGEX=>TEXT'",
-        help=r"Replace this after --standardize (repeat, in order; cut at the last =>; TEXT knows "
-        r"\1).",
+        help=r"Replace REGEX by TEXT after --standardize; TEXT may contain \1 (repeat in order). "
+        "Default: no replacement.",
     )
-    sequence_length: int | None = grouped(
-        READS,
+    sequence_length: int | None = option(
         "--sequence-length",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Pad and cut each row to N ids: what training used. Default: what the archive says.",
+        help="Pad and truncate each row to N ids, as in training. Default: what the archive says.",
     )
-    padding: str | None = grouped(
-        READS,
+    padding: str | None = option(
         "--padding",
         type=_SIDES,
-        help="Pad at this side. Default, as their authors': pre for a Tokenizer or word index "
-        "(pad_sequences), post for a TextVectorization.",
+        help="Pad on this side. Default: pre for a Tokenizer or word index, as pad_sequences "
+        "does; post for a TextVectorization.",
     )
-    truncating: str | None = grouped(
-        READS, "--truncating", type=_SIDES, help="Cut at this side. Default: as for --padding."
+    truncating: str | None = option(
+        "--truncating",
+        type=_SIDES,
+        help="Truncate on this side. Default: as for --padding.",
     )
-    padding_id: int | None = grouped(
-        READS,
+    padding_id: int | None = option(
         "--padding-id",
         type=click.IntRange(min=0),
         metavar="N",
         help="Pad with this id. Default: 0.",
     )
-    index_from: int | None = grouped(
-        READS,
+    index_from: int | None = option(
         "--index-from",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Add N to the ranks of a word index (imdb, reuters: 3). Default: 0.",
+        help="Add N to the ranks of a word index (3 for Keras' imdb and reuters). Default: 0.",
     )
-    start_id: int | None = grouped(
-        READS,
+    start_id: int | None = option(
         "--start-id",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Put this id before each text (imdb, reuters: 1). Default: none.",
+        help="Put this id before each text (1 for Keras' imdb and reuters). Default: no id.",
     )
-    oov_id: int | None = grouped(
-        READS,
+    oov_id: int | None = option(
         "--oov-id",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Give words that a word index lacks this id (imdb, reuters: 2). Default: leave out.",
+        help="Give words outside a word index this id (2 for Keras' imdb and reuters). Default: "
+        "drop them.",
     )
-    num_words: int | None = grouped(
-        READS,
+    num_words: int | None = option(
         "--num-words",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Take a word index's ids from N on as unknown words. Default: none.",
+        help="Treat ids of N and above in a word index as unknown words. Default: keep all.",
     )
-    matrix: str | None = grouped(
-        READS,
+    matrix: str | None = option(
         "--matrix",
         type=click.Choice(["binary", "count", "freq", "tfidf"]),
-        help="Make rows as texts_to_matrix() in this mode. Default: rows of ids.",
+        help="Make bags of words, as texts_to_matrix() does in this mode. Default: rows of ids.",
     )
-    inputs: tuple[str, ...] = grouped(
-        READS,
+    inputs: tuple[str, ...] = option(
         "--input",
         multiple=True,
         metavar="NAME=COLUMN[,COLUMN...]",
-        help="Feed the network's input NAME from these columns (repeat: one for each input).",
+        help="Feed the network's input NAME from these columns (repeat for each input). Default: "
+        "feed the text.",
     )
 
 
@@ -157,25 +146,23 @@ class VectorizerOptions:
 class ProofOptions:
     """What the outputs mean, and what they must be."""
 
-    output_activation: str | None = grouped(
-        PROVES,
+    output_activation: str | None = option(
         "--output-activation",
         type=click.Choice(["sigmoid", "softmax"]),
-        help="Apply this to the outputs, which are logits. Default: nothing.",
+        help="Apply this to outputs that are logits. Default: nothing.",
     )
-    expect: Path | None = grouped(
-        PROVES,
+    expect: Path | None = option(
         "--expect",
         type=_PATH,
         metavar="FILE.csv",
-        help="Hold the model to your own program: the text column, further input columns, and y0, "
-        "y1 ... its final outputs. All must agree to 1e-5 (1e-2 where it computes in float16).",
+        help="Compare with the outputs of your own program: the file has the text column, further "
+        "input columns, and y0, y1 ..., the final outputs. They must agree to 1e-5 (1e-2 for "
+        "float16). Default: no comparison.",
     )
-    dry_run: bool = grouped(
-        PROVES,
+    dry_run: bool = option(
         "--dry-run",
         is_flag=True,
-        help="Add nothing; say what was understood and what is missing.",
+        help="Print what was understood and what is missing; add nothing.",
     )
 
 
@@ -183,19 +170,19 @@ class ProofOptions:
 class Arguments:
     """Of `zoo add`."""
 
-    archive: Path = argument(type=_PATH)
-    described: DescribedOptions = options(DescribedOptions)
-    reading: VectorizerOptions = options(VectorizerOptions)
-    proof: ProofOptions = options(ProofOptions)
-    card: Path | None = grouped(
-        PLACE,
+    archive: Path = argument(type=_PATH, shell_complete=completion.files)
+    described: DescribedOptions = options(DescribedOptions, group=PREDICTS)
+    reading: VectorizerOptions = options(VectorizerOptions, group=READS)
+    proof: ProofOptions = options(ProofOptions, group=PROVES)
+    card: Path | None = option(
         "--card",
+        group=PLACE,
         type=_PATH,
-        help="Take the card from this file, in place of the options above.",
+        help="Take the card from this file, in place of the options above. Default: no file.",
     )
-    target: Path | None = grouped(
-        PLACE, "--zoo", type=_PATH, help="Add it to this zoo. Default: your own zoo."
+    target: Path | None = option(
+        "--zoo", group=PLACE, type=_PATH, help="Add it to this zoo. Default: your own zoo."
     )
-    force: bool = grouped(
-        PLACE, "--force", is_flag=True, help="Replace this version where it is there."
+    force: bool = option(
+        "--force", group=PLACE, is_flag=True, help="Replace this version if it exists."
     )

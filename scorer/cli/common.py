@@ -13,15 +13,19 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from scorer.cli.options import option
+from scorer.cli import completion
+from scorer.cli.grouping import CommandList, Grouped, GroupedCommand
+from scorer.cli.options import argument, option
 from scorer.cli.stopping import Stopped, leave, stoppable
 from scorer.errors import OutputClosed, ScorerError
 from scorer.files import output_errors
 from scorer.printable import printable
+
+Command = TypeVar("Command", bound=click.Command)
 
 if TYPE_CHECKING:
     from scorer.evaluation.request import EvaluationOptions
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from scorer.tables.dialect import Quoting
 
 
-class ExpectedErrors(click.Command):
+class ExpectedErrors(GroupedCommand):
     """A command that ends a failure with one line on stderr and its exit code."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,18 +101,45 @@ def drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class ExpectedErrorsGroup(click.Group):
+class ExpectedErrorsGroup(CommandList):
     """A group whose commands are `ExpectedErrors`."""
 
     command_class = ExpectedErrors
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which the module has them."""
+        return list(self.commands)
+
+
+#: titles of groups of options, in the order in which the help lists them
+MODEL, INPUT, OUTPUT, REPORT = "Model", "Input", "Output", "Report"
+RUN, ENGINE, MESSAGES = "Run", "Engine", "Messages"
 
 ZOO: dict[str, Any] = {
     "type": click.Path(path_type=Path, file_okay=False),
     "multiple": True,
-    "help": "Search this zoo first (repeatable); then $SCORER_ZOO, yours and the shipped one.",
+    "help": "Search this zoo first (repeatable). Default: the zoos in $SCORER_ZOO, your own zoo, "
+    "the shipped zoo.",
 }
-zoo_option = click.option("--zoo", "zoos", **ZOO)
+zoo_option = click.option("--zoo", "zoos", cls=Grouped, **ZOO)
+model_argument = click.argument("model", shell_complete=completion.models)
+json_option = click.option(
+    "--json", "as_json", cls=Grouped, is_flag=True, help="Print the result as JSON on stdout."
+)
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def with_version(command: Command) -> Command:
+    """Give a command that stands by itself the option --version."""
+    from scorer.cli.version import version_option
+
+    command.params.append(version_option())
+    return command
+
+
+def inputs_argument() -> Any:
+    """The field of a command's inputs."""
+    return argument(nargs=-1, required=True, metavar="INPUT...", shell_complete=completion.files)
 
 
 @dataclass(frozen=True)
@@ -117,24 +148,28 @@ class LabelOptions:
 
     threshold: float | None = option(
         "--threshold",
+        group=MODEL,
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="Probability from which a binary model says its last label, and a multilabel model "
-        "any label. Default: the card's.",
+        help="Predict the second label of a binary model at or above this probability, and any "
+        "label of a multilabel model. Default: the card's threshold.",
     )
     label_columns: tuple[str, ...] = option(
         "--label-column",
         multiple=True,
-        help="The column with the truth; repeat it for a multilabel model's 0/1 columns. "
-        "Default: as the card says.",
+        help="Read the true labels from this column; repeat it for the 0/1 columns of a "
+        "multilabel model. Default: the card's label columns.",
     )
     label_map: tuple[str, ...] = option(
         "--label-map",
         multiple=True,
         metavar="VALUE=LABEL",
-        help="What a value of the label column means (repeatable); VALUE= leaves its rows out.",
+        help="Read VALUE in the label column as LABEL (repeatable); VALUE= leaves its rows out. "
+        "Default: the labels' names and the card's aliases.",
     )
     slices: tuple[str, ...] = option(
-        "--slice", multiple=True, help="Figures by this column (repeatable)."
+        "--slice",
+        multiple=True,
+        help="Break metrics down by this column (repeatable). Default: all rows together.",
     )
     no_report: bool = option("--no-report", is_flag=True, help="Write no report.")
 
@@ -179,13 +214,19 @@ class ReadingOptions:
     columns: str | None = option(
         "--columns",
         metavar="NAME,NAME,...",
-        help="Name the columns of CSV and TSV files that have no header line. Implies --no-header.",
+        help="Name the columns of CSV and TSV files without a header line. Implies --no-header. "
+        "Default: the names in the header line.",
     )
     strict: bool = option(
-        "--strict", is_flag=True, help="Stop at the first row that cannot be read."
+        "--strict",
+        is_flag=True,
+        help="Stop at the first row that cannot be read. Default: set such rows aside.",
     )
     max_rejects: int | None = option(
-        "--max-rejects", type=click.IntRange(min=0), help="Stop when more are unreadable."
+        "--max-rejects",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop when more than N rows cannot be read. Default: any number.",
     )
 
     def read(self) -> ReadOptions:
@@ -211,24 +252,38 @@ class ReadingOptions:
 class EngineOptions:
     """What runs the model."""
 
-    device: str = option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto")
+    device: str = option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "gpu"]),
+        default="auto",
+        show_default=True,
+        help="Run on this device; auto takes a GPU where there is one.",
+    )
     engine: str | None = option(
-        "--engine", type=click.Choice(["cpu", "keras"]), help="Force one engine."
+        "--engine",
+        type=click.Choice(["cpu", "keras"]),
+        help="Use this engine. Default: cpu; keras on a GPU and for layers that cpu lacks.",
     )
     precision: str = option(
         "--precision",
         type=click.Choice(["float32", "mixed"]),
         default="float32",
         show_default=True,
-        help="mixed: float16 inside the network, for GPUs; see docs/benchmarks.md.",
+        help="Compute in this precision; mixed is float16 inside the network, for GPUs.",
     )
     threads: int | None = option(
-        "--threads", type=click.IntRange(min=1), help="Worker threads (default: all CPUs)."
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Use N worker threads. Default: all CPUs.",
     )
     batch_size: int | None = option(
-        "--batch-size", type=click.IntRange(min=1), help="Rows a thread takes at a time."
+        "--batch-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Give a thread N rows at a time. Default: as many as suit the engine and the texts.",
     )
-    zoos: tuple[Path, ...] = option("--zoo", **ZOO)
+    zoos: tuple[Path, ...] = option("--zoo", group=MODEL, **ZOO)
 
     def load(self, reference: str, device: str | None = None) -> Model:
         """The model, on another `device` than the one asked for where that is given."""
@@ -247,9 +302,15 @@ class EngineOptions:
 class TellingOptions:
     """What is said, and where."""
 
-    quiet: bool = option("-q", "--quiet", is_flag=True, help="Nothing but errors on stderr.")
+    quiet: bool = option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
     as_json: bool = option("--json", is_flag=True, help="Print the result as JSON on stdout.")
-    log_format: str = option("--log-format", type=click.Choice(["text", "json"]), default="text")
+    log_format: str = option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Write messages on stderr as text, or as one JSON object a line.",
+    )
 
     @property
     def human(self) -> bool:

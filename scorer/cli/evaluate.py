@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from scorer.cli import completion
 from scorer.cli.common import (
+    ENGINE,
+    HELP,
+    INPUT,
+    MESSAGES,
+    MODEL,
+    REPORT,
     EngineOptions,
     ExpectedErrors,
     LabelOptions,
     ReadingOptions,
     TellingOptions,
     echo,
+    inputs_argument,
+    with_version,
 )
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
-from scorer.cli.options import argument, option, options, takes
+from scorer.cli.options import option, options, takes
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import InputError, UsageError
 
@@ -39,32 +48,44 @@ log = logging.getLogger("scorer.evaluate")
 class Arguments:
     """What the command line says."""
 
-    inputs: tuple[str, ...] = argument(nargs=-1, required=True, metavar="INPUT...")
+    inputs: tuple[str, ...] = inputs_argument()
     references: tuple[str, ...] = option(
         "-m",
         "--model",
+        group=MODEL,
         required=True,
         multiple=True,
-        help="Name, name@version or path (repeatable: models are compared).",
-    )
-    output: str | None = option(
-        "-o", "--output", help="Folder of the report. Default: INPUT's name with .report."
+        shell_complete=completion.models,
+        help="Evaluate this model: its name, name@version or path (repeat to compare models).",
     )
     text_column: str | None = option(
-        "--text-column", help="The column to score. Default: as the first model's card says."
+        "--text-column",
+        group=INPUT,
+        help="Read texts from this column. Default: the text column that the first model's card "
+        "names.",
     )
-    labels: LabelOptions = options(LabelOptions)
+    reading: ReadingOptions = options(ReadingOptions, group=INPUT)
+    output: str | None = option(
+        "-o",
+        "--output",
+        group=REPORT,
+        shell_complete=completion.files,
+        help="Write the report into this folder. Default: INPUT's name with .report.",
+    )
+    force: bool = option(
+        "--force", group=REPORT, is_flag=True, help="Write into a folder that holds other files."
+    )
+    labels: LabelOptions = options(LabelOptions, group=REPORT)
     requirements: tuple[str, ...] = option(
         "--require",
+        group=REPORT,
         multiple=True,
-        help="End with code 4 unless it holds: 'accuracy>=0.85', card, 'drift<0.25' (repeatable).",
+        metavar="RULE",
+        help="End with exit code 4 unless this holds: 'accuracy>=0.85', 'drift<0.25', or card "
+        "(repeatable). Default: no requirement.",
     )
-    reading: ReadingOptions = options(ReadingOptions)
-    engine: EngineOptions = options(EngineOptions)
-    force: bool = option(
-        "--force", is_flag=True, help="Write into a folder that holds other files."
-    )
-    telling: TellingOptions = options(TellingOptions)
+    engine: EngineOptions = options(EngineOptions, group=ENGINE)
+    telling: TellingOptions = options(TellingOptions, group=MESSAGES)
 
     def folder(self) -> ReportFolder | None:
         """Where the report goes, if anywhere. Raises UsageError where that cannot be told."""
@@ -93,10 +114,11 @@ class Arguments:
         )
 
 
-@click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@with_version
+@click.command(cls=ExpectedErrors, context_settings=HELP)
 @takes(Arguments)
 def main(arguments: Arguments) -> None:
-    """Evaluate models on labelled tables, without writing rows: report.json and report.html.
+    """Evaluate models on labelled tables and write a report.
 
     \b
     evaluate -m imdb-bilstm labelled.parquet        writes labelled.report/

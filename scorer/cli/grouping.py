@@ -6,32 +6,53 @@ from typing import Any
 
 import click
 
-from scorer.cli.common import ExpectedErrors
-from scorer.cli.options import option
+#: the title of options that no group was named for
+OTHER = "Options"
 
 
 class Grouped(click.Option):
     """An option that the help lists below the title `group`."""
 
-    def __init__(self, *arguments: Any, group: str = "Options", **attributes: Any) -> None:
+    def __init__(self, *arguments: Any, group: str = OTHER, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
         self.group = group
 
 
-def grouped(title: str, *flags: str, **attributes: Any) -> Any:
-    """A dataclass field that is an option below a title in the help; see `options.option`."""
-    return option(*flags, cls=Grouped, group=title, **attributes)
+class GroupedCommand(click.Command):
+    """A command whose help lists its options by their groups, in the order of their first one.
 
-
-class GroupedCommand(ExpectedErrors):
-    """A command whose help lists its options by their groups, in the order of their first one."""
+    Options without a group come last.
+    """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(getattr(parameter, "group", "Other"), []).append(record)
-        for title, records in groups.items():
+        for title, records in grouped_records(self, ctx).items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+class CommandList(click.Group):
+    """A group whose help gives the whole first sentence of each command."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, first_sentence(command)) for name, command in found if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def first_sentence(command: click.Command) -> str:
+    """Of its help."""
+    paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+    return paragraph.partition(". ")[0].removesuffix(".") + "."
+
+
+def grouped_records(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """What the help says of a command's options, by the titles of their groups."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if isinstance(parameter, click.Option) and record is not None:
+            found.setdefault(getattr(parameter, "group", OTHER), []).append(record)
+    if OTHER in found:
+        found[OTHER] = found.pop(OTHER)
+    return found

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from scorer import __version__
+from scorer.cli.common import HELP, with_version
+from scorer.cli.grouping import CommandList
 
 #: the commands and their modules, each imported when it is asked for
 COMMANDS = {
@@ -18,7 +19,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandList):
     """A group that imports a command when it runs, or when the help lists it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,14 +38,17 @@ class LazyGroup(click.Group):
         return args[0], command, rest  # not the command's own name, which is `main`
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="scorer")
+@with_version
+@click.group(cls=LazyGroup, context_settings=HELP)
 def main(**_: Any) -> None:
     """Score tables with text models, offline.
 
     \b
-    scorer score -m imdb-bilstm reviews.csv    the same as: score -m imdb-bilstm reviews.csv
-    scorer COMMAND --help
+    scorer zoo list                            list the models
+    scorer score -m imdb-bilstm reviews.csv    write reviews.scored.csv
+    scorer COMMAND --help                      explain a command
+
+    score, evaluate and zoo are commands of their own, too.
     """
 
 

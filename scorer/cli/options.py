@@ -3,7 +3,8 @@
     @dataclass(frozen=True)
     class Arguments:
         model: str = option("-m", "--model", required=True, help="...")
-        reading: ReadingOptions = options(ReadingOptions)     # the options of another dataclass
+        # the options of another dataclass, below a title in the help
+        reading: ReadingOptions = options(ReadingOptions, group="Input")
 
     @click.command()
     @takes(Arguments)
@@ -21,13 +22,18 @@ from typing import Any, TypeVar
 
 import click
 
+from scorer.cli.grouping import OTHER, Grouped
+
 Arguments = TypeVar("Arguments")
-_CLICK, _NESTED = "click", "options"
+_CLICK, _NESTED, _GROUP = "click", "options", "group"
 
 
-def option(*flags: str, **attributes: Any) -> Any:
-    """A field that is a `click.option`; `attributes` are Click's own."""
-    return field(metadata={_CLICK: (click.option, flags, attributes)})
+def option(*flags: str, group: str | None = None, **attributes: Any) -> Any:
+    """A field that is a `click.option`; `attributes` are Click's own.
+
+    group   its title in the help; None: the title of the dataclass that holds it
+    """
+    return field(metadata={_CLICK: (click.option, flags, attributes), _GROUP: group})
 
 
 def argument(**attributes: Any) -> Any:
@@ -35,9 +41,12 @@ def argument(**attributes: Any) -> Any:
     return field(metadata={_CLICK: (click.argument, (), attributes)})
 
 
-def options(kind: type[Any]) -> Any:
-    """A field that holds the options of the dataclass `kind`."""
-    return field(metadata={_NESTED: kind})
+def options(kind: type[Any], group: str | None = None) -> Any:
+    """A field that holds the options of the dataclass `kind`, in the help below the title `group`.
+
+    None: below the title of the dataclass that holds them.
+    """
+    return field(metadata={_NESTED: kind, _GROUP: group})
 
 
 def takes(kind: type[Arguments]) -> Callable[[Callable[[Arguments], None]], Callable[..., None]]:
@@ -49,8 +58,10 @@ def takes(kind: type[Arguments]) -> Callable[[Callable[[Arguments], None]], Call
             function(_built(kind, given))
 
         command: Callable[..., None] = called
-        for part in reversed(list(click_fields(kind))):
+        for part, group in reversed(list(_with_groups(kind, OTHER))):
             make, flags, attributes = part.metadata[_CLICK]
+            if make is click.option:
+                attributes = {"cls": Grouped, "group": group, **attributes}
             command = make(*_declared(make, flags, part.name), **attributes)(command)
         return command
 
@@ -59,9 +70,18 @@ def takes(kind: type[Arguments]) -> Callable[[Callable[[Arguments], None]], Call
 
 def click_fields(kind: type[Any]) -> Iterator[Field[Any]]:
     """The fields of `kind` that are options or arguments, those of nested ones in their place."""
+    for part, _ in _with_groups(kind, OTHER):
+        yield part
+
+
+def _with_groups(kind: type[Any], title: str) -> Iterator[tuple[Field[Any], str]]:
     for part in fields(kind):
         nested = part.metadata.get(_NESTED)
-        yield from click_fields(nested) if nested is not None else (part,)
+        group = part.metadata.get(_GROUP) or title
+        if nested is None:
+            yield part, group
+        else:
+            yield from _with_groups(nested, group)
 
 
 def _declared(make: Any, flags: tuple[str, ...], name: str) -> tuple[str, ...]:

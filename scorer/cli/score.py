@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scorer.cli import completion
 from scorer.cli.common import (
+    ENGINE,
+    HELP,
+    INPUT,
+    MESSAGES,
+    MODEL,
+    OUTPUT,
+    REPORT,
+    RUN,
     EngineOptions,
     ExpectedErrors,
     LabelOptions,
     ReadingOptions,
     TellingOptions,
     echo,
+    inputs_argument,
+    with_version,
 )
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
-from scorer.cli.options import argument, option, options, takes
+from scorer.cli.options import option, options, takes
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UsageError
@@ -38,50 +49,82 @@ if TYPE_CHECKING:
 class Arguments:
     """What the command line says."""
 
-    inputs: tuple[str, ...] = argument(nargs=-1, required=True, metavar="INPUT...")
-    reference: str = option("-m", "--model", required=True, help="Name, name@version or path.")
-    output: str | None = option("-o", "--output", help="File or directory to write; - is stdout.")
+    inputs: tuple[str, ...] = inputs_argument()
+    reference: str = option(
+        "-m",
+        "--model",
+        group=MODEL,
+        required=True,
+        shell_complete=completion.models,
+        help="Score with this model: its name, name@version or path.",
+    )
     text_column: str | None = option(
-        "--text-column", help="The column to score. Default: as the model's card says."
+        "--text-column",
+        group=INPUT,
+        help="Read texts from this column. Default: the text column that the card names.",
+    )
+    reading: ReadingOptions = options(ReadingOptions, group=INPUT)
+    output: str | None = option(
+        "-o",
+        "--output",
+        group=OUTPUT,
+        shell_complete=completion.files,
+        help="Write to this file or folder; - is stdout. Default: INPUT's name with .scored.",
     )
     probabilities: bool = option(
         "--probabilities",
+        group=OUTPUT,
         is_flag=True,
         help="Add a column for every label's probability. A multilabel model always has them.",
     )
     diagnostics: bool = option(
-        "--diagnostics", is_flag=True, help="Add n_tokens, oov_share and truncated."
+        "--diagnostics",
+        group=OUTPUT,
+        is_flag=True,
+        help="Add the columns n_tokens, oov_share and truncated.",
     )
-    prefix: str = option("--prefix", default="", help="Put this before the new columns' names.")
-    labels: LabelOptions = options(LabelOptions)
-    reading: ReadingOptions = options(ReadingOptions)
+    prefix: str = option(
+        "--prefix",
+        group=OUTPUT,
+        default="",
+        help="Begin the new columns' names with this. Default: no prefix.",
+    )
     csv_safe: bool = option(
-        "--csv-safe", is_flag=True, help="Put ' before CSV cells that begin a formula."
+        "--csv-safe",
+        group=OUTPUT,
+        is_flag=True,
+        help="Put ' before CSV cells that a spreadsheet would read as formulas.",
     )
-    engine: EngineOptions = options(EngineOptions)
+    summary: Path | None = option(
+        "--summary",
+        group=OUTPUT,
+        type=click.Path(path_type=Path),
+        help="Write the run's summary as JSON to this file. Default: no file.",
+    )
+    labels: LabelOptions = options(LabelOptions, group=REPORT)
+    force: bool = option(
+        "--force", group=RUN, is_flag=True, help="Replace outputs that exist already."
+    )
+    resume: bool = option("--resume", group=RUN, is_flag=True, help="Finish an interrupted run.")
+    incremental: bool = option(
+        "--incremental", group=RUN, is_flag=True, help="Score only inputs that are new or changed."
+    )
+    dry_run: bool = option(
+        "--dry-run",
+        group=RUN,
+        is_flag=True,
+        help="List what would be scored and why; write nothing.",
+    )
     runner: str = option(
         "--runner",
+        group=RUN,
         type=click.Choice(["local", "ray", "spark"]),
         default="local",
         show_default=True,
         help="Score each file here, or in a task of Ray or Spark.",
     )
-    force: bool = option("--force", is_flag=True, help="Replace outputs that are there already.")
-    resume: bool = option(
-        "--resume", is_flag=True, help="Finish what an interrupted run has begun."
-    )
-    incremental: bool = option(
-        "--incremental", is_flag=True, help="Score only inputs that are new or changed."
-    )
-    dry_run: bool = option(
-        "--dry-run", is_flag=True, help="Say what would be scored and why; write nothing."
-    )
-    telling: TellingOptions = options(TellingOptions)
-    summary: Path | None = option(
-        "--summary",
-        type=click.Path(path_type=Path),
-        help="Write the summary as JSON to this file.",
-    )
+    engine: EngineOptions = options(EngineOptions, group=ENGINE)
+    telling: TellingOptions = options(TellingOptions, group=MESSAGES)
 
     def settings(self) -> Settings:
         """Raises UsageError for what cannot be."""
@@ -119,10 +162,11 @@ class Arguments:
         )
 
 
-@click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@with_version
+@click.command(cls=ExpectedErrors, context_settings=HELP)
 @takes(Arguments)
 def main(arguments: Arguments) -> None:
-    """Append a model's predictions to tables: CSV, JSON Lines, Parquet and others.
+    """Append a model's predictions to tables.
 
     \b
     score -m imdb-bilstm reviews.parquet            writes reviews.scored.parquet

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scorer import zoo
-from scorer.cli.common import ExpectedErrors, zoo_option
+from scorer.cli import completion
+from scorer.cli.common import HELP, ExpectedErrors, zoo_option
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.startup import skip_unused_imports
 from scorer.errors import UnsupportedModel, UsageError
@@ -19,18 +20,28 @@ if TYPE_CHECKING:
     from scorer.compiling.places import Place
 
 
-@click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=ExpectedErrors, context_settings=HELP)
 @click.option(
-    "-m", "--model", "references", multiple=True, help="Name, name@version or path (repeatable)."
+    "-m",
+    "--model",
+    "references",
+    multiple=True,
+    shell_complete=completion.models,
+    help="Compile for this model: its name, name@version or path (repeatable).",
 )
-@click.option("--all", "every", is_flag=True, help="Every model of the zoos, the newest version.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Compile for the newest version of every model.",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep what is compiled here; set $SCORER_CACHE_DIR to it for the runs. Default: "
-    "$SCORER_CACHE_DIR, else beside the package, else your cache folder.",
+    help="Keep the compiled code in this folder; set $SCORER_CACHE_DIR to it for the runs. "
+    "Default: $SCORER_CACHE_DIR, else beside the package, else your cache folder.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @zoo_option
 def main(
     references: tuple[str, ...],
@@ -39,13 +50,13 @@ def main(
     quiet: bool,
     zoos: tuple[Path, ...],
 ) -> None:
-    """Compile what models need, so that no later run waits for it.
+    """Compile the code that models need, so that no later run waits for it.
 
     \b
     scorer warm-up -m imdb-bilstm
-    scorer warm-up --all --cache-dir /opt/scorer/cache      in an image; others may read it
+    scorer warm-up --all --cache-dir /opt/scorer/cache      for an image
 
-    What is compiled fits the processor it is compiled on. Another kind of processor compiles its
+    The compiled code fits the processor that compiled it. Another kind of processor compiles its
     own, once, into the first folder that the user can write to.
     """
     if every == bool(references):
@@ -75,7 +86,7 @@ def _place(cache_dir: Path | None) -> Place:
             return place
     names = ", ".join(str(place.path) for place in folders)
     raise UsageError(
-        f"no folder takes what is compiled ({names}): name one with --cache-dir that this user "
+        f"no folder can take the compiled code ({names}): give --cache-dir a folder that this user "
         "owns and only this user can write to"
     )
 

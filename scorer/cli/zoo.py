@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scorer import zoo
-from scorer.cli.common import ExpectedErrorsGroup, echo, zoo_option
+from scorer.cli import completion
+from scorer.cli.common import (
+    HELP,
+    ExpectedErrorsGroup,
+    echo,
+    json_option,
+    model_argument,
+    with_version,
+    zoo_option,
+)
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.zoo_add import add_command
 from scorer.errors import OutputExists, UsageError
@@ -21,27 +30,26 @@ if TYPE_CHECKING:
     from scorer.card import Card, ScorerCard
     from scorer.vectorizer import VectorizerSpec
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
-
-@click.group(cls=ExpectedErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@with_version
+@click.group(cls=ExpectedErrorsGroup, context_settings=HELP)
 def main() -> None:
-    """The models on this machine.
+    """List, check and add the models on this machine.
 
     \b
-    zoo list                                  what there is
-    zoo show imdb-bilstm                      one model's card, network and figures
-    zoo verify                                hold every model to its card
+    zoo list                                  list the models
+    zoo show imdb-bilstm                      show one model and its figures
+    zoo verify                                check every model against its card
     zoo add my-model.keras --card card.md     put a model into your own zoo
     """
 
 
 @main.command("list")
 @zoo_option
-@click.option("--all-versions", is_flag=True, help="Older versions too.")
+@click.option("--all-versions", is_flag=True, help="List older versions too.")
 @json_option
 def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> None:
-    """List the models: newest version, task, headline figure, speed on two cores, size.
+    """List the models with their figures, speed and size.
 
     \b
     zoo list
@@ -58,11 +66,11 @@ def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> N
 
 
 @main.command("show")
-@click.argument("model")
+@model_argument
 @zoo_option
 @json_option
 def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
-    """Show a model: its figures, layers, vocabulary, provenance and card.
+    """Show what a model is for, how good it is, and its network and card.
 
     \b
     zoo show imdb-bilstm
@@ -226,16 +234,20 @@ def _figure_lines(card: Card) -> list[str]:
 
 
 @main.command("verify")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=completion.models)
 @zoo_option
 @click.option(
     "--engine",
     "engines",
     type=click.Choice(["cpu", "keras"]),
     multiple=True,
-    help="Only this engine (repeatable); default: all that are installed and have its layers.",
+    help="Check this engine (repeatable). Default: all that are installed and have the layers.",
 )
-@click.option("--deep", is_flag=True, help="Of a refused model, tell everything it tried to do.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="List every rule that a refused archive breaks, not only the first.",
+)
 @json_option
 def verify_command(
     models: tuple[str, ...],
@@ -244,7 +256,9 @@ def verify_command(
     deep: bool,
     as_json: bool,
 ) -> None:
-    """Hold models to their cards: digests, golden rows, batch invariance. Exit code 1 on a failure.
+    """Check models against their cards: digests, golden rows, batch invariance.
+
+    End with exit code 1 where a check fails.
 
     \b
     zoo verify                        every model, every installed engine
@@ -256,7 +270,7 @@ def verify_command(
     entries = [zoo.find(model, zoos) for model in models]
     entries = entries or zoo.list_models(zoos, all_versions=True)
     if not entries:
-        raise UsageError("there is nothing to verify: every zoo is empty")
+        raise UsageError("no model to verify: every zoo is empty")
     results = []
     for entry in entries:
         with compiling_shown():
@@ -296,11 +310,11 @@ main.add_command(add_command, "add")
 
 
 @main.command("remove")
-@click.argument("model")
+@model_argument
 @zoo_option
-@click.option("--yes", is_flag=True, help="Really remove a shipped model.")
+@click.option("--yes", is_flag=True, help="Remove the model even if it is a shipped one.")
 def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
-    """Take a model out of its zoo. For a shipped model this is a dry run without --yes.
+    """Remove a model from its zoo. A shipped model is removed only with --yes.
 
     \b
     zoo remove my-model@1.0.0
@@ -316,17 +330,24 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
 
 
 @main.command("export")
-@click.argument("model")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@model_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Write to this file.",
+)
 @zoo_option
-@click.option("--force", is_flag=True, help="Replace the file where it is there already.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool) -> None:
-    """Write a model's network as ONNX, checked against its golden rows by ONNX Runtime.
+    """Write a model's network as ONNX.
 
-    The vectorizer's settings and vocabulary go into the file's metadata as JSON.
+    This needs the extra `onnx`. ONNX Runtime must give the outputs of the card's golden rows. The
+    vectorizer's settings and vocabulary go into the file's metadata as JSON.
 
     \b
-    zoo export imdb-bilstm -o imdb-bilstm.onnx        (needs: pip install 'text-scorer[onnx]')
+    zoo export imdb-bilstm -o imdb-bilstm.onnx
     """
     from scorer.bundle import read_entry
     from scorer.export import write_onnx

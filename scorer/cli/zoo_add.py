@@ -13,9 +13,8 @@ import click
 
 from scorer import zoo
 from scorer.cli.add_options import Arguments
-from scorer.cli.common import echo
+from scorer.cli.common import ExpectedErrors, echo
 from scorer.cli.compile_view import compiling_shown
-from scorer.cli.grouping import GroupedCommand
 from scorer.cli.options import click_fields, takes
 from scorer.errors import BundleError, CardError, ScorerError, UsageError
 from scorer.printable import printable
@@ -27,28 +26,28 @@ if TYPE_CHECKING:
     from scorer.curate import Offer
 
 
-@click.command(cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=ExpectedErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @takes(Arguments)
 def add_command(arguments: Arguments) -> None:
     """Check a model and put it into a zoo.
 
-    ARCHIVE is what model.save() wrote: .keras of Keras 2 or 3, or .h5. It is kept byte for byte,
-    and so is the vectorizer's file. A model is refused, with the reason, where its archive is
-    unsafe, an engine disagrees with your program, or a score depends on the row's neighbours.
+    ARCHIVE is the file that model.save() wrote: .keras of Keras 2 or 3, or .h5. The zoo keeps it
+    and the vectorizer's file byte for byte. A model is refused, with the reason, if its archive is
+    unsafe, if an engine disagrees with your program, or if a score depends on other rows.
 
     \b
     zoo add my-model.keras --name my-model --task binary \\
         --label negative --label positive --text-column review
-    zoo add model.h5 --name toxic --task multilabel --label toxic --label threat \\
-        --text-column comment --vectorizer tokenizer.json --sequence-length 200 \\
-        --replace '<br />=> ' --output-activation sigmoid --expect expected.csv
+    zoo add model.h5 --name toxic --task multilabel --label toxic \\
+        --label threat --text-column comment --vectorizer tokenizer.json \\
+        --sequence-length 200 --replace '<br />=> ' --expect expected.csv
     zoo add imdb.keras --name imdb --task binary --label neg --label pos \\
         --text-column review --vectorizer imdb_word_index.json --index-from 3 \\
         --start-id 1 --oov-id 2 --num-words 10000 --sequence-length 200
-    zoo add model.h5 --dry-run                 what it is, and what it needs
+    zoo add model.h5 --dry-run                 print what is missing
     zoo add my-model.keras --card card.md
 
-    docs/own-model.md goes through it step by step.
+    docs/own-model.md explains it step by step.
     """
     archive = arguments.archive
     if archive.is_dir():
