@@ -6,7 +6,7 @@ Every way to score a table goes through here: `score`, `evaluate`, Ray, Spark an
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class Scorer(Protocol):
     def card(self) -> Card: ...
 
     def score(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None = None) -> Scores: ...
+
+    def strongest_words(
+        self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None, count: int
+    ) -> pa.Array: ...
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,15 @@ class Binding:
 
     def score_rows(self, texts: pa.Array, table: pa.RecordBatch | pa.Table) -> Scores:
         """Score the rows of `table`, whose text column is `texts`."""
-        read = self.read(texts, table)
-        scores = self.model.score(read, table)
-        self._tell(read, scores)
-        return scores
+        return self.score_read(self.read(texts, table), table)
+
+    def score_read(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None) -> Scores:
+        """Score texts as the model reads them, and explain them where the options ask for it."""
+        scores = self.model.score(texts, table)
+        self._tell(texts, scores)
+        if self.options.explain is None:
+            return scores
+        return replace(scores, words=self.model.strongest_words(texts, table, self.options.explain))
 
     def _tell(self, texts: pa.Array, scores: Scores) -> None:
         """Say once that the network gives no number for some rows."""

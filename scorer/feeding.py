@@ -53,7 +53,8 @@ class Feeding:
     _told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @cached_property
-    def _vectorizers(self) -> list[Vectorizer | None]:
+    def vectorizers(self) -> list[Vectorizer | None]:
+        """Of each input; None where it takes numbers."""
         specs = [given.vectorizer for given in self.inputs]
         return [None if spec is None else Vectorizer(spec) for spec in specs]
 
@@ -65,7 +66,7 @@ class Feeding:
         given: list[Given] = []
         main: TokenBatch | None = None
         readable = np.ones(len(texts), np.bool_)
-        for vectorizer, names, most in zip(self._vectorizers, self.columns, self.most, strict=True):
+        for vectorizer, names, most in zip(self.vectorizers, self.columns, self.most, strict=True):
             if vectorizer is None:
                 values, good = self._numbers(table, names, most)
                 readable &= good

@@ -8,9 +8,11 @@ What becomes of the outputs says scores.py, on which columns of a table a model 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,17 +24,21 @@ from scorer.card import Card
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
-from scorer.errors import BundleError
+from scorer.errors import BundleError, InputError
+from scorer.explain import Explainer, Explanation
 from scorer.feeding import Feeding, feeding
-from scorer.frames import predict
+from scorer.frames import predict, read_texts
+from scorer.notebook import facts
+from scorer.processors import available_cpus
+from scorer.progress import progress as bar_of_rows
 from scorer.scores import Scores, final_outputs, finite_rows
 from scorer.tables import WindowSize
 from scorer.tables.columns import Table
 from scorer.tasks import OutputOptions
 from scorer.vectorizer import TokenBatch, expect_kernels
 
-if TYPE_CHECKING:
-    import pandas as pd
+#: the most texts that one thread explains at a time
+EXPLAINED_ROWS = 16
 
 
 class Model:
@@ -105,17 +111,137 @@ class Model:
         return bind(self, table, text_column, options or OutputOptions())
 
     def predict(
-        self, texts: Any, *, options: OutputOptions | None = None, threads: int = 1
-    ) -> pa.Table | pd.DataFrame:
-        """Score a list, a NumPy array, a pandas Series or an Arrow array of texts, or the text
-        column of a DataFrame or an Arrow table with what the card reads beside it.
+        self,
+        texts: Any,
+        *,
+        text_column: str | None = None,
+        probabilities: bool | None = None,
+        diagnostics: bool | None = None,
+        threshold: float | None = None,
+        explain: int | None = None,
+        prefix: str | None = None,
+        options: OutputOptions | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """Score one text or many, or the text column of a table with what the card reads beside it.
 
-        pandas' kinds give a DataFrame with their index; anything else gives an Arrow table. Raises
-        InputError where a text is neither a string nor null, ColumnError where no column fits,
-        UsageError for fewer threads than one.
+        texts          a string; a list, a NumPy array, a Series of pandas or polars or an Arrow
+                       array of strings; a DataFrame of pandas or polars, a DuckDB relation, an
+                       Arrow table, a dict of columns, or anything with the Arrow stream interface
+        text_column    the table's column to score; None: as the card says
+        probabilities  add the probability of every label
+        diagnostics    add how many tokens a text has, the share that is unknown, and whether it
+                       was cut
+        threshold      from which probability on a label is given, in place of the card's
+        explain        add a column of this many words that moved the score most
+        prefix         put this before the columns' names
+        options        all of the last five in one; the others count where they are given
+        threads        how many texts to score at once; None: as many as there are processors
+        progress       show a bar of rows; None: in a notebook, where it takes longer than a second
+
+        Gives the columns that are appended, of the kind that was given: a dict for a string, a
+        DataFrame with their index for pandas' kinds, a DataFrame for polars', a relation for
+        DuckDB's, a dict of columns for one, else an Arrow table. Raises InputError where a text is
+        neither a string nor null, ColumnError where no column fits, UsageError for fewer threads
+        than one.
         """
         check_at_least("threads", threads, 1)
-        return predict(self, texts, options or OutputOptions(), self.window_size(), threads)
+        given: dict[str, Any] = {
+            "probabilities": probabilities,
+            "diagnostics": diagnostics,
+            "threshold": threshold,
+            "explain": explain,
+            "prefix": prefix,
+        }
+        asked = {name: value for name, value in given.items() if value is not None}
+        read = read_texts(self, texts, text_column, replace(options or OutputOptions(), **asked))
+        with bar_of_rows(len(read.texts), progress) as watch:
+            return predict(read, self.window_size(), threads or available_cpus(), watch)
+
+    def explain(
+        self,
+        texts: Any,
+        *,
+        label: str | None = None,
+        text_column: str | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Say which words moved the score of one text, or of many, and by how much.
+
+        texts        as for `predict`
+        label        what the weights speak for; None: a binary model's last label, the predicted
+                     label of a multiclass model, the most probable one of a multilabel model
+        text_column  the table's column to read; None: as the card says
+        threads      how many texts to explain at once; None: as many as there are processors
+
+        Gives an Explanation for a string, else a list of them, with None for a text that is not
+        scored. docs/explain.md says what the weights mean. Raises InputError where a string has no
+        word that is scored, UsageError where the model has no such label; else as `predict`.
+        """
+        check_at_least("threads", threads, 1)
+        read = read_texts(self, texts, text_column, OutputOptions())
+        found = self._explained(read.texts, read.table, label, threads or available_cpus())
+        if not isinstance(texts, str):
+            return found
+        if found[0] is None:
+            raise InputError("the text has no word that the model reads: there is no score")
+        return found[0]
+
+    def _explained(
+        self,
+        texts: pa.Array,
+        table: pa.RecordBatch | pa.Table | None,
+        label: str | None,
+        threads: int,
+    ) -> list[Explanation | None]:
+        rows = max(1, min(EXPLAINED_ROWS, -(-len(texts) // threads)))
+
+        def window(start: int) -> list[Explanation | None]:
+            beside = None if table is None else table.slice(start, rows)
+            return self.explainer(texts.slice(start, rows), beside, label)
+
+        with ThreadPoolExecutor(threads) as pool:
+            parts = pool.map(window, range(0, max(len(texts), 1), rows))
+            return [each for part in parts for each in part]
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explains this model's scores."""
+        return Explainer(self)
+
+    def strongest_words(
+        self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None, count: int
+    ) -> pa.Array:
+        """string (rows,): the words that moved each score most, as in `awful -1.23; warm +0.40`."""
+        found = self.explainer(texts, table)
+        said = [None if each is None else each.in_short(count) for each in found]
+        return pa.array(said, pa.string())
+
+    def __repr__(self) -> str:
+        task, predicts, network, engine = self._facts().values()
+        return f"<Model {self.ref}: {task} ({predicts}), {network}, {engine}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what the model predicts and reads, its figures, its network."""
+        card = self.card.scorer
+        more = {
+            "reads": card.text_template or f"the column {' or '.join(card.text_columns)}",
+            "figures": "\n".join(
+                f"{each.metric} {each.value:.4g} on {each.data}" for each in card.figures
+            ),
+            "licence": self.card.license,
+        }
+        return facts(self.ref, (self._facts() | more).items())
+
+    def _facts(self) -> dict[str, str]:
+        task = self.card.scorer.task
+        return {
+            "task": task.name,
+            "predicts": task.described(self.card.scorer.problem()),
+            "network": f"{self.bundle.parameters:,} parameters",
+            "engine": f"{self.engine.name} engine",
+        }
 
 
 def _truncated(tokens: TokenBatch) -> np.ndarray:

@@ -16,6 +16,8 @@ DIAGNOSTICS = (
     pa.field("oov_share", pa.float32()),
     pa.field("truncated", pa.bool_()),
 )
+#: the column that `OutputOptions.explain` adds
+EXPLANATION = pa.field("explanation", pa.string())
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Scores:
     truncated   bool (rows,), True where the network does not see the text's end
     scored      bool (rows,), False where the text is null or has no token, a column beside it lacks
                 its number, or the network gives no finite one
+    words       string (rows,), the words that moved each score most; None where not asked for
     """
 
     outputs: np.ndarray
@@ -35,6 +38,7 @@ class Scores:
     n_oov: np.ndarray
     truncated: np.ndarray
     scored: np.ndarray
+    words: pa.Array | None = None
 
     @property
     def numberless(self) -> np.ndarray:
@@ -84,6 +88,8 @@ def output_schema(card: ScorerCard, options: OutputOptions) -> pa.Schema:
     fields = card.problem(options.threshold).columns(options)
     if options.diagnostics:
         fields += DIAGNOSTICS
+    if options.explain is not None:
+        fields.append(EXPLANATION)
     return pa.schema([field.with_name(options.prefix + field.name) for field in fields])
 
 
@@ -97,4 +103,6 @@ def output_columns(card: ScorerCard, scores: Scores, options: OutputOptions) -> 
             pa.array(share.astype(np.float32), mask=~scores.scored),
             pa.array(scores.truncated),
         ]
+    if scores.words is not None:
+        columns.append(scores.words)
     return pa.record_batch(columns, schema=output_schema(card, options))

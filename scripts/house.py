@@ -32,6 +32,7 @@ FLOORS = (
     "pipeline",
     "adding curate export verify",
     "model",
+    "explain",
     "feeding frames",
     "binding",
     "scores",
@@ -47,7 +48,8 @@ FLOORS = (
     "figures",
     "tasks",
     "compiling",
-    "checks faults files homes printable",
+    "checks faults files homes notebook processors progress",
+    "printable",
     "errors",
 )
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor.split()}

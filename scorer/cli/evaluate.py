@@ -103,7 +103,7 @@ class Arguments:
     def tables(self) -> Reading:
         """How the tables are read. Raises UsageError for what cannot be."""
         from scorer.evaluation.run import Reading
-        from scorer.jobs.policy import available_cpus
+        from scorer.processors import available_cpus
 
         return Reading(
             text_column=self.text_column,

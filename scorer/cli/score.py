@@ -147,7 +147,8 @@ class Arguments:
         )
 
     def _policy(self) -> RunPolicy:
-        from scorer.jobs.policy import Resume, RunPolicy, available_cpus
+        from scorer.jobs.policy import Resume, RunPolicy
+        from scorer.processors import available_cpus
 
         # Ray and Spark fill the processors with tasks.
         threads = available_cpus() if self.runner == "local" else 1

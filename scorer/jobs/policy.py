@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from scorer.checks import check_at_least
 from scorer.errors import UsageError
+from scorer.processors import available_cpus
 
 #: marks a field on which the journal depends: where windows are cut, not what is in them
 JOURNAL = {"journal": True}
@@ -20,11 +20,6 @@ class Resume(StrEnum):
     NEVER = "never"
     MUST = "must"  # refuse where that was another run
     MAY = "may"  # start over where that was another run
-
-
-def available_cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scorer.checks import check_share
+from scorer.checks import check_at_least, check_share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,14 +51,23 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Which columns are appended. `threshold` replaces the card's, where a task takes one."""
+    """Which columns are appended.
+
+    probabilities  the probability of every label
+    diagnostics    how many tokens a text has, the share that is unknown, whether it was cut
+    threshold      replaces the card's, where a task takes one
+    prefix         stands before the columns' names
+    explain        how many of the words that moved the score most to list; None: no such column
+    """
 
     probabilities: bool = False
     diagnostics: bool = False
     threshold: float | None = None
     prefix: str = ""
+    explain: int | None = None
 
     def __post_init__(self) -> None:
+        check_at_least("explain", self.explain, 1)
         check_share("threshold", self.threshold)
 
 
@@ -158,6 +167,17 @@ class Task(ABC):
     @abstractmethod
     def profile_score(self, outputs: Outputs) -> Outputs:
         """(rows,): the score whose histogram a card's training profile holds."""
+
+    @abstractmethod
+    def explained(self, outputs: Outputs) -> NDArray[np.intp]:
+        """(rows,): the label that each row's words are weighed for or against; 0 without labels."""
+
+    @abstractmethod
+    def margin(self, label: int, width: int, activation: str | None) -> NDArray[np.float64]:
+        """(width,): how much each of a network's outputs counts for a label.
+
+        The network has `width` outputs, on which `activation` (sigmoid, softmax or None) works.
+        """
 
     @abstractmethod
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:

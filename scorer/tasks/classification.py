@@ -126,6 +126,19 @@ class Binary(Classification):
         """The probability of the last label."""
         return outputs[:, 0]
 
+    def explained(self, outputs: Outputs) -> NDArray[np.intp]:
+        """The last label: what speaks for it speaks against the other one."""
+        import numpy as np
+
+        return np.ones(len(outputs), np.intp)
+
+    def margin(self, label: int, width: int, activation: str | None) -> NDArray[np.float64]:
+        """The log-odds, where the activation is a sigmoid of one output or a softmax of two."""
+        import numpy as np
+
+        first = 0.0 if activation == "sigmoid" else -1.0
+        return np.array([first, 1.0] if width == 2 else [1.0]) * (1 if label else -1)
+
     def ranked_labels(self, labels: int) -> Sequence[int]:
         """The last label: the other one's ranking is the same."""
         return (1,)
@@ -184,6 +197,18 @@ class Multiclass(Classification):
         """The probability of the predicted label."""
         highest: Outputs = outputs.max(axis=1)
         return highest
+
+    def explained(self, outputs: Outputs) -> NDArray[np.intp]:
+        """The label of the highest probability."""
+        import numpy as np
+
+        return np.asarray(np.argmax(outputs, axis=1))
+
+    def margin(self, label: int, width: int, activation: str | None) -> NDArray[np.float64]:
+        """The label's output less the mean of all: softmax heeds nothing but such differences."""
+        import numpy as np
+
+        return np.asarray(np.eye(width)[label] - 1 / width)
 
     def ranked_labels(self, labels: int) -> Sequence[int]:
         """All of them."""

@@ -89,6 +89,18 @@ class Multilabel(Task):
         highest: Outputs = outputs.max(axis=1)
         return highest
 
+    def explained(self, outputs: Outputs) -> NDArray[np.intp]:
+        """The label of the highest probability."""
+        import numpy as np
+
+        return np.asarray(np.argmax(outputs, axis=1))
+
+    def margin(self, label: int, width: int, activation: str | None) -> NDArray[np.float64]:
+        """The label's own output."""
+        import numpy as np
+
+        return np.asarray(np.eye(width)[label])
+
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The labels and their probabilities, as in `toxic (0.98), threat (0.61)`."""
         import numpy as np

@@ -60,6 +60,18 @@ class Regression(Task):
         """The predicted number."""
         return outputs[:, 0]
 
+    def explained(self, outputs: Outputs) -> NDArray[np.intp]:
+        """There are no labels."""
+        import numpy as np
+
+        return np.zeros(len(outputs), np.intp)
+
+    def margin(self, label: int, width: int, activation: str | None) -> NDArray[np.float64]:
+        """The one output."""
+        import numpy as np
+
+        return np.ones(width)
+
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The number with two digits after the point."""
         return f"{row[0]:,.2f}"
