@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.blocks import correlation
 from scorer.evaluation.curves import figure
 from scorer.evaluation.measure import Measured, measure
@@ -14,18 +15,27 @@ from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import figures, judge
+from scorer.evaluation.shared import FIGURES as SHARED_FIGURES
 from scorer.evaluation.top import KeptRow
 from scorer.figures import figure_spec
 from scorer.tasks import Problem, Truth
 
 
-def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comparison:
-    """`samples` by model, on the same rows in the same order; all models of one task."""
+def compare(
+    samples: Mapping[str, Sample], kept: Sequence[Disagreement], labels: Sequence[str] = ()
+) -> Comparison:
+    """`samples` by model, on the same rows in the same order; all models of one task.
+
+    `labels` are those that all models have, where some have further ones.
+    """
     models = list(samples)
     first = samples[models[0]]
     resampler = Resampler(len(first))
-    measured = {name: measure(sample, resampler) for name, sample in samples.items()}
-    headlines = first.problem.task.headlines
+    measured = {
+        name: measure(sample, resampler, SHARED_FIGURES if labels else None)
+        for name, sample in samples.items()
+    }
+    headlines = SHARED_FIGURES if labels else first.problem.task.headlines
     main = headlines[0]
     board = sorted(models, key=lambda m: -figure_spec(main).better * measured[m].values[main])
     differences = [
@@ -36,13 +46,25 @@ def compare(samples: Mapping[str, Sample], kept: Sequence[Disagreement]) -> Comp
     ]
     return Comparison(
         rows=len(first),
+        labels=tuple(labels),
+        note=_note(labels),
         main_figure=main,
         leaderboard=tuple(board),
         figures={name: figures(measured[name]) for name in board},
+        baseline=majority_baseline(samples[board[0]], measured[board[0]], resampler),
         differences=tuple(differences),
         agreement=tuple(tuple(_agreement(samples[a], samples[b]) for b in models) for a in models),
         models=tuple(models),
         disagreements=tuple(kept),
+    )
+
+
+def _note(labels: Sequence[str]) -> str:
+    if not labels:
+        return ""
+    return (
+        f"The models have different labels. They are compared on the rows whose label all of them "
+        f"have ({', '.join(labels)}); there any other prediction is a mistake."
     )
 
 

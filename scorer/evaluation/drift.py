@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scorer.card import ProfileHistogram, TrainingProfile
-from scorer.evaluation.part import Part
+from scorer.evaluation.part import Part, Quartiles
+from scorer.evaluation.spread import WholeNumbers, profile_quartiles, shares
 from scorer.scores import Scores
 from scorer.tasks import Problem
 
@@ -36,6 +37,7 @@ class DriftPart(Part):
     edges: tuple[float, ...]
     expected: tuple[float, ...]
     observed: tuple[float, ...]
+    training: Quartiles = Field(description="of the training data, from the card's histogram")
 
 
 class Drift(Part):
@@ -46,6 +48,8 @@ class Drift(Part):
     oov_share: float = Field(description="share of all tokens that the vocabulary lacks")
     truncated_share: float = Field(description="share of rows whose end the model does not see")
     mean_tokens: float
+    row_tokens: Quartiles = Field(description="tokens per row, before any truncation")
+    row_oov_share: Quartiles = Field(description="the rows' shares of unknown tokens")
     parts: tuple[DriftPart, ...]
 
     @property
@@ -66,6 +70,7 @@ class DriftCounter:
         self._problem = problem
         self._profile = profile
         self.rows = self.truncated = self.tokens = self.oov = 0
+        self._row_tokens, self._row_oov_share = WholeNumbers(), shares()
         self._counts: dict[str, NDArray[np.int64]] = {}
         for name in PARTS if profile else ():
             histogram: ProfileHistogram = getattr(profile, name)
@@ -79,10 +84,13 @@ class DriftCounter:
         self.truncated += int(np.count_nonzero(scores.truncated[scored]))
         self.tokens += int(tokens.sum(dtype=np.int64))
         self.oov += int(oov.sum(dtype=np.int64))
+        unknown = oov / np.maximum(tokens, 1)
+        self._row_tokens.add(tokens)
+        self._row_oov_share.add(unknown)
         if self._profile is None or not len(tokens):
             return
         self._count("tokens", tokens)
-        self._count("oov_share", oov / np.maximum(tokens, 1))
+        self._count("oov_share", unknown)
         self._count("score", self._problem.task.profile_score(scores.outputs[scored]))
 
     def _count(self, name: str, values: NDArray[Any]) -> None:
@@ -92,7 +100,8 @@ class DriftCounter:
 
     def result(self) -> Drift | None:
         """What was found; None before the first scored row."""
-        if not self.rows:
+        tokens, unknown = self._row_tokens.quartiles(), self._row_oov_share.quartiles()
+        if tokens is None or unknown is None:
             return None
         parts = [self._part(name, self._counts[name]) for name in self._counts]
         worst = max(parts, key=lambda part: _SEVERITY.index(part.verdict), default=None)
@@ -102,6 +111,8 @@ class DriftCounter:
             oov_share=round(self.oov / max(self.tokens, 1), 6),
             truncated_share=round(self.truncated / self.rows, 6),
             mean_tokens=round(self.tokens / self.rows, 2),
+            row_tokens=tokens,
+            row_oov_share=unknown,
             parts=tuple(parts),
         )
 
@@ -117,6 +128,7 @@ class DriftCounter:
             edges=histogram.edges,
             expected=_shares(expected),
             observed=_shares(counts),
+            training=profile_quartiles(histogram, None if name == "score" else 0.0),
         )
 
 

@@ -15,15 +15,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scorer.errors import ColumnError, UsageError
+from scorer.errors import ColumnError
 from scorer.evaluation.compare import spread
 from scorer.evaluation.drift import DriftCounter
+from scorer.evaluation.labelled import LabelSource
 from scorer.evaluation.labels import LabelRules
+from scorer.evaluation.predictions import PredictionCounter
 from scorer.evaluation.request import Request, Subject
-from scorer.evaluation.result import LabelSource
+from scorer.evaluation.shared import own_map, shared_labels
 from scorer.evaluation.slices import SliceColumn
 from scorer.evaluation.top import TEXT_CHARACTERS, KeptRow, TopRows
-from scorer.evaluation.truth import TRUTH_COLUMNS, quoted
+from scorer.evaluation.truth import TRUTH_COLUMNS, TruthColumn, quoted
+from scorer.evaluation.understood import understood
 from scorer.scores import Scores
 from scorer.tables import Window
 
@@ -33,10 +36,12 @@ SHOWN_UNUSABLE = 8
 
 @dataclass(eq=False)
 class Collected:
-    """What one model said: outputs of every row (NaN where unscored), tokens, drift."""
+    """What one model said: outputs of every row (NaN where unscored), tokens, drift; its labels."""
 
     subject: Subject
+    truth: TruthColumn
     drift: DriftCounter
+    predictions: PredictionCounter
     outputs: list[NDArray[np.float32]] = field(default_factory=list)
     lengths: SliceColumn = field(default_factory=lambda: SliceColumn("text length in tokens"))
     mistakes: TopRows = field(default_factory=lambda: TopRows(MISTAKES))
@@ -57,20 +62,24 @@ class Evaluator:
     """
 
     def __init__(self, subjects: Sequence[Subject], request: Request) -> None:
-        first = subjects[0]
-        for other in subjects[1:]:
-            if (other.card.task, other.problem.labels) != (first.card.task, first.problem.labels):
-                raise UsageError(
-                    f"{first.ref} and {other.ref} cannot be compared: they predict different "
-                    f"things ({_described(first)}; {_described(other)})"
-                )
+        self.shared = shared_labels(subjects)
         self.request = request
-        self.problem = first.problem
+        # Models of the same labels read them alike.
+        self._truths = {
+            card.labels: TRUTH_COLUMNS[card.task.truth](
+                LabelRules(card.labels, own_map(request.label_map, card))
+            )
+            for card in (subject.card for subject in subjects)
+        }
         self.models = [
-            Collected(s, DriftCounter(s.problem, s.card.training_profile)) for s in subjects
+            Collected(
+                subject,
+                self._truths[subject.card.labels],
+                DriftCounter(subject.problem, subject.card.training_profile),
+                PredictionCounter(subject.problem),
+            )
+            for subject in subjects
         ]
-        rules = LabelRules(first.card.labels, request.label_map)
-        self.truth = TRUTH_COLUMNS[first.card.task.truth](rules)
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
         self.rows = self.read = self.rejected = self._file_start = 0
@@ -86,20 +95,21 @@ class Evaluator:
         Raises ColumnError where the label column that was asked for makes no sense to the model.
         """
         numbers = self._row_numbers(window)
-        truth = self._add_labels(window)
+        added = self._add_labels(window)
         for name, column in self.slices.items():
             column.add(window.table.column(name))
         outputs = [
             np.where(said.scored[:, None], said.outputs, np.float32(np.nan)) for said in scores
         ]
-        keep = _Keeper(window, numbers, outputs, lambda i: self._label(window, truth, i))
+        keep = _Keeper(window, numbers, outputs, lambda i: self._label(window, added, i))
         for at, (model, said) in enumerate(zip(self.models, scores, strict=True)):
             model.drift.add(said)
+            model.predictions.add(said)
             model.scored += int(np.count_nonzero(said.scored))
-            if truth is not None:
+            if added:
                 model.outputs.append(outputs[at])
                 model.lengths.add(pa.array(said.n_tokens))
-                self._keep_mistakes(model, truth, outputs[at], keep)
+                self._keep_mistakes(model, added[model.truth], outputs[at], keep)
         if len(self.models) > 1:
             self._keep_differing(outputs, keep)
         self.rows += window.rows
@@ -115,46 +125,55 @@ class Evaluator:
         self.rejected += len(unreadable)
         return numbers[~np.isin(numbers, unreadable)] if unreadable else numbers
 
-    def _add_labels(self, window: Window) -> NDArray[Any] | None:
-        """What the label columns give of a window, (rows, ...); None without any."""
+    def _add_labels(self, window: Window) -> dict[TruthColumn, NDArray[Any]]:
+        """What the label columns give of a window, (rows, ...); empty without any."""
         if not self.request.label_columns:
-            return None
+            return {}
         columns = self._label_columns(window)
-        added = self.truth.add(columns)
-        sensible = True if self._makes_sense else self.truth.sensible(added)
-        if sensible is False:
-            raise ColumnError(no_sense(self, self.truth.values(columns)))
-        self._makes_sense = bool(sensible)
+        added = {truth: truth.add(columns) for truth in self._truths.values()}
+        if not self._makes_sense:
+            sensible = [truth.sensible(found) for truth, found in added.items()]
+            for truth, makes_sense in zip(added, sensible, strict=True):
+                if makes_sense is False:
+                    raise ColumnError(no_sense(self, truth, truth.values(columns)))
+            self._makes_sense = all(sensible)
         return added
 
     def _label_columns(self, window: Window) -> list[pa.Array]:
         return [window.table.column(name) for name in self.request.label_columns]
 
-    def _label(self, window: Window, added: NDArray[Any] | None, i: int) -> str | None:
+    def _label(self, window: Window, added: dict[TruthColumn, NDArray[Any]], i: int) -> str | None:
         """The label of a window's row in words, None where it has none."""
-        if added is None:
-            return None
-        return self.truth.said(self._label_columns(window), added, i)
+        for truth, found in added.items():
+            return truth.said(self._label_columns(window), found, i)
+        return None
 
     def _keep_mistakes(
         self, model: Collected, added: NDArray[Any], outputs: NDArray[np.float32], keep: _Keeper
     ) -> None:
-        for wrong in self.truth.mistakes(model.subject.problem, added, outputs):
+        for wrong in model.truth.mistakes(model.subject.problem, added, outputs):
             keep.offer(model.mistakes, wrong.group, wrong.size, wrong.rows)
 
     def _keep_differing(self, outputs: Sequence[NDArray[np.float32]], keep: _Keeper) -> None:
+        if not self.shared.same:
+            problems = [model.subject.problem for model in self.models]
+            outputs = [
+                self.shared.probabilities(at, problem, own)
+                for at, (problem, own) in enumerate(zip(problems, outputs, strict=True))
+            ]
         size = spread(outputs)
         keep.offer(self.differing, "spread", size, np.flatnonzero(size > 0))
 
-    def label_source(self) -> LabelSource | None:
+    def label_source(self, truth: TruthColumn) -> LabelSource | None:
         """How many rows have a label that means something, and what the others say."""
         if not self.request.label_columns:
             return None
-        found = self.truth.count(self.rows)
+        found = truth.count(self.rows)
         shown = sorted(found.unusable_values.items(), key=lambda item: -item[1])[:SHOWN_UNUSABLE]
         return LabelSource(
             column=self.request.label_name,
-            rule=found.rule,
+            rule=f"{found.kind}: {found.reading}" if found.reading else found.kind,
+            understood=understood(self.request.label_name, found, self.rows),
             usable=found.usable,
             blank=found.blank,
             unusable=self.rows - found.usable - found.blank,
@@ -188,14 +207,10 @@ class _Keeper:
         )
 
 
-def no_sense(evaluator: Evaluator, values: Sequence[str]) -> str:
-    """The message for a label column whose values mean nothing to the model."""
-    return evaluator.truth.refusal(evaluator.request.label_name, quoted(values))
+def no_sense(evaluator: Evaluator, truth: TruthColumn, values: Sequence[str]) -> str:
+    """The message for a label column whose values mean nothing to a model."""
+    return truth.refusal(evaluator.request.label_name, quoted(values))
 
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _described(subject: Subject) -> str:
-    return subject.card.task.described(subject.problem)

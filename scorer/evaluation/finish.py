@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from scorer import __version__
 from scorer.errors import ColumnError
 from scorer.evaluation import curves
+from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.compare import compare, disagreement
-from scorer.evaluation.evaluator import Collected, Evaluator, no_sense
+from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
+from scorer.evaluation.labelled import LabelSource, LeftOut
 from scorer.evaluation.measure import Measured, measure
 from scorer.evaluation.promises import check_promises
 from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (
     Comparison,
-    LabelSource,
     Method,
     Mistake,
     ModelReport,
@@ -42,18 +43,15 @@ def finish(
     """Compute everything. Raises ColumnError where labels were asked for and none can be used."""
     # What reading the tables has left free: else it would count on top of what is needed here.
     pa.default_memory_pool().release_unused()
-    labels = evaluator.label_source()
-    warnings = _label_warnings(evaluator, labels)
-    if labels is not None and not labels.usable:
-        if evaluator.request.asked:
-            raise ColumnError(no_sense(evaluator, list(labels.unusable_values) or ["(blank)"]))
-        labels = None
-    if labels is None and evaluator.request.slices:
+    labels, warnings = _label_sources(evaluator)
+    if not any(labels) and evaluator.request.slices:
         warnings.append("no labels: there are no figures to slice")
     samples, rows = _samples(evaluator, labels)
     models = tuple(
-        _model_report(evaluator, model, sample, rows_of)
-        for model, sample, rows_of in zip(evaluator.models, samples, rows, strict=True)
+        _model_report(evaluator, model, source, sample, rows_of)
+        for model, source, sample, rows_of in zip(
+            evaluator.models, labels, samples, rows, strict=True
+        )
     )
     if any(0 < model.evaluated < FEW_ROWS for model in models):
         warnings.append(f"fewer than {FEW_ROWS} labelled rows: figures and intervals are rough")
@@ -63,7 +61,7 @@ def finish(
         inputs=tuple(inputs),
         rows=evaluator.rows,
         rejected=evaluator.rejected,
-        labels=labels,
+        labels=labels[0],
         method=Method(level=LEVEL, replicates=REPLICATES, groups=GROUPS, seed=SEED),
         models=models,
         comparison=_comparison(evaluator, labels),
@@ -72,38 +70,50 @@ def finish(
     )
 
 
-def _label_warnings(evaluator: Evaluator, labels: LabelSource | None) -> list[str]:
-    if labels is None or not labels.unusable:
-        return []
-    if not labels.usable:
-        return [f"not evaluated: {no_sense(evaluator, list(labels.unusable_values))}"]
-    values = ", ".join(f"{value!r} ({n:,})" for value, n in labels.unusable_values.items())
-    return [
-        f"{labels.unusable:,} rows are left out: their {labels.column!r} means none of the labels"
-        + (f": {values}" if values else "")
-    ]
+def _label_sources(evaluator: Evaluator) -> tuple[list[LabelSource | None], list[str]]:
+    """How each model's labels were read, None where none is usable; and why none is.
+
+    Raises ColumnError where labels were asked for and a model can use none.
+    """
+    sources, warnings = [], []
+    for model in evaluator.models:
+        source = evaluator.label_source(model.truth)
+        if source is not None and not source.usable:
+            values = list(source.unusable_values)
+            if evaluator.request.asked:
+                raise ColumnError(no_sense(evaluator, model.truth, values or ["(blank)"]))
+            if source.unusable:
+                warnings.append(f"not evaluated: {no_sense(evaluator, model.truth, values)}")
+            source = None
+        sources.append(source)
+    return sources, list(dict.fromkeys(warnings))
 
 
 def _samples(
-    evaluator: Evaluator, labels: LabelSource | None
+    evaluator: Evaluator, labels: Sequence[LabelSource | None]
 ) -> tuple[list[Sample | None], list[NDArray[np.bool_]]]:
     """For every model its labelled and scored rows, None if there are none, and which they are."""
-    if labels is None:
-        nothing = np.zeros(0, dtype=np.bool_)
-        return [None for _ in evaluator.models], [nothing for _ in evaluator.models]
-    truth = evaluator.truth.target()
-    usable = evaluator.truth.usable(truth)
-    rows = [usable & np.isfinite(model.all_outputs()[:, 0]) for model in evaluator.models]
-    return [
-        Sample(model.subject.problem, truth[found], model.all_outputs()[found])
-        if found.any()
-        else None
-        for model, found in zip(evaluator.models, rows, strict=True)
-    ], rows
+    samples: list[Sample | None] = []
+    rows: list[NDArray[np.bool_]] = []
+    for model, source in zip(evaluator.models, labels, strict=True):
+        if source is None:
+            samples.append(None)
+            rows.append(np.zeros(0, dtype=np.bool_))
+            continue
+        truth, outputs = model.truth.target(), model.all_outputs()
+        found = model.truth.usable(truth) & np.isfinite(outputs[:, 0])
+        own = Sample(model.subject.problem, truth[found], outputs[found])
+        samples.append(own if len(own) else None)
+        rows.append(found)
+    return samples, rows
 
 
 def _model_report(
-    evaluator: Evaluator, model: Collected, sample: Sample | None, rows: NDArray[np.bool_]
+    evaluator: Evaluator,
+    model: Collected,
+    source: LabelSource | None,
+    sample: Sample | None,
+    rows: NDArray[np.bool_],
 ) -> ModelReport:
     subject, problem = model.subject, model.subject.problem
     report = ModelReport(
@@ -115,6 +125,9 @@ def _model_report(
         scored=model.scored,
         unscored=evaluator.rows - model.scored,
         evaluated=int(np.count_nonzero(rows)),
+        predictions=model.predictions.result(),
+        label_source=source,
+        left_out=_left_out(model) if source is not None else (),
         drift=model.drift.result(),
     )
     if sample is None:
@@ -124,6 +137,7 @@ def _model_report(
     report = report.model_copy(
         update={
             "figures": figures(measured),
+            "baseline": majority_baseline(sample, measured, resampler),
             "headlines": tuple(n for n in problem.task.headlines if n in measured.values),
             "scores": curves.score_histogram(sample),
             "slices": _slices(evaluator, model, sample, rows, resampler),
@@ -132,6 +146,25 @@ def _model_report(
         }
     )
     return report.model_copy(update=_SECTIONS[problem.task.truth](sample, measured, resampler))
+
+
+def _left_out(model: Collected) -> tuple[LeftOut, ...]:
+    """What was predicted of scored rows without a usable label, by what their label says."""
+    problem = model.subject.problem
+    if problem.task.truth is not Truth.CLASS:
+        return ()
+    outputs = model.all_outputs()
+    said = np.where(np.isfinite(outputs[:, 0]), problem.decide(outputs), -1)
+    found = [
+        LeftOut(
+            value=value,
+            rows=int(counts.sum()),
+            predicted=dict(zip(problem.labels, counts.tolist(), strict=True)),
+        )
+        for value, counts in model.truth.left_out(said, problem.n_classes).items()
+        if counts.any()
+    ]
+    return tuple(sorted(found, key=lambda item: -item.rows)[:SHOWN_UNUSABLE])
 
 
 def _class_sections(sample: Sample, measured: Measured, resampler: Resampler) -> dict[str, Any]:
@@ -188,22 +221,27 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
         Mistake(
             row=kept.row,
             text=kept.text,
-            truth=evaluator.truth.shown(problem, group, kept),
+            truth=model.truth.shown(problem, group, kept),
             predicted=problem.task.in_words(problem, kept.outputs[at]),
             size=round(size, 6),
         )
-        for size, group, kept in model.mistakes.best(evaluator.truth.mistake_groups())
+        for size, group, kept in model.mistakes.best(model.truth.mistake_groups())
     )
 
 
-def _comparison(evaluator: Evaluator, labels: LabelSource | None) -> Comparison | None:
+def _comparison(evaluator: Evaluator, labels: Sequence[LabelSource | None]) -> Comparison | None:
     """On the rows that every model scored; None for a single model or without labels."""
-    if len(evaluator.models) < 2 or labels is None:
+    if len(evaluator.models) < 2 or None in labels:
         return None
-    truth = evaluator.truth.target()
-    both = evaluator.truth.usable(truth)
-    for model in evaluator.models:
-        both &= np.isfinite(model.all_outputs()[:, 0])
+    shared = evaluator.shared
+    truths = [model.truth.target() for model in evaluator.models]
+    both = np.ones(evaluator.rows, dtype=np.bool_)
+    for model, truth in zip(evaluator.models, truths, strict=True):
+        both &= model.truth.usable(truth) & np.isfinite(model.all_outputs()[:, 0])
+    if not shared.same:
+        targets = [shared.target(at, truth) for at, truth in enumerate(truths)]
+        for target in targets:
+            both &= (target == targets[0]) & (target < len(shared.names))
     if not both.any():
         return None
     problems = [model.subject.problem for model in evaluator.models]
@@ -211,8 +249,10 @@ def _comparison(evaluator: Evaluator, labels: LabelSource | None) -> Comparison 
         disagreement(row, size, problems, row.label)
         for size, _, row in evaluator.differing.best(["spread"])
     ]
-    samples = {
-        model.subject.ref: Sample(model.subject.problem, truth[both], model.all_outputs()[both])
-        for model in evaluator.models
-    }
-    return compare(samples, kept)
+    samples = {}
+    for at, (model, truth) in enumerate(zip(evaluator.models, truths, strict=True)):
+        own = Sample(model.subject.problem, truth[both], model.all_outputs()[both])
+        if not shared.same:
+            own = shared.sample(at, own, targets[0][both])
+        samples[model.subject.ref] = own
+    return compare(samples, kept, () if shared.same else shared.names)

@@ -3,11 +3,14 @@
 A value means a class by the first of these rules that knows it:
 
 1. `--label-map VALUE=LABEL` (an empty LABEL leaves the rows out);
-2. the card's names and aliases of its labels, in any case;
-3. stars, for a model whose two labels are negative and positive and a column of numbers only:
-   out of 5 (the largest is 5) 1-2 are negative, 4-5 positive; out of 10 (the largest is 6-10) 0-4
-   are negative, 7-10 positive; what lies between means neither, and those rows are left out;
+2. a scale (`scales`), for a model whose labels are negative and positive, with or without neutral,
+   and a column of numbers only: stars out of 5 or 10, or the signs -1, 0 and 1;
+3. the card's names and aliases of its labels, in any case;
 4. common spellings: pos/neg/neu; for two labels also 0/1, false/true, no/yes.
+
+A column of numbers only must be understood whole: where one of them means nothing, or where a
+model of three or more labels meets nothing but 0 and 1, the numbers are of a coding that cannot be
+told, and none of them means anything.
 
 Which scale a column of numbers uses can only be told from all of its values, so values are
 collected while rows stream by and get their meaning at the end.
@@ -16,24 +19,24 @@ collected while rows stream by and get their meaning at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scorer.card import Label, ScorerCard
 from scorer.errors import ColumnError, UsageError
+from scorer.evaluation.scales import TEN_STARS_MOST, scale_of
 from scorer.tasks import Truth
 
 UNUSABLE = -1
 
-_SYNONYMS = {
+SYNONYMS = {
     "positive": {"positive", "pos"},
     "negative": {"negative", "neg"},
     "neutral": {"neutral", "neu"},
 }
 _FALSE, _TRUE = {"0", "false", "no"}, {"1", "true", "yes"}
-_SCALES = {
-    5: "stars out of 5: 1-2 negative, 4-5 positive, 3 left out",
-    10: "stars out of 10: 0-4 negative, 7-10 positive, 5-6 left out",
-}
+#: numbers that many codings use
+_SMALL = {"-1", "0", "1"}
+_NAMED = "labels"
 
 
 def normal(value: object) -> str | None:
@@ -82,10 +85,17 @@ def parse_label_map(pairs: Sequence[str], card: ScorerCard) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Meaning:
-    """`codes` of the values that mean a class, by normal value; `rule` says how, in words."""
+    """`codes` of the values that mean a class, by normal value.
+
+    kind      what the column holds, in words: "stars out of 5"
+    reading   what its values mean by that; empty where each value says it by itself
+    doubt     why a column of numbers cannot be understood; empty where it can
+    """
 
     codes: Mapping[str, int]
-    rule: str
+    kind: str = _NAMED
+    reading: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,17 +115,29 @@ class LabelRules:
 
     def meaning(self, values: Sequence[str]) -> Meaning:
         """The meaning of a column with those (normal) values."""
-        named = self._named()
         mapped = {v: self._position(name) for v, name in self.label_map.items() if name}
         rest = [v for v in values if v not in self.label_map]
-        numbers = [as_number(v) for v in rest]
-        scale = self._scale([x for x in numbers if x is not None]) if None not in numbers else None
-        if scale and not any(v in named for v in rest if v not in ("0", "1")):
-            codes = {v: code for v in rest if (code := self._star(float(v), scale)) != UNUSABLE}
-            return Meaning(codes | mapped, _SCALES[scale])
-        known = self._common() | named
-        codes = {v: known[v] for v in rest if v in known}
-        return Meaning(codes | mapped, "names and aliases of the labels")
+        numbers = [x for v in rest if (x := as_number(v)) is not None]
+        found = self._of_numbers(rest, numbers) if numbers and len(numbers) == len(rest) else None
+        if found is None:
+            known = self._common() | self._named()
+            found = Meaning({v: known[v] for v in rest if v in known})
+        return replace(found, codes={**found.codes, **mapped})
+
+    def _of_numbers(self, values: Sequence[str], numbers: Sequence[float]) -> Meaning | None:
+        """Of a column of numbers only; None where each is known by its name or an alias."""
+        named, three = self._named(), self._polarity()
+        scale = scale_of(numbers, neutral=three[1] is not None) if three else None
+        if scale and three and not any(v in named for v in values if v not in _SMALL):
+            codes = [(v, three[scale.place(x)]) for v, x in zip(values, numbers, strict=True)]
+            names = [None if code is None else self.labels[code].name for code in three]
+            reading = scale.reading(names)
+            return Meaning({v: c for v, c in codes if c is not None}, scale.name, reading)
+        if not set(values) <= set(self._common() | named):
+            return Meaning({}, doubt="numbers of no scale that could be told")
+        if len(self.labels) > 2 and set(values) <= self._aliases() & _SMALL:
+            return Meaning({}, doubt=f"only 0 and 1, where the model has {len(self.labels)} labels")
+        return None
 
     def possible(self, value: str) -> tuple[int, ...]:
         """Every class the value may turn out to mean, for what must be kept before the end."""
@@ -123,9 +145,10 @@ class LabelRules:
             name = self.label_map[value]
             return (self._position(name),) if name else ()
         known = self._common() | self._named()
-        number = as_number(value)
-        if number is not None and 0 <= number <= 10 and self._polarity() is not None:
-            return (0, 1)
+        number, three = as_number(value), self._polarity()
+        if number is not None and -1 <= number <= TEN_STARS_MOST and three is not None:
+            named = {known[value]} if value in known else set()
+            return tuple(sorted(named | {code for code in three if code is not None}))
         return (known[value],) if value in known else ()
 
     def _named(self) -> dict[str, int]:
@@ -139,7 +162,7 @@ class LabelRules:
     def _common(self) -> dict[str, int]:
         found: dict[str, int] = {}
         named = self._named()
-        for spellings in _SYNONYMS.values():
+        for spellings in SYNONYMS.values():
             owners = {named[s] for s in spellings if s in named}
             if len(owners) == 1:
                 found |= dict.fromkeys(spellings, owners.pop())
@@ -147,24 +170,19 @@ class LabelRules:
             found |= dict.fromkeys(_FALSE, 0) | dict.fromkeys(_TRUE, 1)
         return found
 
-    def _polarity(self) -> tuple[int, int] | None:
-        """Codes of negative and positive, if those are the model's two labels."""
+    def _aliases(self) -> set[str]:
+        """The spellings that are no label's name."""
+        names = {normal(label.name) for label in self.labels}
+        return {spelling for spelling in self._named() if spelling not in names}
+
+    def _polarity(self) -> tuple[int, int | None, int] | None:
+        """Codes of negative, neutral (or None) and positive, if the model has no other labels."""
         common = self._common()
-        if len(self.labels) != 2 or not {"negative", "positive"} <= set(common):
+        if not {"negative", "positive"} <= set(common):
             return None
-        return common["negative"], common["positive"]
-
-    def _scale(self, numbers: Sequence[float]) -> int | None:
-        """5 or 10 if the numbers are stars of a scale that can be told, else None."""
-        if self._polarity() is None or not numbers or min(numbers) < 0 or max(numbers) > 10:
-            return None
-        return 10 if max(numbers) > 5 else 5 if max(numbers) == 5 else None
-
-    def _star(self, stars: float, scale: int) -> int:
-        polarity = self._polarity()
-        assert polarity is not None
-        low, high = {5: (2, 4), 10: (4, 7)}[scale]
-        return polarity[0] if stars <= low else polarity[1] if stars >= high else UNUSABLE
+        neutral = common.get("neutral")
+        three = (common["negative"], neutral, common["positive"])
+        return three if len(self.labels) == len({*three} - {None}) else None
 
     def _position(self, name: str) -> int:
         return [label.name for label in self.labels].index(name)

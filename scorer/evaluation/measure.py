@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,12 @@ class Measured:
         return float(low), float(high)
 
 
-def measure(sample: Sample, resampler: Resampler) -> Measured:
-    """Every figure of the sample's task. Needs at least one row."""
-    statistics = _statistics(sample, resampler)
+def measure(sample: Sample, resampler: Resampler, names: Collection[str] | None = None) -> Measured:
+    """The figures of the sample's task, all or those of `names`. Needs at least one row."""
+    specs = [spec for spec in figures_of(sample.problem.task) if not names or spec.name in names]
+    statistics = _statistics(sample, resampler, {spec.needs for spec in specs})
     values, replicates = {}, {}
-    for spec in figures_of(sample.problem.task):
+    for spec in specs:
         if spec.needs in statistics:
             values[spec.name], replicates[spec.name] = figure_of(spec, statistics[spec.needs])
     return Measured(values, replicates, statistics)
@@ -88,10 +89,12 @@ def figure_of(spec: FigureSpec, sums: Resampled[Any]) -> tuple[float, Doubles]:
     return value, drawn
 
 
-def _statistics(sample: Sample, resampler: Resampler) -> dict[Statistic, Resampled[Any]]:
-    """What the task's figures are computed from, without what this sample does not have."""
+def _statistics(
+    sample: Sample, resampler: Resampler, needed: Collection[Statistic]
+) -> dict[Statistic, Resampled[Any]]:
+    """What is `needed` to compute figures from, without what this sample does not have."""
     task = sample.problem.task
-    by_name = {name: STATISTICS[task.truth][name] for name in task.statistics}
+    by_name = {name: STATISTICS[task.truth][name] for name in task.statistics if name in needed}
     computed = {compute: compute(sample, resampler) for compute in dict.fromkeys(by_name.values())}
     every = {name: computed[compute] for name, compute in by_name.items()}
     return {name: sums for name, sums in every.items() if sums is not None}

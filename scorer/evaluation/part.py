@@ -17,3 +17,11 @@ class Figure(Part):
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+class Quartiles(Part):
+    """The 25%, 50% and 75% quantiles of some rows' values."""
+
+    low: float
+    median: float
+    high: float

@@ -20,12 +20,14 @@ class EvaluationOptions:
     """What the user asks to evaluate by. `label_map` holds VALUE=LABEL pairs.
 
     label_column   the column of the truth; of a multilabel model also one for each label
+    unlabelled     write a report also where there are no labels
     """
 
     label_column: str | tuple[str, ...] | None = None
     label_map: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
     threshold: float | None = None
+    unlabelled: bool = False
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)

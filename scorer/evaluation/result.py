@@ -12,9 +12,11 @@ from pydantic import Field
 
 from scorer.card import TaskField
 from scorer.evaluation.drift import Drift
+from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure, Part
+from scorer.evaluation.predictions import Predictions
 
-SCHEMA_VERSION: Literal["1.1"] = "1.1"
+SCHEMA_VERSION: Literal["1.2"] = "1.2"
 
 
 class Curve(Part):
@@ -142,7 +144,15 @@ class ModelReport(Part):
     scored: int
     unscored: int
     evaluated: int
+    predictions: Predictions | None = Field(
+        default=None, description="of all scored rows, labelled or not"
+    )
+    label_source: LabelSource | None = Field(
+        default=None, description="how this model's labels were read; null without usable labels"
+    )
+    left_out: tuple[LeftOut, ...] = ()
     figures: dict[str, Figure] = Field(default_factory=dict)
+    baseline: Baseline | None = None
     headlines: tuple[str, ...] = ()
     classes: tuple[ClassFigures, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = Field(
@@ -161,17 +171,6 @@ class ModelReport(Part):
     mistakes: tuple[Mistake, ...] = ()
     promises: tuple[Promise, ...] = ()
     drift: Drift | None = None
-
-
-class LabelSource(Part):
-    """Where the truth came from and how it was read."""
-
-    column: str = Field(description="of a multilabel model's 0/1 columns, all, comma-separated")
-    rule: str
-    usable: int
-    blank: int
-    unusable: int
-    unusable_values: dict[str, int] = Field(description="the most frequent ones, with their rows")
 
 
 class PairedDifference(Part):
@@ -195,9 +194,14 @@ class Disagreement(Part):
 
 
 class Comparison(Part):
-    """Several models on the rows that all of them scored."""
+    """Several models on the rows that all of them scored and whose label all of them have."""
 
     rows: int
+    labels: tuple[str, ...] = Field(
+        default=(), description="the labels that all models have, where some have further ones"
+    )
+    note: str = Field(default="", description="what of the rows and figures differs because of it")
+    baseline: Baseline | None = Field(default=None, description="against the leading model")
     main_figure: str
     leaderboard: tuple[str, ...]
     figures: dict[str, dict[str, Figure]]
@@ -230,13 +234,13 @@ class Method(Part):
 class Report(Part):
     """The whole of `report.json`."""
 
-    schema_version: Literal["1.1"] = SCHEMA_VERSION
+    schema_version: Literal["1.2"] = SCHEMA_VERSION
     created: str = Field(description="ISO 8601, UTC")
     scorer: str = Field(description="version of this tool")
     inputs: tuple[str, ...]
     rows: int
     rejected: int
-    labels: LabelSource | None
+    labels: LabelSource | None = Field(description="of the first model")
     method: Method
     models: tuple[ModelReport, ...]
     comparison: Comparison | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scorer.evaluation.blocks import look_up, occurrences
 from scorer.evaluation.columns import CodedColumn, NumberColumn
 from scorer.evaluation.label_lists import UNKNOWN, LabelLists, read_flags
-from scorer.evaluation.labels import LabelRules, Meaning
+from scorer.evaluation.labels import LabelRules, Meaning, normal
 from scorer.evaluation.top import KeptRow
 from scorer.tasks import LABEL_SEPARATOR, Problem, Truth
 
@@ -27,12 +27,19 @@ Outputs = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How many rows have a label that means something, by which rule, and what the others say."""
+    """How many rows have a label that means something, how it was read, and what the others say.
 
-    rule: str
+    kind      what the column holds, in words
+    reading   what its values mean by that
+    means     of the values that mean a class, as they are written, the class
+    """
+
+    kind: str
+    reading: str
     usable: int
     blank: int
     unusable_values: Mapping[str, int]
+    means: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ class TruthColumn(ABC):
     @abstractmethod
     def count(self, rows: int) -> LabelCount:
         """What the labels of the `rows` so far hold."""
+
+    def left_out(self, said: NDArray[Any], n: int) -> Mapping[str | None, NDArray[np.int64]]:
+        """What was predicted of rows without a usable label; see `ClassColumn`."""
+        return {}
 
     @abstractmethod
     def refusal(self, column: str, shown: str) -> str:
@@ -154,15 +165,45 @@ class ClassColumn(TruthColumn):
         meaning = self._meaning()
         counts = occurrences(self._column.codes(), self._column.limit + 1)
         named = [*zip(self._column.values, self._column.spellings, counts.tolist(), strict=False)]
+        means = {said: meaning.codes[v] for v, said, n in named if n and v in meaning.codes}
         return LabelCount(
-            rule=meaning.rule,
+            kind=meaning.kind,
+            reading=meaning.reading or self._spelled(means),
+            means=means,
             usable=sum(n for value, _, n in named if value in meaning.codes),
             blank=rows - int(counts.sum()),
             unusable_values={said: n for value, said, n in named if value not in meaning.codes},
         )
 
+    def _spelled(self, means: Mapping[str, int]) -> str:
+        """Each label with how the column writes it, where that is another way."""
+        found = []
+        for code, label in enumerate(self.rules.labels):
+            said = [value for value, c in means.items() if c == code]
+            other = [value for value in said if normal(value) != normal(label.name)]
+            found += [f"{', '.join(said[:3])}={label.name}"] if other else [label.name] * bool(said)
+        return ", ".join(found)
+
+    def left_out(self, said: NDArray[Any], n: int) -> Mapping[str | None, NDArray[np.int64]]:
+        """Of the values that mean no class (None: blank) their rows by what was predicted, (n,).
+
+        `said` (rows,) are predicted codes, negative where a row was not scored.
+        """
+        unusable = self.target() < 0
+        codes, said = self._column.codes()[unusable], said[unusable]
+        by_value = {code: occurrences(said[codes == code], n) for code in np.unique(codes).tolist()}
+        spellings, last = dict(enumerate(self._column.spellings)), self._column.limit - 1
+        return {spellings.get(code): found for code, found in by_value.items() if code <= last}
+
     def refusal(self, column: str, shown: str) -> str:
         names = ", ".join(label.name for label in self.rules.labels)
+        meaning = self._meaning()
+        if meaning.doubt:
+            example = f"{self._column.spellings[0]}={self.rules.labels[0].name}"
+            return (
+                f"column {column!r} holds {meaning.doubt} ({shown}): say what each means, as in "
+                f"--label-map {example} (labels: {names}; an empty LABEL leaves rows out)"
+            )
         return (
             f"column {column!r}: {shown} mean none of the labels {names}: say what they mean with "
             "--label-map VALUE=LABEL (an empty LABEL leaves rows out)"
@@ -206,8 +247,10 @@ class ValueColumn(TruthColumn):
         return np.asarray(np.isfinite(target))
 
     def count(self, rows: int) -> LabelCount:
-        usable = int(np.isfinite(self._column.values()).sum())
-        return LabelCount("numbers", usable, self._column.blank, {})
+        values = self._column.values()
+        known = values[np.isfinite(values)]
+        reading = f"{known.min():,.6g} to {known.max():,.6g}" if len(known) else ""
+        return LabelCount("numbers", reading, len(known), self._column.blank, {})
 
     def refusal(self, column: str, shown: str) -> str:
         return f"column {column!r} holds no numbers ({shown}): name another with --label-column"
@@ -280,9 +323,9 @@ class SetColumn(TruthColumn):
         target = self.target()
         usable = int(np.count_nonzero(self.usable(target))) if (target == 1).any() else 0
         unknown = int(np.count_nonzero(target[:, 0] == UNKNOWN))
-        rule = "lists of names and aliases of the labels, where nothing means no label"
         return LabelCount(
-            rule="a 0/1 column for each label" if self._flagged else rule,
+            kind="a 0/1 column for each label" if self._flagged else "lists of labels",
+            reading="" if self._flagged else "an empty list means no label",
             usable=usable,
             blank=rows - usable - unknown,
             unusable_values=dict(self._unusable),

@@ -1,4 +1,4 @@
-"""Evaluates a table while it is scored: drift always, and a report where there are labels."""
+"""Evaluates a table while it is scored: predictions and drift always; a report of labelled rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from scorer.evaluation.drift import Drift, DriftCounter
 from scorer.evaluation.folder import ReportFolder
+from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure
+from scorer.evaluation.predictions import PredictionCounter, Predictions
 from scorer.evaluation.request import EvaluationOptions, request, subject
 from scorer.model import Model
 from scorer.scores import Scores
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a table's summary says of its evaluation."""
+    """What a table's summary says of its evaluation, see `FileSummary`."""
 
     drift: Drift | None
+    predictions: Predictions | None
+    labels: LabelSource | None = None
+    left_out: Sequence[LeftOut] = ()
     report: str | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    baseline: Baseline | None = None
     notes: Sequence[str] = ()
 
 
@@ -41,6 +47,7 @@ class TableEvaluation:
         self._folder = folder
         self._subject = subject(model, options or EvaluationOptions())
         self._drift = DriftCounter(self._subject.problem, model.card.scorer.training_profile)
+        self._predictions = PredictionCounter(self._subject.problem)
         self._evaluator: Evaluator | None = None
         self._name = ""
 
@@ -53,7 +60,7 @@ class TableEvaluation:
         if self._options is None or self._folder is None:
             return ()
         asked = request(self._model, reader, self._options)
-        if not asked.label_columns:
+        if not asked.label_columns and not self._options.unlabelled:
             return ()
         self._folder.check()
         # Only now: most runs have no labels, and need not wait for these imports.
@@ -66,6 +73,7 @@ class TableEvaluation:
         """Take in a window."""
         if self._evaluator is None:
             self._drift.add(scores)
+            self._predictions.add(scores)
         else:
             self._evaluator(window, scores)
 
@@ -78,13 +86,22 @@ class TableEvaluation:
         Raises OutputError, and ColumnError where the labels asked for make no sense.
         """
         if self._evaluator is None or self._folder is None:
-            return Evaluated(self._drift.result())
+            return Evaluated(self._drift.result(), self._predictions.result())
         from scorer.evaluation.finish import finish
 
         report = finish(self._evaluator, [self._name])
         model = report.models[0]
         written = None
-        if model.evaluated:
+        if model.evaluated or (self._options is not None and self._options.unlabelled):
             write(report)
             written = shown(self._folder.path)
-        return Evaluated(model.drift, written, model.figures, report.warnings)
+        return Evaluated(
+            drift=model.drift,
+            predictions=model.predictions,
+            labels=model.label_source,
+            left_out=model.left_out,
+            report=written,
+            figures=model.figures,
+            baseline=model.baseline,
+            notes=report.warnings,
+        )

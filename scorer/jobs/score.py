@@ -205,9 +205,13 @@ def _summary(
         resumed=records.resumed if records else 0,
         elapsed_s=round(elapsed_s, 3),
         seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
+        predictions=evaluated.predictions,
         drift=evaluated.drift,
+        labels=evaluated.labels,
+        left_out=evaluated.left_out,
         report=evaluated.report,
         figures=evaluated.figures,
+        baseline=evaluated.baseline,
         notes=[*table.writer.notes, *evaluated.notes],
     )
 

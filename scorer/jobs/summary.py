@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from scorer.evaluation.drift import Drift
+from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure
+from scorer.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class FileSummary:
     """One input. `read` = `scored` + `unscored` + `rejected`, checked before publishing.
 
     `resumed` rows had been scored by an interrupted run. `seconds` are by stage; `score` and
-    `encode` are summed over the threads. `drift` compares the texts and scores with the card's
-    histograms; `figures` and the `report` folder are there where the table has labels.
+    `encode` are summed over the threads. `predictions` counts what was said, `drift` compares the
+    texts and scores with the card's histograms. `labels`, `left_out`, `figures`, `baseline` and the
+    `report` folder are there where the table has labels.
     """
 
     input: str
@@ -34,9 +37,13 @@ class FileSummary:
     elapsed_s: float
     seconds: Mapping[str, float]
     reason: str = ""
+    predictions: Predictions | None = None
     drift: Drift | None = None
+    labels: LabelSource | None = None
+    left_out: Sequence[LeftOut] = ()
     report: str | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    baseline: Baseline | None = None
     notes: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:

@@ -196,7 +196,10 @@ def test_half_a_surrogate_pair_in_a_label_is_no_label(model: Model, tmp_path: Pa
     (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
     file = summary(score(tmp_path / "rows.jsonl", "--json"))
     assert file["scored"] == 40
-    assert "20 rows are left out" in file["notes"][0]
+    assert file["labels"]["unusable"] == 20
+    assert "; 20 rows of '?' left out" in file["labels"]["understood"]
+    (left,) = file["left_out"]
+    assert (left["rows"], sum(left["predicted"].values())) == (20, 20)
 
 
 def test_a_folder_with_other_files_is_left_alone(model: Model, tmp_path: Path) -> None:

@@ -72,12 +72,49 @@ def test_stars_out_of_ten() -> None:
 
 @pytest.mark.parametrize("values", [(1, 2), (1, 2, 3, 4), (2, 3), (-1, 5), (1, 11)])
 def test_numbers_without_a_scale_mean_nothing(values: tuple[int, ...]) -> None:
-    found = codes(TWO, *values)
-    assert all(found[v] is None for v in values if v != 1)
+    """Not even 1, which the common spellings know: a part of a coding is read wrong."""
+    assert set(codes(TWO, *values).values()) == {None}
+    assert TWO.meaning([str(v) for v in values]).doubt == "numbers of no scale that could be told"
+
+
+def test_stars_of_three_labels() -> None:
+    assert codes(THREE, 1, 2, 3, 4, 5) == {1: 0, 2: 0, 3: 1, 4: 2, 5: 2}
+    assert codes(THREE, 1, 4, 5, 6, 7, 10) == {1: 0, 4: 0, 5: 1, 6: 1, 7: 2, 10: 2}
+    assert THREE.meaning(["1", "5"]).reading == "1-2 Negative, 3 Neutral, 4-5 Positive"
+
+
+def test_codes_of_a_card_do_not_hide_stars() -> None:
+    """The alias 1 of Positive made one star positive and left 2 to 5 out."""
+    coded = LabelRules(
+        (
+            Label(name="Negative", aliases=("neg", "-1")),
+            Label(name="Neutral", aliases=("neu", "0")),
+            Label(name="Positive", aliases=("pos", "1")),
+        )
+    )
+    assert codes(coded, 1, 2, 3, 4, 5) == {1: 0, 2: 0, 3: 1, 4: 2, 5: 2}
+    assert codes(coded, -1, 0, 1) == {-1: 0, 0: 1, 1: 2}
+    assert codes(coded, -1, 1) == {-1: 0, 1: 2}
+    for values in (["0", "1"], ["0"], ["1"]):
+        found = coded.meaning(values)
+        assert (found.codes, found.doubt) == ({}, "only 0 and 1, where the model has 3 labels")
+    assert codes(coded, 0, 1, 2) == {0: None, 1: None, 2: None}
+    told = LabelRules(coded.labels, {"0": "Negative", "1": "Positive"})
+    assert codes(told, 0, 1) == {0: 0, 1: 2}
+
+
+def test_signs_of_two_labels() -> None:
+    assert codes(TWO, -1, 1) == {-1: 0, 1: 1}
+    assert set(codes(TWO, -1, 0, 1).values()) == {None}  # or "unknown, no, yes"
+
+
+def test_labels_that_are_numbers_are_no_doubt() -> None:
+    points = LabelRules(tuple(Label(name=str(i)) for i in range(3)))
+    assert codes(points, 0, 1) == {0: 0, 1: 1}
 
 
 def test_stars_need_a_model_of_sentiment() -> None:
-    assert set(codes(PETS, 1, 3, 5).values()) == {None, 1}
+    assert set(codes(PETS, 1, 3, 5).values()) == {None}
     assert codes(PETS, "Dog", 0, 1) == {"Dog": 1, 0: 0, 1: 1}
 
 
@@ -98,12 +135,12 @@ def test_an_alias_that_is_a_number_is_no_star() -> None:
     assert codes(rules, 5, 1) == {5: 0, 1: 1}
 
 
-@given(values=st.lists(st.integers(0, 10), min_size=1, max_size=8, unique=True))
+@given(values=st.lists(st.integers(-1, 10), min_size=1, max_size=8, unique=True))
 def test_what_is_kept_before_the_end_covers_what_is_needed_then(values: list[int]) -> None:
-    found = codes(TWO, *values)
-    for value, code in found.items():
-        if code is not None:
-            assert code in TWO.possible(str(value))
+    for rules in (TWO, THREE):
+        for value, code in codes(rules, *values).items():
+            if code is not None:
+                assert code in rules.possible(str(value))
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_rows_are_accounted_for(task: str) -> None:
         assert sum(map(sum, model.confusion)) == model.evaluated
     if task != "regression":
         assert found.labels.unusable_values == {"no idea": rows.labels.count("no idea")}
-        assert "'no idea'" in found.warnings[0]
+        assert f"{found.labels.unusable} rows of 'no idea' left out" in found.labels.understood
 
 
 def test_largest_mistakes_are_the_largest() -> None:
@@ -278,7 +278,7 @@ def test_a_label_map_makes_sense_of_them() -> None:
 
 
 def test_models_that_predict_different_things_are_not_compared() -> None:
-    subjects = [Subject(f"{task}@1.0.0", "0" * 64, card(task)) for task in ("binary", "multiclass")]
+    subjects = [Subject(f"{task}@1.0.0", "0" * 64, card(task)) for task in ("binary", "regression")]
     with pytest.raises(UsageError, match="predict different things"):
         Evaluator(subjects, REQUEST)
 

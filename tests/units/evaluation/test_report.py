@@ -167,7 +167,7 @@ def test_json_follows_the_documented_schema(task: str, tmp_path: Path) -> None:
     text = (tmp_path / "rows.report" / "report.json").read_text(encoding="utf-8")
     assert Report.model_validate_json(text) == report
     stored = json.loads(text)
-    assert stored["schema_version"] == "1.1"
+    assert stored["schema_version"] == "1.2"
     documented = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert set(stored) == set(documented["properties"])
     assert "NaN" not in text
