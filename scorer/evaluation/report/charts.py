@@ -21,6 +21,9 @@ from scorer.evaluation.result import (
 from scorer.printable import printable
 
 UNIT = (0.0, 1.0)
+#: how opaque the accent colour is in a cell of no row and of all: dark text stays readable on both
+WEAKEST, STRONGEST = 0.05, 0.5
+MATRIX_CELL = 76
 
 
 def roc(curves: Sequence[Curve]) -> Markup:
@@ -150,7 +153,7 @@ def drift(part: DriftPart, title: str) -> Markup:
     """Shares per bin of the card: today's as bars, the training data's as steps."""
     n = len(part.observed)
     top = max(*part.observed, *part.expected) * 1.08 or 1.0
-    frame = Frame((0.0, float(n)), (0.0, top), height=230.0)
+    frame = Frame((0.0, float(n)), (0.0, top), height=225.0)
     marks = []
     for i, (now, then) in enumerate(zip(part.observed, part.expected, strict=True)):
         words = f"{_bin_name(part.edges, i)}: today {now:.1%}, training {then:.1%}"
@@ -158,34 +161,27 @@ def drift(part: DriftPart, title: str) -> Markup:
         marks.append(frame.rule((i + 0.04, i + 0.96), (then, then), "line s1"))
     step = max(1, round(len(part.edges) / 6))
     for i in range(0, len(part.edges), step):
-        place = frame.height - BOTTOM + 17
-        marks.append(frame.text(frame.px(i + 1), place, short(round(part.edges[i], 3))))
+        place = frame.height - BOTTOM + 18
+        marks.append(frame.text(frame.px(i + 1), place, short(float(f"{part.edges[i]:.4g}"))))
     drawn = frame.draw(f"Drift: {title}", title.lower(), "share of rows", *marks, x_ticks=False)
     return drawn + swatches(["today", "training data"])
 
 
-def strip(item: Figure, low: float, high: float, mark: float | None) -> Markup:
-    """A small line: the interval, its figure as a dot, and the overall figure as a tick."""
+def strip(item: Figure, span: tuple[float, float], overall: float | None = None) -> Markup:
+    """A small line over `span`: the interval, the figure as a dot, the overall one as a tick."""
+    low, high = span
     if item.value is None or high <= low:
         return Markup("")
-    width = 120.0
 
-    def at(value: float) -> float:
-        return 4 + (min(max(value, low), high) - low) / (high - low) * (width - 8)
+    def at(value: float) -> str:
+        return f"{(min(max(value, low), high) - low) / (high - low) * 100:.3g}"
 
-    parts = [Markup('<svg class="strip" viewBox="0 0 120 16" role="img" aria-label="interval">')]
-    if mark is not None:
-        parts.append(Markup('<path class="overall" d="M{0:.1f} 1V15"/>').format(at(mark)))
-    if item.low is not None and item.high is not None:
-        parts.append(
-            Markup('<path class="whisker s0" d="M{:.1f} 8H{:.1f}"/>').format(
-                at(item.low), at(item.high)
-            )
-        )
-    parts.append(
-        Markup('<circle class="s0" cx="{:.1f}" cy="8" r="3.5"/></svg>').format(at(item.value))
+    ends = (item.value if v is None else v for v in (item.low, item.high))
+    left, right = map(at, ends)
+    tick = "" if overall is None else Markup('<i style="--o:{}"></i>').format(at(overall))
+    return Markup('<i class="strip" style="--l:{};--h:{};--v:{}">{}</i>').format(
+        left, right, at(item.value), tick
     )
-    return Markup("").join(parts)
 
 
 def _bin_name(edges: Sequence[float], i: int) -> str:
@@ -205,15 +201,15 @@ def confusion(model: ModelReport) -> Markup:
         cells = Markup("").join(_cell(count, count / total) for count in counts)
         rows.append(Markup("<tr><th>{}</th>{}</tr>").format(_name(label), cells))
     return Markup(
-        '<table class="matrix"><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></table>'
-    ).format(head, Markup("").join(rows))
+        '<table class="matrix" style="min-width:{}px"><thead><tr><th></th>{}</tr></thead>'
+        "<tbody>{}</tbody></table>"
+    ).format(MATRIX_CELL * (len(model.labels) + 1), head, Markup("").join(rows))
 
 
 def _cell(count: int, share: float) -> Markup:
     return Markup(
-        '<td class="{}" style="background:rgb(var(--accent) / {:.2f})"><b>{:,}</b>'
-        "<small>{:.1%}</small></td>"
-    ).format("strong" if share > 0.5 else "", 0.06 + 0.86 * share, count, share)
+        '<td style="background:rgb(var(--accent) / {:.2f})"><b>{:,}</b><small>{:.1%}</small></td>'
+    ).format(WEAKEST + (STRONGEST - WEAKEST) * share, count, share)
 
 
 def _name(label: str) -> str:

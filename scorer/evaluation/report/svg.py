@@ -1,17 +1,25 @@
-"""A chart's frame: scales, ticks and axes as SVG. Colours come from the page's style sheet."""
+"""A chart's frame: scales, ticks and axes as SVG. Colours come from the page's style sheet.
+
+A drawing is WIDTH units wide whatever the screen. The style sheet writes texts larger, in units,
+where a chart is narrow, so room is left for the largest size, LETTER units a character.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import Markup
 
 from scorer.printable import printable
 
-WIDTH, HEIGHT = 440.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 12.0, 12.0, 44.0
+WIDTH, HEIGHT = 400.0, 280.0
+RIGHT, TOP, BOTTOM = 14.0, 12.0, 48.0
+LETTER = 8.6
+#: from the drawing's edge to where tick labels begin: the title of the y axis stands there
+Y_TITLE = 24.0
 
 
 @dataclass(frozen=True)
@@ -23,9 +31,15 @@ class Frame:
     width: float = WIDTH
     height: float = HEIGHT
 
+    @cached_property
+    def left(self) -> float:
+        """Where the y axis stands: right of its title and of its longest tick label."""
+        longest = max((len(short(value)) for value in ticks(*self.y)), default=1)
+        return Y_TITLE + LETTER * longest + 7
+
     def px(self, value: float) -> float:
         low, high = self.x
-        return LEFT + (value - low) / (high - low) * (self.width - LEFT - RIGHT)
+        return self.left + (value - low) / (high - low) * (self.width - self.left - RIGHT)
 
     def py(self, value: float) -> float:
         low, high = self.y
@@ -89,14 +103,14 @@ class Frame:
         marks = []
         for value in ticks(*self.y):
             marks.append(self.rule(self.x, (value, value), "grid"))
-            marks.append(self.text(LEFT - 7, self.py(value) + 4, short(value), "end"))
+            marks.append(self.text(self.left - 7, self.py(value) + 4, short(value), "end"))
         for value in ticks(*self.x) if x_ticks else []:
-            marks.append(self.text(self.px(value), floor + 17, short(value)))
-        marks.append(self.text((LEFT + self.width - RIGHT) / 2, self.height - 7, x_label))
+            marks.append(self.text(self.px(value), floor + 18, short(value)))
+        marks.append(self.text((self.left + self.width - RIGHT) / 2, self.height - 8, x_label))
         marks.append(
-            Markup('<text transform="translate(13 {:.1f}) rotate(-90)" {}>{}</text>').format(
-                (TOP + floor) / 2, Markup('text-anchor="middle"'), printable(y_label)
-            )
+            Markup(
+                '<text transform="translate(14 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>'
+            ).format((TOP + floor) / 2, printable(y_label))
         )
         marks.append(self.rule(self.x, (self.y[0], self.y[0]), "axis"))
         return marks
