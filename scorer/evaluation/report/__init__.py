@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scorer.evaluation.report.words import (
-    LEVELS,
-    figure_text,
-    findings,
-    general_findings,
-    in_short,
-)
+from scorer.evaluation.report.values import figure_text
+from scorer.evaluation.report.words import LEVELS, findings, general_findings, in_short
 from scorer.evaluation.result import ModelReport, Report
 from scorer.figures import figure_spec
 from scorer.printable import printable_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scorer.evaluation.part import Figure
-from scorer.evaluation.report.words import Finding, figure_text
+from scorer.evaluation.report.values import Finding, figure_text
 from scorer.evaluation.result import Comparison, PairedDifference, Report
 from scorer.figures import figure_spec
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scorer.evaluation.report.leaderboard import winner
+from scorer.evaluation.report.values import Finding, figure_text
 from scorer.evaluation.result import Gate, ModelReport, Report
 from scorer.figures import figure_spec
-
-#: (good, warn or bad; a sentence)
-Finding = tuple[str, str]
 
 LEVELS = {
     "as promised": "good",
@@ -23,20 +22,8 @@ LEVELS = {
 _RISING = ("good", "warn", "bad")
 
 
-def figure_text(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
-    """A figure for people: fixed digits below 100, fewer above, a true minus sign."""
-    if value is None:
-        return "–"
-    places = digits if abs(value) < 100 else 1
-    value = round(value, places) + 0.0  # no minus zero
-    text = f"{value:+,.{places}f}" if sign else f"{value:,.{places}f}"
-    return text.replace("-", "−")
-
-
 def findings(report: Report) -> list[Finding]:
     """What to know first: requirements, the best of several models, each model, what is of all."""
-    from scorer.evaluation.report.leaderboard import winner
-
     said = [_named(report, gate.model, _gate_finding(gate)) for gate in report.gates]
     if report.comparison is not None:
         said.append(winner(report.comparison))
