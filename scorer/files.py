@@ -38,7 +38,7 @@ def read_regular(path: Path, most: int) -> bytes:
     finally:
         os.close(descriptor)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"larger than {most >> 20} MB", str(path))
+        raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB", str(path))
     return data
 
 

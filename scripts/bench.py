@@ -2,6 +2,7 @@
 
     python scripts/bench.py imdb_test.parquet --model imdb-bilstm
     python scripts/bench.py imdb_test.parquet --only network --only stages
+    python scripts/bench.py imdb_test.parquet --write       # into docs/figures.json and the pages
 
 Figures are medians; a ratio is the median of the rounds' own ratios.
 """
@@ -28,6 +29,7 @@ from scorer.binding import Binding
 from scorer.model import Model, load_model
 from scorer.tables import Window, local_source, open_reader, open_writer
 from scorer.vectorizer import TokenBatch
+from scripts import figures
 from scripts.benchmarks import processes, stages
 
 SCORE = str(Path(sys.executable).with_name("score"))
@@ -74,24 +76,46 @@ class Setting:
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--repeats", default=3, show_default=True)
 @click.option("--only", multiple=True, help="whole, start, stages, network or memory (repeatable).")
+@click.option(
+    "--write", is_flag=True, help="Write the figures into docs/figures.json and the pages."
+)
 def main(
-    data: Path, model: str, column: str, threads: int, repeats: int, only: tuple[str, ...]
+    data: Path,
+    model: str,
+    column: str,
+    threads: int,
+    repeats: int,
+    only: tuple[str, ...],
+    write: bool,
 ) -> None:
     """Measure a model on a Parquet file of texts, beside Keras and ONNX Runtime."""
+    if write and only:
+        raise click.UsageError("--write wants all tables: leave --only out")
+    tables: dict[str, list[list[str]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(model, data, column, threads, repeats, Path(scratch))
         print(f"{model} on {data.name}, {threads} threads, median of {repeats}", flush=True)
         for name, bench in BENCHES.items():
             if not only or name in only:
-                print_table(name, bench(setting))
+                tables[name] = bench(setting)
+                print_table(name, tables[name])
+    if write:
+        figures.store(
+            "bench",
+            {
+                "machine": figures.machine(threads),
+                "model": model,
+                "data": data.name,
+                "rows": pq.ParquetFile(data).metadata.num_rows,
+                "repeats": repeats,
+                "tables": tables,
+            },
+        )
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
     """A Markdown table; the first row is its head."""
-    head, *body = rows
-    print(f"\n**{title}**\n")
-    for line in (head, ["---"] * len(head), *body):
-        print(f"| {' | '.join(line)} |", flush=True)
+    print(f"\n**{title}**\n\n{figures.markdown(rows)}", flush=True)
 
 
 def whole(setting: Setting) -> list[list[str]]:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.card import Card, render_card
 from scorer.model import Model, load_model
 from scorer.zoo import Entry, list_models, shipped_zoo, write_index
+from scripts import figures
 from scripts.bench import print_table
 from scripts.benchmarks import stages
 
@@ -45,7 +46,9 @@ class Texts:
 @click.option("--rows", default=10_000, show_default=True)
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--repeats", default=3, show_default=True)
-@click.option("--write", is_flag=True, help="Write the speeds into the cards and the index.")
+@click.option(
+    "--write", is_flag=True, help="Write the speeds into cards, index and docs/figures.json."
+)
 def main(rows: int, threads: int, repeats: int, write: bool, **files: Path | None) -> None:
     """Measure the shipped models whose family has a file."""
     table = [["model", "rows/s", "other", "rows/s", "times"]]
@@ -59,9 +62,10 @@ def main(rows: int, threads: int, repeats: int, write: bool, **files: Path | Non
         table.append(row)
         if write:
             _write_speed(entry, {"rows_per_second": speed, "threads": threads, "data": texts.name})
+    print_table("zoo", table)
     if write:
         write_index(shipped_zoo())
-    print_table("zoo", table)
+        figures.store("zoo", {"machine": figures.machine(threads), "table": table})
 
 
 def _texts(path: Path, column: str, rows: int) -> Texts:

@@ -91,7 +91,7 @@ def test_a_hostile_front_matter_is_refused(text: str, message: str) -> None:
 def test_a_huge_card_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_bytes(b"---\n" + b"x" * (2 << 20))
-    with pytest.raises(CardError, match="larger than 1 MB"):
+    with pytest.raises(CardError, match="larger than 1 MiB"):
         read_card(path)
 
 

@@ -72,7 +72,7 @@ def test_an_index_that_is_none_is_refused(content: bytes, own_zoo: Path) -> None
 
 def test_a_huge_index_is_not_read(own_zoo: Path) -> None:
     (own_zoo / zoo.INDEX_FILE).write_bytes(b" " * (2 << 20))
-    with pytest.raises(CardError, match="larger than 1 MB"):
+    with pytest.raises(CardError, match="larger than 1 MiB"):
         zoo.list_models((own_zoo,))
 
 

@@ -15,7 +15,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (1 << 20))
     assert read_regular(path, 1 << 20) == b"x" * (1 << 20)
     path.write_bytes(b"x" * ((1 << 20) + 1))
-    with pytest.raises(OSError, match="larger than 1 MB"):
+    with pytest.raises(OSError, match="larger than 1 MiB"):
         read_regular(path, 1 << 20)
 
 

@@ -1,0 +1,142 @@
+"""docs/figures.json holds what the benchmarks measured; the pages get their figures from it.
+
+python scripts/figures.py            write the figures into README.md and docs/
+python scripts/figures.py --check    exit with 1 where a page shows other figures
+
+`scripts/bench.py --write` and `scripts/bench_zoo.py --write` write the file, so no such figure is
+typed into a page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.pages import with_block
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "docs" / "figures.json"
+Table = list[list[str]]
+#: a benchmark's tables in their order on the page, with what stands above each
+TITLES = {
+    "whole": "A whole run, from process start to exit:",
+    "start": "Start-up:",
+    "stages": "Each stage alone:",
+    "network": "The network alone, on prepared token ids:",
+    "memory": "Memory and file size (the same rows repeated):",
+}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a page is stale.")
+def main(check: bool) -> None:
+    """Write the measured figures into the pages."""
+    stale = False
+    for path, text in pages(load()).items():
+        if path.read_text(encoding="utf-8") == text:
+            continue
+        stale = True
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
+    raise SystemExit(1 if check and stale else 0)
+
+
+def pages(figures: dict[str, Any]) -> dict[Path, str]:
+    """Every page that shows figures, as it should be."""
+    blocks = {
+        ROOT / "README.md": {"speed": speed_sentence(figures["bench"])},
+        ROOT / "docs" / "benchmarks.md": {
+            "bench": bench_tables(figures["bench"]),
+            "zoo-bench": zoo_table(figures["zoo"]) if "zoo" in figures else "",
+        },
+    }
+    made = {}
+    for path, texts in blocks.items():
+        page = path.read_text(encoding="utf-8")
+        for name, text in texts.items():
+            page = with_block(page, name, text)
+        made[path] = page
+    return made
+
+
+def load() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def store(name: str, measured: Any) -> None:
+    """Replace a benchmark's part of the file, and write the pages."""
+    figures = load() | {name: measured}
+    text = json.dumps(figures, indent=1, ensure_ascii=False, sort_keys=True)
+    FILE.write_text(f"{text}\n", encoding="utf-8")
+    for path, page in pages(figures).items():
+        path.write_text(page, encoding="utf-8")
+
+
+def machine(threads: int) -> str:
+    """The processor and what of it a benchmark uses: `AMD EPYC 9R14, 2 of 2 cores`."""
+    return f"{processor()}, {threads} of {os.cpu_count()} cores"
+
+
+def processor() -> str:
+    """The processor's name by Linux, or what Python knows of it."""
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(names, platform.machine())
+
+
+def cell(table: Table, row: str, column: str) -> str:
+    """A cell of a table by its row's first cell and its column's head. Raises KeyError."""
+    place = table[0].index(column) if column in table[0] else -1
+    for line in table[1:]:
+        if line[0] == row and place >= 0:
+            return line[place]
+    raise KeyError(f"no {column!r} of {row!r} in {table[0]}")
+
+
+def speed_sentence(bench: dict[str, Any]) -> str:
+    tables = bench["tables"]
+    rows, times = (
+        cell(tables["whole"], row, column)
+        for row, column in (("`score`", "rows/s"), ("Keras `predict`", "times ours"))
+    )
+    start = cell(tables["start"], "`score`, ten rows", "s")
+    return (
+        f"On {bench['machine']}, `score -m {bench['model']}` scores {rows} film reviews\n"
+        f"a second from start to exit, {times} times as fast as Keras `predict`. A run of ten rows\n"
+        f"takes {start} s. "
+        "[docs/benchmarks.md](docs/benchmarks.md) has all figures and how they were measured."
+    )
+
+
+def bench_tables(bench: dict[str, Any]) -> str:
+    head = (
+        f"{bench['machine']}; `{bench['model']}` on {bench['rows']:,} rows of `{bench['data']}`, "
+    )
+    parts = [f"{head}medians of {bench['repeats']}."]
+    for name, title in TITLES.items():
+        parts += [title, markdown(bench["tables"][name])]
+    return "\n\n".join(parts)
+
+
+def zoo_table(measured: dict[str, Any]) -> str:
+    return f"{measured['machine']}.\n\n{markdown(measured['table'])}"
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    head, *body = table
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
+
+
+if __name__ == "__main__":
+    main()
