@@ -137,14 +137,19 @@ def folder() -> Iterator[Path]:
             yield Path(made)
 
 
+def _for_a_shell(command: str) -> bool:
+    """Whether a command has pipes, redirections and the like outside its quotes."""
+    parts = shlex.shlex(command, posix=False, punctuation_chars=True)
+    return any(set(part) <= set("();<>|&") for part in parts)
+
+
 def output_of(command: str) -> str:
     """What a command prints on stdout and stderr, in the working folder.
 
     Our own commands run in this process, which has imported what they need.
     """
     words = shlex.split(command.replace("\\\n", " "))
-    plain = not re.search(r"[|<>&;*$`]", command)
-    if plain and words[0] in NAMES:
+    if words[0] in NAMES and not _for_a_shell(command):
         arguments = words[1:] if words[0] == "scorer" else words
         return CliRunner().invoke(scorer_command, arguments, prog_name="scorer").output
     where = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -113,8 +113,8 @@ def speed_sentence(bench: dict[str, Any]) -> str:
     start = cell(tables["start"], "`score`, ten rows", "s")
     return (
         f"On {bench['machine']}, `score -m {bench['model']}` scores {rows} film reviews\n"
-        f"a second from start to exit, {times} times as fast as Keras `predict`. A run of ten rows\n"
-        f"takes {start} s. "
+        f"a second from start to exit, {times} times as fast as Keras `predict`. A run of\n"
+        f"ten rows takes {start} s. "
         "[docs/benchmarks.md](docs/benchmarks.md) has all figures and how they were measured."
     )
 

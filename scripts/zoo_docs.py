@@ -30,7 +30,9 @@ def main(check: bool) -> None:
     readme = ROOT / "README.md"
     pages = {
         ROOT / "docs" / "zoo.md": zoo_page(shipped()),
-        readme: with_block(readme.read_text(encoding="utf-8"), "zoo", summary_table(shipped())),
+        readme: with_block(
+            readme.read_text(encoding="utf-8"), "zoo", summary_table(to_begin_with(shipped()))
+        ),
     }
     stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
@@ -45,20 +47,31 @@ def shipped() -> list[Entry]:
     return [entry for entry in list_models() if entry.zoo == shipped_zoo()]
 
 
+def to_begin_with(entries: list[Entry]) -> list[Entry]:
+    """The models that their cards recommend; all of them where no card does."""
+    return [entry for entry in entries if entry.card.scorer.recommended] or entries
+
+
 def summary_table(entries: list[Entry]) -> str:
-    lines = ["| model | task | figure | rows/s | MB |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| model | for | figure | rows/s | MB |", "| --- | --- | --- | --- | --- |"]
     for entry in entries:
         card = entry.card.scorer
         figure = headline(entry.card)
         size = entry.model_path.stat().st_size / 1e6
-        cells = [f"`{card.name}`", card.task.name, figure, speed(entry.card), f"{size:.1f}"]
+        cells = [
+            f"`{card.name}`",
+            card.intended_for or card.task.name,
+            figure,
+            speed(entry.card),
+            f"{size:.1f}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def headline(card: Card) -> str:
     figure = card.headline
-    return f"{figure_spec(figure.metric).text} {figure.value:.3f}, {figure.data}" if figure else "-"
+    return f"{figure_spec(figure.metric).text} {figure.value:.4f}, {figure.data}" if figure else "-"
 
 
 def speed(card: Card) -> str:
@@ -67,11 +80,11 @@ def speed(card: Card) -> str:
 
 def zoo_page(entries: list[Entry]) -> str:
     head = (
-        "# The models of the zoo\n\n"
-        "Made from the cards by `scripts/zoo_docs.py`; do not edit. Intervals are 95% intervals.\n"
-        "*Source* is what the notebook whose network a model retraces says of it; *linear* is\n"
-        "what TF-IDF and a linear model reach on the same rows. Rows/s: vectorizer and network on\n"
-        "the cpu engine, as `scripts/bench_zoo.py` measured them.\n\n"
+        "# All models\n\n"
+        "`scripts/zoo_docs.py` writes this page from the cards. Intervals are 95% intervals.\n"
+        "*source*: the figure that the notebook states from which the network comes. *linear*:\n"
+        "TF-IDF with a linear model, trained and measured on the same rows. *rows/s*: vectorizer\n"
+        "and network on the cpu engine, by `scripts/bench_zoo.py`. *MB*: 10^6 bytes.\n\n"
     )
     sections = (section(entry) for entry in entries)
     return head + summary_table(entries) + "\n\n" + "\n".join(sections)
@@ -135,7 +148,7 @@ def layer_name(layer: Layer) -> str:
 
 
 def figure_row(figure: PromisedFigure) -> str:
-    interval = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    interval = "" if figure.low is None else f"{figure.low:.4f} to {figure.high:.4f}"
     source = "" if figure.source is None else f"{figure.source:g}"
     linear = "" if figure.baseline is None else f"{figure.baseline:g}"
     name, value = figure_spec(figure.metric).text, f"{figure.value:.4f}"

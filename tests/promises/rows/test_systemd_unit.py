@@ -28,13 +28,14 @@ pytestmark = pytest.mark.skipif(
 
 
 def documented_unit() -> configparser.ConfigParser:
-    """The unit as the page shows it: the indented block below its file's name."""
-    lines = (ROOT / "docs" / "unattended.md").read_text(encoding="utf-8").splitlines()
-    start = lines.index(f"`{UNIT_FILE}`:") + 2
-    end = next(i for i in range(start, len(lines)) if lines[i] and not lines[i].startswith("    "))
+    """The unit as the page shows it: the fenced block below its file's name."""
+    page = (ROOT / "docs" / "unattended.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition(f"`{UNIT_FILE}`:\n\n```ini\n")
+    text, fence, _ = rest.partition("```")
+    assert fence
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string("\n".join(line.strip() for line in lines[start:end]))
+    unit.read_string(text)
     return unit
 
 

@@ -13,7 +13,7 @@ from scorer.cli.options import click_fields
 from scorer.cli.score import main as score
 from scorer.tables.compression import COMPRESSIONS
 from scorer.tables.formats import FORMATS
-from scripts import layer_docs
+from scripts import architecture_docs, layer_docs
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +28,12 @@ def test_the_page_of_layers_is_fresh() -> None:
     stale = "run `python scripts/layer_docs.py`"
     assert layer_docs.PAGE.read_text(encoding="utf-8") == layer_docs.page(), stale
     assert "(docs/layers.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_drawing_of_the_architecture_is_what_the_imports_are() -> None:
+    stale = "run `python scripts/architecture_docs.py`"
+    page = architecture_docs.PAGE.read_text(encoding="utf-8")
+    assert page == architecture_docs.page(), stale
 
 
 def test_the_page_of_formats_has_every_format_with_its_suffixes() -> None:
@@ -51,9 +57,8 @@ def test_the_help_of_score_names_every_format_and_compression() -> None:
 
 def test_the_page_on_your_own_model_has_a_whole_card_and_every_field() -> None:
     page = (ROOT / "docs/own-model.md").read_text(encoding="utf-8")
-    start = page.index("    ---\n    license")
-    block = page[start : page.index("\n| field", start)]
-    card = parse_card("\n".join(line[4:] for line in block.splitlines()))
+    start = page.index("---\nlicense")
+    card = parse_card(page[start : page.index("```", start)])
     assert card.scorer.vectorizer is not None
     assert card.scorer.columns_beside == ("length", "capitals")
     fields = page[page.index("| field |") :]
