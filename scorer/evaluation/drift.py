@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scorer.card import ProfileHistogram, TrainingProfile
+from scorer.card_out_of_domain import OutOfDomain
 from scorer.evaluation.part import Part, Quartiles
 from scorer.evaluation.spread import WholeNumbers, profile_quartiles, shares
 from scorer.scores import Scores
@@ -24,6 +25,7 @@ from scorer.tasks import Problem
 MODERATE, MAJOR = 0.1, 0.25
 PARTS = {"score": "Score", "tokens": "Tokens per row", "oov_share": "Share of unknown words"}
 
+Level = Literal["good", "warn", "bad"]
 Verdict = Literal["stable", "moderate", "major", "too few rows to tell", "no reference"]
 
 
@@ -51,6 +53,11 @@ class Drift(Part):
     row_tokens: Quartiles = Field(description="tokens per row, before any truncation")
     row_oov_share: Quartiles = Field(description="the rows' shares of unknown tokens")
     parts: tuple[DriftPart, ...]
+    level: Level = Field(default="good", description="bad: no better than the majority baseline")
+    says: str = Field(default="", description="what differs, and what it did elsewhere")
+    nearest: tuple[OutOfDomain, ...] = Field(
+        default=(), description="the card's data sets whose texts are most like these"
+    )
 
     @property
     def worst(self) -> float | None:

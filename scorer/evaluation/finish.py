@@ -15,6 +15,7 @@ from scorer.errors import ColumnError
 from scorer.evaluation import curves
 from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.compare import compare, disagreement
+from scorer.evaluation.drift_words import explained
 from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
 from scorer.evaluation.labelled import LabelSource, LeftOut
@@ -116,6 +117,7 @@ def _model_report(
     rows: NDArray[np.bool_],
 ) -> ModelReport:
     subject, problem = model.subject, model.subject.problem
+    predictions = model.predictions.result()
     report = ModelReport(
         model=subject.ref,
         sha256=subject.sha256,
@@ -125,15 +127,16 @@ def _model_report(
         scored=model.scored,
         unscored=evaluator.rows - model.scored,
         evaluated=int(np.count_nonzero(rows)),
-        predictions=model.predictions.result(),
+        predictions=predictions,
         label_source=source,
         left_out=_left_out(model) if source is not None else (),
-        drift=model.drift.result(),
+        drift=explained(model.drift.result(), predictions, subject.card),
     )
     if sample is None:
         return report
     resampler = Resampler(len(sample))
     measured = measure(sample, resampler)
+    promises = check_promises(measured, subject.card.figures)
     report = report.model_copy(
         update={
             "figures": figures(measured),
@@ -142,7 +145,8 @@ def _model_report(
             "scores": curves.score_histogram(sample),
             "slices": _slices(evaluator, model, sample, rows, resampler),
             "mistakes": _mistakes(evaluator, model),
-            "promises": check_promises(measured, subject.card.figures),
+            "promises": promises,
+            "drift": explained(report.drift, predictions, subject.card, promises),
         }
     )
     return report.model_copy(update=_SECTIONS[problem.task.truth](sample, measured, resampler))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scorer.evaluation.drift import Drift, DriftCounter
+from scorer.evaluation.drift_words import explained
 from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure
@@ -86,7 +87,8 @@ class TableEvaluation:
         Raises OutputError, and ColumnError where the labels asked for make no sense.
         """
         if self._evaluator is None or self._folder is None:
-            return Evaluated(self._drift.result(), self._predictions.result())
+            said = self._predictions.result()
+            return Evaluated(explained(self._drift.result(), said, self._subject.card), said)
         from scorer.evaluation.finish import finish
 
         report = finish(self._evaluator, [self._name])

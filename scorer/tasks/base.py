@@ -180,6 +180,10 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def score_in_words(self, labels: Sequence[str]) -> str:
+        """What `profile_score` gives: "probability of positive"."""
+
+    @abstractmethod
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The prediction for one row of outputs as people write it."""
 

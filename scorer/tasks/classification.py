@@ -68,6 +68,9 @@ class Classification(Task):
         """Its labels."""
         return ", ".join(problem.labels)
 
+    def score_in_words(self, labels: Sequence[str]) -> str:
+        return self.event_in_words(labels)[0]
+
     @abstractmethod
     def ranked_labels(self, labels: int) -> Sequence[int]:
         """The labels whose ranking is measured, each against the rest."""

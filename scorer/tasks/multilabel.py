@@ -101,6 +101,9 @@ class Multilabel(Task):
 
         return np.asarray(np.eye(width)[label])
 
+    def score_in_words(self, labels: Sequence[str]) -> str:
+        return "highest probability"
+
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The labels and their probabilities, as in `toxic (0.98), threat (0.61)`."""
         import numpy as np

@@ -72,6 +72,9 @@ class Regression(Task):
 
         return np.ones(width)
 
+    def score_in_words(self, labels: Sequence[str]) -> str:
+        return "prediction"
+
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The number with two digits after the point."""
         return f"{row[0]:,.2f}"
