@@ -137,7 +137,7 @@ def _columns_fed(card: ScorerCard, table: Table, ref: str) -> tuple[str, ...]:
         if column not in table.schema.names:
             raise ColumnError(
                 f"{table.name}: no column {column!r}{missing([column], table.schema.names)}: "
-                f"{ref} cannot do without it"
+                f"{ref} needs this column"
             )
         check_words(table.name, table.schema, column)
     return card.columns_beside
@@ -152,7 +152,7 @@ def _columns_composed(compose: Composition, table: Table, ref: str) -> tuple[str
     absent = compose.missing(table.schema.names)
     if absent:
         log.warning(
-            "%s: no column %s%s: %s reads it beside the text, and scores without",
+            "%s: no column %s%s: %s also reads this column, and scores without it",
             table.name,
             " or ".join(repr(column) for column in absent),
             missing(absent, table.schema.names),

@@ -224,9 +224,7 @@ def add(offer: Offer, zoo: Path, *, force: bool = False) -> Added:
     """
     target = zoo / offer.card.scorer.name / offer.card.scorer.version
     if target.exists() and not force:
-        raise OutputExists(
-            f"{target}: {offer.card.ref} is there already; give --force to replace it"
-        )
+        raise OutputExists(f"{target}: {offer.card.ref} already exists; use --force to replace it")
     card, bundle, notes = fitted(offer)
     zoo.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=zoo, prefix=".adding-") as staging:

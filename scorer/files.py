@@ -198,7 +198,7 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = {identity for path in inputs if (identity := _identity(path)) is not None}
     for path in outputs:
         if _identity(path) in taken:
-            raise UsageError(f"{path}: is the input itself: name another output")
+            raise UsageError(f"{path}: is the input itself: choose another output")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -120,13 +120,13 @@ def _written(value: str | float | None) -> str | None:
 def _golden(model: Model, rows: Sequence[Golden]) -> Check:
     name = f"{model.engine.name} engine, golden rows"
     if not rows:
-        return Check(name, False, "the card has none")
+        return Check(name, False, "the card has no golden rows")
     scores, allowed = score_golden(model, rows), tolerance(model.bundle)
     furthest = 0.0
     for i, row in enumerate(rows):
         if scores.scored[i] != (row.output is not None):
             said = "scored" if scores.scored[i] else "not scored"
-            return Check(name, False, f"row {i} is {said}, the card says otherwise")
+            return Check(name, False, f"row {i} is {said}, and the card says the opposite")
         if row.output is not None:
             gap = float(np.abs(scores.outputs[i] - np.asarray(row.output)).max())
             furthest = max(furthest, gap / max(1.0, float(np.abs(row.output).max())))
@@ -150,4 +150,6 @@ def _invariance(model: Model, rows: Sequence[Golden]) -> Check:
     gap = max(float(np.abs(alone - other).max()) for other in (together, backwards))
     scale = max(1.0, float(np.abs(alone).max()))
     allowed = 0.0 if model.engine.name == "cpu" else TOLERANCE * scale
-    return Check(name, gap <= allowed, f"scores move by {gap:.1e} with their neighbours")
+    held = gap <= allowed
+    change = f"largest change {gap:.1e}" if gap else "largest change 0"
+    return Check(name, held, f"{'' if held else 'not '}batch-invariant ({change})")

@@ -108,7 +108,7 @@ class Entry:
         card = read_card(self.card_path)
         found = (card.scorer.name, card.scorer.version)
         if self.index is not None and found != (self.index.name, self.index.version):
-            raise CardError(f"{self.card_path}: the card is of {card.ref}, not of its folder's")
+            raise CardError(f"{self.card_path}: the card describes another model, {card.ref}")
         return card
 
     @property
@@ -135,7 +135,7 @@ class Entry:
         for name, file in self.index.files.items():
             if name == path.name:
                 return file.sha256
-        raise BundleError(f"{path}: the card speaks of it, the zoo's index does not")
+        raise BundleError(f"{path}: the card names this file, but the zoo's index does not list it")
 
     def check_files(self) -> None:
         """Raise BundleError where a file is not the one that the zoo's index promises."""
@@ -244,7 +244,7 @@ def check_file(path: Path, promised: IndexedFile) -> None:
     if found != promised:
         raise BundleError(
             f"{path}: digest {found.sha256[:12]}…, the zoo's index says {promised.sha256[:12]}…: "
-            "it was changed or damaged; restore it, or `zoo add` it again"
+            "the file was changed or damaged; restore it, or `zoo add` it again"
         )
 
 
@@ -260,7 +260,7 @@ def _entry(zoo: Path, model: IndexedModel) -> Entry:
     entry = Entry(folder / model.archive, folder / CARD_FILE, model, zoo)
     for path in (folder / name for name in model.files):
         if not path.resolve().is_relative_to(zoo.resolve()):
-            raise BundleError(f"{path}: leads out of its zoo")
+            raise BundleError(f"{path}: points outside its zoo")
     return entry
 
 

@@ -64,7 +64,7 @@ def read_archive(path: Path, digest: str | None = None) -> tuple[bytes, str]:
     if digest is not None and found != digest:
         raise BundleError(
             f"the file's digest is {found[:12]}…, the zoo's index says {digest[:12]}…: "
-            "it was changed or damaged; restore it, or `zoo add` it again"
+            "the file was changed or damaged; restore it, or `zoo add` it again"
         )
     refuse_foreign(data, path.name)
     if not data.startswith((ZIP, HDF5)):

@@ -103,7 +103,7 @@ class Pieces:
         if self.digest not in (None, found):
             raise BundleError(
                 f"the file's digest is {found[:12]}…, the zoo's index says {self.digest[:12]}…: "
-                "it was changed or damaged; restore it, or `zoo add` the model again"
+                "the file was changed or damaged; restore it, or `zoo add` the model again"
             )
         return data
 

@@ -96,7 +96,9 @@ def _watched(
 
 def _end_now(number: int, say: Callable[[str], None]) -> None:
     """End the process without unwinding; what it says may find stderr blocked, too."""
-    message = f"stopped by {signal.Signals(number).name} while waiting for what does not answer"
+    message = (
+        f"stopped by {signal.Signals(number).name} while waiting for a call that did not return"
+    )
     saying = threading.Thread(target=say, args=(message,), daemon=True)
     saying.start()
     saying.join(SAID_S)

@@ -353,7 +353,7 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
     from scorer.export import write_onnx
 
     if output.is_file() and not force:
-        raise OutputExists(f"{output}: is there already; give --force to replace it")
+        raise OutputExists(f"{output}: already exists; use --force to replace it")
     entry = zoo.find(model, zoos)
     bundle = read_entry(entry)
     gap = write_onnx(entry.card, bundle, output)

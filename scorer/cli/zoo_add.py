@@ -59,7 +59,7 @@ def add_command(arguments: Arguments) -> None:
         return
     target = arguments.target or zoo.user_zoo()
     if target is None:
-        raise UsageError("you have no home folder for a zoo of your own: name one with --zoo")
+        raise UsageError("you have no home folder for a zoo: give one with --zoo")
     offer = _offer(arguments, _card(arguments))
     _add(offer, target, force=arguments.force)
 
@@ -85,7 +85,7 @@ def _tell_faults(archive: Path, error: BundleError) -> None:
 
     others = [fault for fault in explain(archive) if fault not in str(error)]
     if others:
-        click.echo("Beside what the error below says, the archive holds:", err=True)
+        click.echo("The archive also contains:", err=True)
     for fault in others:
         click.echo(printable(f"  {fault}"), err=True)
 
@@ -104,7 +104,7 @@ def _card(arguments: Arguments) -> Card:
         return draft_card(_answers(arguments))
     given = [flag for flag, _ in _given(arguments) if flag not in _WITH_A_CARD]
     if given:
-        raise UsageError(f"--card says it all: leave {', '.join(dict.fromkeys(given))} out")
+        raise UsageError(f"--card replaces {', '.join(dict.fromkeys(given))}: remove these options")
     return read_card(arguments.card)
 
 
@@ -200,7 +200,9 @@ def _dry_run(arguments: Arguments) -> str:
         _try_all(known, arguments)
     known.missing += [needed(name) for name in lacking]
     if arguments.proof.expect is None and not known.missing:
-        known.say("proof", "none: --expect FILE.csv holds it to the outputs of your own program")
+        known.say(
+            "proof", "none: give --expect FILE.csv to compare with the outputs of your own program"
+        )
     lines = [*known.lines, *(f"{'missing':<12}{what}" for what in known.missing)]
     lines.append(f"{'next':<12}{_next(arguments, lacking, known.missing)}")
     return "\n".join(printable(line) for line in lines)
@@ -215,7 +217,7 @@ def _try_all(known: Any, arguments: Arguments) -> None:
             _, _, notes = fitted(_offer(arguments, _card(arguments)))
         for note in notes:
             known.say("note", note)
-        known.say("result", "it can be added")
+        known.say("result", "the model can be added")
     except ScorerError as error:
         known.missing.append(str(error))
 

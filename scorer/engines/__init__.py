@@ -61,7 +61,7 @@ def load_engine(
             log.warning("there is a GPU, but %s", error)
     if precision != "float32":
         raise EngineError(
-            "the cpu engine knows no mixed precision: use --device gpu or --engine keras"
+            "the cpu engine does not support mixed precision: use --device gpu or --engine keras"
         )
     if engine == "cpu":
         return _cpu(bundle)
@@ -82,11 +82,11 @@ def load_engine(
 
 def _check_choice(device: str, engine: str | None, precision: str) -> None:
     if device not in ("auto", "cpu", "gpu"):
-        raise EngineError(f"no device {device!r}: auto, cpu or gpu")
+        raise EngineError(f"unknown device {device!r}: choose auto, cpu or gpu")
     if engine not in (None, "cpu", "keras"):
-        raise EngineError(f"no engine {engine!r}: cpu or keras")
+        raise EngineError(f"unknown engine {engine!r}: choose cpu or keras")
     if precision not in ("float32", "mixed"):
-        raise EngineError(f"no precision {precision!r}: float32 or mixed")
+        raise EngineError(f"unknown precision {precision!r}: choose float32 or mixed")
     if engine == "cpu" and device == "gpu":
         raise EngineError("the cpu engine does not run on a GPU: use the keras engine")
 

@@ -89,7 +89,7 @@ def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request
         labels = ()  # found by chance, and no telling which of the two
     if options.label_map and not labels:
         raise ColumnError(
-            f"{reader.name}: no label column for --label-map: name it with --label-column"
+            f"{reader.name}: no label column for --label-map: choose one with --label-column"
         )
     if options.label_map and len(labels) > 1:
         raise ColumnError(

@@ -71,7 +71,7 @@ def evaluate(
 def check_models(models: Sequence[Model], options: EvaluationOptions) -> None:
     """Raise UsageError where a model is given twice, or has no threshold to change."""
     if not models:
-        raise UsageError("there is no model to evaluate")
+        raise UsageError("no model to evaluate")
     seen: set[str] = set()
     for model in models:
         model.card.scorer.problem(options.threshold)  # refuses a threshold where there is none
@@ -101,7 +101,7 @@ def evaluate_tables(
             elif asked != evaluator.request:
                 raise ColumnError(
                     f"{reader.name}: has the label column {asked.label_name!r}, the first table "
-                    f"{evaluator.request.label_name!r}: choose with --label-column"
+                    f"{evaluator.request.label_name!r}: choose one with --label-column"
                 )
             _evaluate(models, reader, reading, evaluator, watch)
     assert evaluator is not None, "no table was given"

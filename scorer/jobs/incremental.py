@@ -70,7 +70,7 @@ def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
         return
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    busy = f"{folder}: another incremental run is at it"
+    busy = f"{folder}: another incremental run is using it"
     with locked(folder / LOCK, busy), open_ledger(folder / FILE, run_id) as ledger:
         yield ledger
 

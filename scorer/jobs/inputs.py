@@ -27,9 +27,9 @@ REPORT_SUFFIX = ".report"
 #: names of files left out that a warning lists
 SHOWN = 10
 
-NOT_TABLES = "ignored, as their names are not those of tables"
+NOT_TABLES = "ignored (not tables)"
 LINKS = "links to folders, not followed (name one as an input to score what it holds)"
-SPECIAL = "not read, as they are not regular files but pipes, sockets or devices"
+SPECIAL = "not read (pipes, sockets or devices)"
 EARLIER = "taken for outputs of earlier runs and left out (name one as an input to score it)"
 REPORTS = "taken for reports of earlier runs and left out (name one as an input to score it)"
 MATCHED = "folders that match, not entered (name one as an input, or use ** in the wildcard)"

@@ -162,7 +162,7 @@ def open_ledger(path: Path | None, run_id: str) -> Iterator[Ledger]:
             yield Ledger(connection, run_id)
     except (sqlite3.Error, UnicodeError) as error:
         raise InputError(
-            f"{path}: cannot be used as a ledger: {error}; without it, everything is scored anew"
+            f"{path}: cannot be used as a ledger: {error}; without it, everything is scored again"
         ) from error
 
 
@@ -200,7 +200,7 @@ def _mapping(text: str) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise sqlite3.DatabaseError("it holds what no run has written")
+        raise sqlite3.DatabaseError("it contains tables or rows that no run has written")
     return value
 
 

@@ -63,7 +63,9 @@ def plan(names: Sequence[str], output: str | None, run_id: str = "") -> RunPlan:
     counts = Counter(places)
     twice = [job.target.name for job, place in zip(jobs, places, strict=True) if counts[place] > 1]
     if twice:
-        raise UsageError(f"{twice[0]}: two inputs would be written there: score them apart")
+        raise UsageError(
+            f"{twice[0]}: two inputs would be written to this file: score them separately"
+        )
     return RunPlan(jobs, folder, inputs.ignored, (*inputs.failures, *failures), inputs.warnings)
 
 
@@ -101,7 +103,7 @@ def _stream(first: str, output: str | None) -> Stream | None:
 
 def _to_stream(inputs: Inputs, stream: Stream, run_id: str) -> Job:
     if len(inputs.files) > 1:
-        raise UsageError(f"several inputs cannot share {stream.name}: give --output a directory")
+        raise UsageError(f"several inputs cannot share {stream.name}: give --output a folder")
     source = inputs.files[0].source
     if source.path is not None or source.stat is None:  # else a URL, which is not a local file
         refuse_inputs([stream.path or STDOUT_PATH], [source.path or STDIN_PATH])
@@ -129,7 +131,7 @@ def check_summary(path: Path, made: RunPlan) -> None:
     for job in made.jobs:
         taken.add(_real((job.stream.path or STDOUT_PATH) if job.stream else job.target.work))
     if _real(path) in taken:
-        raise UsageError(f"{path}: is where the rows go: name another file for the summary")
+        raise UsageError(f"{path}: the rows are written there: choose another file for the summary")
 
 
 def _real(path: Path) -> Path:
@@ -143,7 +145,7 @@ def _folder(inputs: Inputs, output: str | None) -> str | None:
         if not (inputs.several or existing or output.endswith("/")):
             return None
         if not is_url(output) and Path(output).exists() and not existing:
-            raise UsageError(f"{output}: several inputs need a directory as --output")
+            raise UsageError(f"{output}: several inputs need a folder as --output")
         return output
     if inputs.folder is None:
         return None
@@ -160,7 +162,7 @@ def _place(file: InputFile, output: str | None, folder: str | None) -> str:
     """The name, a path or a URL, of a file's output."""
     if folder is not None:
         if file.relative == "stdin":
-            raise UsageError(f"{folder}: is a directory: name the file to write")
+            raise UsageError(f"{folder}: is a folder: give a file name")
         base, query = split_query(folder) if is_url(folder) else (folder, "")
         return f"{base.rstrip('/')}/{writable_name(file.relative)}{query}"
     if output is None:
@@ -172,7 +174,7 @@ def _place(file: InputFile, output: str | None, folder: str | None) -> str:
 def _target(name: str, file: InputFile, folder: str | None, root: RemoteFile | None) -> Target:
     """The output's place; below `root`, the folder on another file system, if there is one."""
     if is_url(name) and name == file.source.name:
-        raise UsageError(f"{name}: is the input itself: name another output")
+        raise UsageError(f"{name}: is the input itself: choose another output")
     if root is not None:
         relative = split_query(name)[0].removeprefix(split_query(root.url)[0].rstrip("/"))
         return remote_target(root.child(root.path.rstrip("/") + relative))
@@ -180,5 +182,5 @@ def _target(name: str, file: InputFile, folder: str | None, root: RemoteFile | N
         return remote_target(remote_file(name))
     path = Path(name)
     if folder is None and not path.parent.is_dir():
-        raise OutputError(f"{name}: there is no directory {path.parent}: make it first")
+        raise OutputError(f"{name}: the folder {path.parent} does not exist: create it first")
     return local_target(path)

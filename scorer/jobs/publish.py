@@ -68,7 +68,7 @@ class LocalPlace:
     def _file(self) -> Path:
         target = regular_target(self.path)
         if target is None:
-            raise OutputError(f"{self.name}: is a device or a named pipe: name it with --output")
+            raise OutputError(f"{self.name}: is a device or a named pipe: give --output a file")
         return target
 
     def publish(self, part: Path) -> None:

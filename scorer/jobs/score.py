@@ -113,9 +113,13 @@ def score_table(
 def check_resumable(job: Job, settings: Settings) -> None:
     """Raise UsageError where the job is to be resumed, and cannot be."""
     if job.stream is not None and (settings.policy.must_resume or settings.policy.incremental):
-        raise UsageError(f"what goes to {job.stream.name} cannot be resumed: name a file to write")
+        raise UsageError(
+            f"a run that writes to {job.stream.name} cannot be resumed: give --output a file"
+        )
     if settings.policy.must_resume and job.source.stat is None:
-        raise UsageError("stdin cannot be read again, so the run cannot be resumed: name a file")
+        raise UsageError(
+            "stdin cannot be read again, so the run cannot be resumed: give a file as input"
+        )
 
 
 def check_writable(job: Job, settings: Settings) -> None:
@@ -131,8 +135,8 @@ def check_writable(job: Job, settings: Settings) -> None:
         return
     if settings.policy.must_resume and target.journal.exists():
         return  # the interrupted run was allowed to
-    why = "; no interrupted run of it is left to resume" if settings.policy.must_resume else ""
-    raise OutputExists(f"{target.name}: is there already{why}: --force replaces it")
+    why = ", and no interrupted run of it can be resumed" if settings.policy.must_resume else ""
+    raise OutputExists(f"{target.name}: already exists{why}; use --force to replace it")
 
 
 def _score(

@@ -32,7 +32,7 @@ def as_expected(error: Exception, name: str) -> ScorerError:
         return ScorerError(f"{name}: there is not enough memory for it: lower --batch-size")
     if isinstance(error, OSError) and error.strerror:  # the system refused; no defect of ours
         return InputError(f"{name}: {_refusal(error, name)}")
-    defect = UnexpectedError(f"{name}: an error that was not foreseen: {_gist(error)}")
+    defect = UnexpectedError(f"{name}: unexpected error: {_gist(error)}")
     defect.details = "".join(traceback.format_exception(error))
     return defect
 

@@ -45,12 +45,12 @@ def choose_text_column(
         matches = [column for column in candidates if column in present]
         if len(matches) > 1:
             several = " and ".join(repr(column) for column in matches)
-            raise ColumnError(f"{name}: {several} may hold the text: choose with --text-column")
+            raise ColumnError(f"{name}: {several} may hold the text: choose one with --text-column")
         if not matches:
             expected = " or ".join(repr(column) for column in candidates)
             raise ColumnError(
                 f"{name}: no column {expected}{missing(candidates, present)}; "
-                "name the text's with --text-column"
+                "choose the text column with --text-column"
             )
         requested = matches[0]
     elif requested not in present:
@@ -79,7 +79,7 @@ def missing(names: Sequence[str], present: Sequence[str]) -> str:
     more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
     hint = ""
     if len(present) == 1 and (marks := [mark for mark in ";\t|," if mark in present[0]]):
-        hint = f"; if the file's delimiter is {marks[0]!r}, say --delimiter {marks[0]!r}"
+        hint = f"; if the file's delimiter is {marks[0]!r}, use --delimiter {marks[0]!r}"
     return f"{nearest}; there are: {shown}{more}{hint}"
 
 

@@ -237,7 +237,7 @@ def _only_member(name: str, members: list[Any]) -> Any:
         what = f"{len(files):,} files ({shown}{more})" if files else "no file"
         raise InputError(
             f"{name}: a zip archive with {what}, where one is expected: "
-            "unpack it and score what is in it"
+            "unpack it and score its files"
         )
     (only,) = files
     if only.flag_bits & 1:

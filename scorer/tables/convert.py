@@ -70,7 +70,7 @@ class ToCsv:
     def __init__(
         self, reader: Reader, output: Output, delimiter: str, *, header: bool = True
     ) -> None:
-        remedy = "CSV has no place for: write JSON Lines or Parquet, or leave the column out"
+        remedy = "CSV cannot store: write JSON Lines or Parquet, or leave the column out"
         self._columns = _Columns(reader.name, reader.schema, remedy)
         self._columns.each(reader.schema.types, check_csv)
         self.columns: Sequence[str] = reader.schema.names
@@ -103,7 +103,7 @@ class ToJsonLines:
     notes: Sequence[str] = ()
 
     def __init__(self, name: str, stream: BinaryIO, schema: pa.Schema) -> None:
-        self._columns = _Columns(name, schema, "JSON has no place for: write Parquet")
+        self._columns = _Columns(name, schema, "JSON cannot store: write Parquet")
         self._columns.each(schema.types, check_json)
         self._stream = stream
         self.columns: Sequence[str] = schema.names

@@ -125,9 +125,9 @@ def _broken(error: csv.Error, line: bytes, dialect: Dialect) -> str:
         return f"broken escape: {error}"
     hint = ""
     if dialect.escape is None and rb"\"" in line:
-        hint = r"; if a backslash escapes quotes in this file, say --escape '\'"
+        hint = r"; if a backslash escapes quotes in this file, use --escape '\'"
     elif dialect.delimiter == "\t":
-        hint = "; if quotes are text in this file, say --quoting none"
+        hint = "; if quotes are text in this file, use --quoting none"
     return f"broken quoting: {error}{hint}"
 
 

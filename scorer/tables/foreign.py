@@ -12,7 +12,7 @@ from scorer.errors import InputError
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CONTROLS_BYTES = 256
 _CONVERT = "convert it to Parquet, CSV or JSON Lines"
-_UNPACK = "unpack it and score what is in it"
+_UNPACK = "unpack it and score its files"
 _ZIP = re.compile(rb"PK\x03\x04.{26}(?P<name>[^\x00-\x1f]+)", re.DOTALL)
 _OFFICE = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/")
 
@@ -88,4 +88,4 @@ def refuse_foreign(name: str, head: bytes) -> None:
     """Raise InputError, naming what it is, where a file that begins with `head` is none of ours."""
     for kind in FOREIGN:
         if kind.matches(head):
-            raise InputError(f"{name}: is {kind.what}, which is not read here: {kind.remedy}")
+            raise InputError(f"{name}: is {kind.what}, which scorer does not read: {kind.remedy}")

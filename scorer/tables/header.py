@@ -140,7 +140,7 @@ def _refuse_other_delimiter(name: str, line: str, dialect: Dialect, width: int) 
         if fields is not None and len(fields) > 1 and width in (0, len(fields)):
             raise ColumnError(
                 f"{name}: its first line has no columns with the delimiter "
-                f"{dialect.delimiter!r}, and {len(fields)} with {mark!r}: say --delimiter {mark!r}"
+                f"{dialect.delimiter!r}, and {len(fields)} with {mark!r}: use --delimiter {mark!r}"
             )
 
 
@@ -174,7 +174,7 @@ def _looks_like(raw: bytes, encoding: str) -> str:
     if not guess:
         return ""
     named = {"cp1252": "Windows-1252 or Latin-1"}.get(guess, "UTF-16")
-    return f"; it looks like {named}: say --encoding {guess}"
+    return f"; it looks like {named}: use --encoding {guess}"
 
 
 def _is_latin(raw: bytes) -> bool:

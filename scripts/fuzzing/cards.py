@@ -22,7 +22,7 @@ def run_card(data: bytes) -> None:
 
 
 def run_index(data: bytes) -> None:
-    """No entry of an index leads out of its zoo."""
+    """No entry of an index points outside its zoo."""
     from scorer.zoo import INDEX_FILE, list_models
 
     zoo = folder() / "zoo"

@@ -106,8 +106,8 @@ def check_output_name(name: str, source: str) -> None:
     if parts.unknown and parts.unknown != name_parts(source).unknown:
         suffixes = [suffix for each in FORMATS for suffix in each.suffixes]
         raise UsageError(
-            f"{name}: no format is written as {parts.unknown}: the suffix of an output is "
-            f"{_listed(list(dict.fromkeys(suffixes)), 'or')}, or it has none"
+            f"{name}: {parts.unknown} files cannot be written: use the suffix "
+            f"{_listed(list(dict.fromkeys(suffixes)), 'or')}, or no suffix"
         )
 
 
@@ -157,12 +157,12 @@ def format_of_content(
         return expected
     if sniffed is not None:
         raise InputError(
-            f"{name}: is a file in the format {sniffed.label}, not {expected.label}: "
-            f"give its name the suffix {sniffed.suffixes[0]}"
+            f"{name}: not a file in the format {expected.label} but {sniffed.label}; "
+            f"correct the extension to {sniffed.suffixes[0]}"
         )
     raise InputError(
-        f"{name}: is not a file in the format {expected.label}: it begins with {head[:8]!r}; "
-        "give it the name of what it is"
+        f"{name}: not a file in the format {expected.label}: it begins with {head[:8]!r}; "
+        "correct the extension"
     )
 
 

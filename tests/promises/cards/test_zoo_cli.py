@@ -112,7 +112,7 @@ def test_a_model_is_added_with_a_card_and_used(tiny_bundle: Path) -> None:
     assert run("show", "tiny-binary").exit_code == 0
     again = run("add", archive, "--card", card)
     assert again.exit_code == 2
-    assert "is there already; give --force" in again.stderr
+    assert "already exists; use --force" in again.stderr
     assert run("add", archive, "--card", card, "--force").exit_code == 0
 
 

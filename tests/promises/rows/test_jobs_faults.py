@@ -124,7 +124,7 @@ def test_two_crons_that_overlap(folder: Path) -> None:
     code, errors = ended(start(0, *arguments))
     first.send_signal(signal.SIGCONT)
     assert code == 5
-    assert errors.startswith("Error: scored: another incremental run is at it")
+    assert errors.startswith("Error: scored: another incremental run is using it")
     assert ended(first)[0] == 0
     code, errors = ended(start(0, *arguments))
     assert (code, "1 unchanged" in errors) == (0, True)
@@ -215,7 +215,7 @@ def test_json_log_lines(folder: Path) -> None:
     assert code == 2
     line = json.loads(errors)
     assert (line["level"], line["event"]) == ("error", "error")
-    assert line["message"] == "in.scored.csv: is there already: --force replaces it"
+    assert line["message"] == "in.scored.csv: already exists; use --force to replace it"
 
 
 def test_json_log_lines_stay_short_and_their_events_are_names(folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_an_unforeseen_error_ends_its_file_alone(
     assert summary.exit_code == 1
     (failure,) = summary.failures
     (report,) = Path("state/scorer/reports").iterdir()
-    start = "in/b.csv: an error that was not foreseen: KeyError: 'no such\\ncodec' (score.py, line "
+    start = "in/b.csv: unexpected error: KeyError: 'no such\\ncodec' (score.py, line "
     assert failure.error.startswith(start)
     assert failure.error.endswith(f"); please report this with {report.resolve()}")
     assert "\n" not in failure.error
@@ -156,7 +156,7 @@ def test_a_worker_reports_an_unforeseen_error_of_a_file(
     (job,) = plan(["in/b.csv"], "out.csv").jobs
     outcome = pickle.loads(pickle.dumps(work(job, 0))).received()
     assert isinstance(outcome, UnexpectedError)
-    assert str(outcome).startswith("in/b.csv: an error that was not foreseen: KeyError")
+    assert str(outcome).startswith("in/b.csv: unexpected error: KeyError")
     assert "Traceback" in outcome.details
 
 
@@ -190,7 +190,7 @@ def test_a_known_error_stays_what_it_is() -> None:
     known = InputError("a.csv: broken")
     assert as_expected(known, "b.csv") is known
     error: ScorerError = as_expected(ValueError(), "b.csv")
-    assert str(error) == "b.csv: an error that was not foreseen: ValueError"
+    assert str(error) == "b.csv: unexpected error: ValueError"
 
 
 @click.command(cls=ExpectedErrors)
@@ -202,7 +202,7 @@ def test_a_command_ends_an_unforeseen_error_with_one_line() -> None:
     done = CliRunner().invoke(broken)
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Error: broken: an error that was not foreseen: KeyError: 'codec'")
+    assert line.startswith("Error: broken: unexpected error: KeyError: 'codec'")
 
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.csv")

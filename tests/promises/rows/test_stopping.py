@@ -127,7 +127,7 @@ def test_a_signal_ends_a_call_that_never_returns(tmp_path: Path) -> None:
     assert store.asked.acquire(timeout=30)
     time.sleep(0.2)
     assert check_stops(process, number) == [
-        f"Error: stopped by {number.name} while waiting for what does not answer"
+        f"Error: stopped by {number.name} while waiting for a call that did not return"
     ]
     assert list(tmp_path.iterdir()) == []
     store.close()

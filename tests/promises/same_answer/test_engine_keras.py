@@ -570,10 +570,10 @@ def test_a_gpu_that_keras_cannot_use(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "tpu"}, "no device 'tpu'"),
-        ({"engine": "onnx"}, "no engine 'onnx'"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"engine": "onnx"}, "unknown engine 'onnx'"),
         ({"engine": "cpu", "device": "gpu"}, "does not run on a GPU"),
-        ({"precision": "int8"}, "no precision 'int8'"),
+        ({"precision": "int8"}, "unknown precision 'int8'"),
         ({"engine": "cpu", "precision": "mixed"}, "knows no mixed precision"),
         ({"device": "cpu", "precision": "mixed"}, "knows no mixed precision"),
     ],

@@ -112,7 +112,7 @@ def test_a_column_that_is_not_there_stops_before_a_row_is_read() -> None:
         summing().predict(table)
     assert str(caught.value) == (
         "the table for parrot@1.0.0: no column 'length' (did you mean 'lenght'?); there are: "
-        "title, text, lenght, shouts: parrot@1.0.0 cannot do without it"
+        "title, text, lenght, shouts: parrot@1.0.0 needs this column"
     )
     with pytest.raises(ColumnError, match="reads the column 'title' beside the text"):
         summing().predict(["good film"])

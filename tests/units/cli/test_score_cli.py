@@ -213,7 +213,7 @@ def test_missing_column_lists_the_columns_and_the_nearest(model: Model) -> None:
     Path("in.csv").write_text("id,Reviews\n")
     assert error_of("in.csv", code=2) == (
         "in.csv: no column 'text' or 'review' (did you mean 'Reviews'?); there are: id, Reviews; "
-        "name the text's with --text-column"
+        "choose the text column with --text-column"
     )
     assert present() == ["in.csv", "reviews.parquet"]
 
@@ -221,7 +221,7 @@ def test_missing_column_lists_the_columns_and_the_nearest(model: Model) -> None:
 def test_two_columns_possible(model: Model) -> None:
     Path("in.csv").write_text("text,review\na,b\n")
     message = error_of("in.csv", code=2)
-    assert message == "in.csv: 'text' and 'review' may hold the text: choose with --text-column"
+    assert message == "in.csv: 'text' and 'review' may hold the text: choose one with --text-column"
     assert score("in.csv", "--text-column", "review").exit_code == 0
 
 
@@ -242,7 +242,8 @@ def test_a_clash_of_names_offers_a_prefix(model: Model) -> None:
 def test_the_wrong_delimiter_is_guessed_in_the_message(model: Model) -> None:
     Path("in.csv").write_text("id;text\n1;a\n")
     assert error_of("in.csv", code=2).endswith(
-        "if the file's delimiter is ';', say --delimiter ';'; name the text's with --text-column"
+        "if the file's delimiter is ';', use --delimiter ';'; "
+        "choose the text column with --text-column"
     )
 
 
@@ -250,7 +251,7 @@ def test_an_existing_output_is_refused_without_force(model: Model) -> None:
     write_parquet()
     Path("reviews.scored.parquet").write_text("precious")
     assert error_of("reviews.parquet", code=2) == (
-        "reviews.scored.parquet: is there already: --force replaces it"
+        "reviews.scored.parquet: already exists; use --force to replace it"
     )
     assert Path("reviews.scored.parquet").read_text() == "precious"
     assert score("reviews.parquet", "--force").exit_code == 0
@@ -260,14 +261,12 @@ def test_an_existing_output_is_refused_without_force(model: Model) -> None:
 def test_the_input_is_never_the_output(model: Model) -> None:
     write_parquet()
     message = error_of("reviews.parquet", "-o", "reviews.parquet", "--force", code=2)
-    assert message == "reviews.parquet: is the input itself: name another output"
+    assert message == "reviews.parquet: is the input itself: choose another output"
 
 
 def test_not_a_table(model: Model) -> None:
     Path("in.parquet").write_text("n,text\n")
-    assert error_of("in.parquet", code=1).startswith(
-        "in.parquet: is not a file in the format Parquet"
-    )
+    assert error_of("in.parquet", code=1).startswith("in.parquet: not a file in the format Parquet")
     Path("in.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
     assert error_of("in.csv", code=1).startswith("in.csv: not a CSV file in utf-8")
     Path("in.jsonl").write_text("[1, 2]\n")
@@ -284,7 +283,7 @@ def test_a_truncated_gzip_fails_and_leaves_nothing(model: Model) -> None:
 def test_output_folder_must_exist(model: Model) -> None:
     write_parquet()
     message = error_of("reviews.parquet", "-o", "no/where.parquet", code=1)
-    assert message == "no/where.parquet: there is no directory no: make it first"
+    assert message == "no/where.parquet: the folder no does not exist: create it first"
 
 
 def test_json_summary(model: Model) -> None:
@@ -382,7 +381,7 @@ def test_an_interrupted_run_leaves_nothing(
     ("arguments", "message"),
     [
         (["in.csv", "-o", "-", "--json"], "--json and the rows cannot both go to stdout"),
-        (["in.csv", "-o", "-", "--resume"], "what goes to stdout cannot be resumed"),
+        (["in.csv", "-o", "-", "--resume"], "a run that writes to stdout cannot be resumed"),
         (["-", "-o", "out.csv", "--resume"], "stdin cannot be read again"),
         (["in.csv", "--resume", "--incremental"], "--incremental resumes by itself"),
         (["in.csv", "--incremental"], "--incremental keeps its ledger in a local folder"),
@@ -411,6 +410,4 @@ def test_files_of_other_kinds_are_named(model: Model) -> None:
     Path("inbox/notes.txt").write_text("nothing")
     result = score("inbox", "-o", "out")
     assert result.exit_code == 0
-    assert (
-        "Warning: ignored, as their names are not those of tables: inbox/notes.txt" in result.stderr
-    )
+    assert "Warning: ignored (not tables): inbox/notes.txt" in result.stderr

@@ -145,7 +145,7 @@ def test_a_file_that_is_none_of_ours_is_not_replaced() -> None:
     Path("scored/a.csv").write_text("precious")
     summary = run()
     assert [failure.error for failure in summary.failures] == [
-        "scored/a.csv: is there already: --force replaces it"
+        "scored/a.csv: already exists; use --force to replace it"
     ]
     assert Path("scored/a.csv").read_text() == "precious"
     assert "a.csv" in reasons(run(settings=changed(SETTINGS, force=True)))
@@ -180,7 +180,7 @@ def test_two_runs_at_once_are_refused() -> None:
     Path("scored").mkdir()
     with (
         locked(Path("scored/.scorer.lock"), "held"),
-        pytest.raises(OutputBusy, match="scored: another incremental run is at it"),
+        pytest.raises(OutputBusy, match="scored: another incremental run is using it"),
     ):
         run()
 

@@ -155,7 +155,7 @@ def test_an_absent_column_is_warned_of(model: Model, caplog: pytest.LogCaptureFi
     assert got.equals(model.predict(["good film  price"]))
     assert caplog.messages == [
         "the table for tiny-binary@1.0.0: no column 'grape' or 'price' (did you mean 'prize'?); "
-        "there are: text, prize: tiny-binary@1.0.0 reads it beside the text, and scores without"
+        "there are: text, prize: tiny-binary@1.0.0 also reads this column, and scores without it"
     ]
 
 

@@ -177,10 +177,10 @@ def test_an_archive_that_is_not_read_says_why(archive: str) -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("out.xlsx", "no format is written as .xlsx: the suffix of an output is .csv, .tsv, "),
-        ("out.txt", "no format is written as .txt"),
-        ("out.csv.lz4", "no format is written as .lz4"),
-        ("out.xlsx.gz", "no format is written as .xlsx"),
+        ("out.xlsx", ".xlsx files cannot be written: use the suffix .csv, .tsv, "),
+        ("out.txt", ".txt files cannot be written"),
+        ("out.csv.lz4", ".lz4 files cannot be written"),
+        ("out.xlsx.gz", ".xlsx files cannot be written"),
         ("out.csv.zip", "zip is read but not written: leave .zip out, or use .gz, "),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_bomb_takes_little_memory(bomb: str) -> None:
 FOREIGN: dict[str, tuple[bytes, str]] = {
     "xlsx": (
         zipped({"[Content_Types].xml": b"<Types/>", "_rels/.rels": b"", "xl/workbook.xml": b"x"}),
-        "is an Excel workbook, which is not read here: save the sheet as CSV",
+        "is an Excel workbook, which scorer does not read: save the sheet as CSV",
     ),
     "ods": (
         zipped({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet"}, 0),

@@ -233,7 +233,7 @@ def test_what_is_no_csv_is_refused(content: bytes) -> None:
 
 
 def test_a_file_whose_name_lies_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data\.csv: is a file in the format Parquet, not CSV"):
+    with pytest.raises(InputError, match=r"data\.csv: not a file in the format CSV but Parquet"):
         open_reader(source(b"PAR1...."))
-    with pytest.raises(InputError, match="is not a file in the format Parquet"):
+    with pytest.raises(InputError, match="not a file in the format Parquet"):
         open_reader(source(b"text\na\n", "data.parquet"))

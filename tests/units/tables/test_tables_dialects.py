@@ -161,7 +161,7 @@ def test_quoted_names_with_another_delimiter(header: str, mark: str) -> None:
     content = (header.format(mark) + f'\n"1"{mark}"a"\n').encode()
     with pytest.raises(ColumnError) as caught:
         open_reader(source(content))
-    assert str(caught.value).endswith(f"2 with {mark!r}: say --delimiter {mark!r}")
+    assert str(caught.value).endswith(f"2 with {mark!r}: use --delimiter {mark!r}")
 
 
 def test_unescaped_quotes_in_a_quoted_name() -> None:
@@ -183,7 +183,7 @@ def test_a_name_that_is_never_closed_is_not_a_header() -> None:
 )
 def test_a_header_in_another_encoding_is_told(encoding: str, option: str) -> None:
     content = "prénom,text\nZoé,bien\n".encode(encoding)
-    with pytest.raises(InputError, match=f"it looks like .*: say --encoding {option}$"):
+    with pytest.raises(InputError, match=f"it looks like .*: use --encoding {option}$"):
         open_reader(source(content))
     assert texts(content, encoding=option) == ["bien"]
 
@@ -230,9 +230,9 @@ def test_backslashes_may_escape_delimiters_and_line_ends() -> None:
 
 def test_broken_quotes_say_which_option_may_help() -> None:
     (reject,) = rejects(b'n,text\n1,"a \\"b\\", c"\n')
-    assert reject[2].endswith(r"if a backslash escapes quotes in this file, say --escape '\'")
+    assert reject[2].endswith(r"if a backslash escapes quotes in this file, use --escape '\'")
     (reject,) = rejects(b'n\ttext\n1\t"a" b\n', delimiter="\t")
-    assert reject[2].endswith("if quotes are text in this file, say --quoting none")
+    assert reject[2].endswith("if quotes are text in this file, use --quoting none")
     (reject,) = rejects(b'n,text\n1,"a" b\n')
     assert reject[2].startswith("broken quoting")
     assert "--" not in reject[2]

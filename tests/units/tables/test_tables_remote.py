@@ -136,7 +136,7 @@ def test_an_existing_output_is_refused(bucket: pa.fs.FileSystem) -> None:
     put(bucket, "in.scored.csv", b"precious")
     result = score("s3://data/in.csv")
     assert result.exit_code == 2
-    message = "Error: s3://data/in.scored.csv: is there already: --force replaces it\n"
+    message = "Error: s3://data/in.scored.csv: already exists; use --force to replace it\n"
     assert result.stderr == message
     assert get(bucket, "in.scored.csv") == b"precious"
 

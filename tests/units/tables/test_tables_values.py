@@ -130,7 +130,7 @@ def broken_text() -> pa.Array:
 
 
 REFUSED: dict[str, tuple[Callable[[], pa.Array], str, str]] = {
-    "bytes": (lambda: pa.array([b"a"]), "csv", "holds binary, which CSV has no place for"),
+    "bytes": (lambda: pa.array([b"a"]), "csv", "holds binary, which CSV cannot store"),
     "fixed bytes": (lambda: pa.array([b"a"], pa.binary(1)), "csv", r"holds fixed_size_binary\[1\]"),
     "large bytes": (lambda: pa.array([b"a"], pa.large_binary()), "csv", "holds large_binary"),
     "tensor": (lambda: JSON["tensor"][0], "csv", "holds extension<arrow.fixed_shape_tensor"),
