@@ -83,4 +83,4 @@ def layer_line(layer: Layer) -> str:
         kind, settings = f"{kind}({inner.kind})", {**inner.settings, **settings}
     shown = ", ".join(f"{key}={settings[key]}" for key in _SHOWN if key in settings)
     count = sum(int(weights.size) for weights in layer.weights)
-    return f"{kind:<28}{shown:<44}{count:>10,}"
+    return f"{kind:<22} {shown:<45} {count:>9,}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from scorer import zoo
-from scorer.cli import completion
+from scorer.cli import completion, zoo_view
 from scorer.cli.common import (
     HELP,
     ExpectedErrorsGroup,
@@ -23,12 +23,7 @@ from scorer.cli.common import (
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.zoo_add import add_command
 from scorer.errors import OutputExists, UsageError
-from scorer.printable import printable, printable_lines
-
-if TYPE_CHECKING:
-    from scorer.bundle import Branch, Bundle, Layer
-    from scorer.card import Card, ScorerCard
-    from scorer.vectorizer import VectorizerSpec
+from scorer.printable import printable
 
 
 @with_version
@@ -49,17 +44,19 @@ def main() -> None:
 @click.option("--all-versions", is_flag=True, help="List older versions too.")
 @json_option
 def list_command(zoos: tuple[Path, ...], all_versions: bool, as_json: bool) -> None:
-    """List the models with their figures, speed and size.
+    """List the models with what they are for, their figures, speed and size.
+
+    The figure is the card's headline on its own kind of data; rows/s are of two cores.
 
     \b
     zoo list
     zoo list --json | jq '.[].name'
     """
-    rows = [_listed(entry) for entry in zoo.list_models(zoos, all_versions=all_versions)]
+    rows = [zoo_view.listed(entry) for entry in zoo.list_models(zoos, all_versions=all_versions)]
     if as_json:
         echo(json.dumps(rows, indent=1))
     elif rows:
-        echo(_table(rows))
+        echo(zoo_view.list_text(rows, versions=all_versions))
     else:
         searched = ", ".join(str(path) for path in zoo.search_path(zoos))
         click.echo(printable(f"No models. Searched: {searched}"), err=True)
@@ -81,156 +78,9 @@ def show_command(model: str, zoos: tuple[Path, ...], as_json: bool) -> None:
     entry = zoo.find(model, zoos)
     bundle = read_entry(entry)
     if as_json:
-        echo(json.dumps(_shown(entry, bundle), indent=1))
+        echo(json.dumps(zoo_view.shown(entry, bundle), indent=1))
     else:
-        echo(_show_text(entry, bundle))
-
-
-def _listed(entry: zoo.Entry) -> dict[str, Any]:
-    card = entry.card
-    figure = card.headline
-    return {
-        "name": card.scorer.name,
-        "version": card.scorer.version,
-        "task": card.scorer.task.name,
-        "metric": figure.metric if figure else None,
-        "figure": figure.value if figure else None,
-        "data": figure.data if figure else None,
-        "rows_per_second": card.scorer.speed.rows_per_second if card.scorer.speed else None,
-        "bytes": entry.model_path.stat().st_size,
-        "zoo": str(entry.zoo),
-    }
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    head = ("NAME", "VERSION", "TASK", "FIGURE", "ON", "ROWS/S", "SIZE")
-    cells: list[Sequence[str]] = [
-        (
-            row["name"],
-            row["version"],
-            row["task"],
-            f"{row['metric']} {row['figure']:.3f}" if row["metric"] else "-",
-            row["data"] or "-",
-            f"{row['rows_per_second']:,.0f}" if row["rows_per_second"] else "-",
-            f"{row['bytes'] / 1e6:.1f} MB",
-        )
-        for row in rows
-    ]
-    cells = [[printable(cell) for cell in line] for line in cells]
-    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
-    lines = (
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in [head, *cells]
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _shown(entry: zoo.Entry, bundle: Bundle) -> dict[str, Any]:
-    return {
-        "path": str(entry.model_path),
-        "digest": bundle.digest,
-        "parameters": bundle.parameters,
-        "branches": [
-            {
-                "input": branch.given.source,
-                "vectorizer": _vectorizer(branch.given.vectorizer),
-                "layers": list(_layers(branch.layers)),
-            }
-            for branch in bundle.branches
-        ],
-        "head": list(_layers(bundle.head)),
-        "card": entry.card.model_dump(mode="json", by_alias=True),
-    }
-
-
-def _vectorizer(spec: VectorizerSpec | None) -> dict[str, Any] | None:
-    """A vectorizer's settings; None where the input takes numbers."""
-    if spec is None:
-        return None
-    return {
-        "standardize": spec.standardize,
-        "split": spec.split,
-        "ngrams": spec.ngrams,
-        "output_mode": spec.output_mode,
-        "output_sequence_length": spec.output_sequence_length,
-        "padding": spec.padding.side,
-        "truncating": spec.padding.truncating,
-        "padding_id": spec.padding.value,
-        "start_id": spec.start_id,
-        "vocabulary": len(spec.vocabulary),
-    }
-
-
-def _layers(layers: Iterable[Layer]) -> Iterable[dict[str, Any]]:
-    for layer in layers:
-        kind, settings = layer.kind, dict(layer.settings)
-        inner = settings.pop("layer", None)
-        if inner is not None:
-            kind, settings = f"{kind}({inner.kind})", {**inner.settings, **settings}
-        count = sum(int(w.size) for w in layer.weights)
-        yield {"kind": kind, "name": layer.name, "settings": settings, "parameters": count}
-
-
-def _show_text(entry: zoo.Entry, bundle: Bundle) -> str:
-    card = entry.card
-    lines = [
-        f"{card.ref}  ({card.scorer.task})",
-        f"  file        {entry.model_path}",
-        f"  digest      sha256:{bundle.digest}",
-        f"  reads       {' or '.join(card.scorer.text_columns)}",
-        *_template_lines(card),
-        *_label_lines(card),
-        *_activation_lines(card),
-        f"  weights     {bundle.parameters:,}",
-        *(line for branch in bundle.branches for line in _branch_lines(branch, card.scorer)),
-        *(["  merged"] if bundle.head else []),
-        *_layer_lines(bundle.head),
-        *_figure_lines(card),
-    ]
-    body = printable_lines(card.body.strip())
-    return "\n".join([*(printable(line) for line in lines), "", body])
-
-
-def _template_lines(card: Card) -> list[str]:
-    template = card.scorer.text_template
-    return [f"  as          {template}"] if template else []
-
-
-def _branch_lines(branch: Branch, card: ScorerCard) -> list[str]:
-    """An input: what feeds it, its vectorizer, and its layers."""
-    from scorer.adding.words import input_words, vectorizer_lines
-
-    lines = []
-    if card.inputs:
-        lines.append(f"  input       {input_words(branch.given, card.inputs, card.text_columns)}")
-    if branch.given.vectorizer is not None:
-        described = vectorizer_lines(branch.given.vectorizer, card.vectorizer)
-        lines += [f"  vectorizer  {line}" for line in described]
-    return [*lines, *_layer_lines(branch.layers)]
-
-
-def _layer_lines(layers: Iterable[Layer]) -> list[str]:
-    from scorer.adding.words import layer_line
-
-    return [f"    {layer_line(layer)}" for layer in layers]
-
-
-def _label_lines(card: Card) -> list[str]:
-    labels = ", ".join(label.name for label in card.scorer.labels)
-    return [f"  labels      {labels}"] if labels else []
-
-
-def _activation_lines(card: Card) -> list[str]:
-    activation = card.scorer.output_activation
-    return [f"  outputs     {activation} of what the network gives"] if activation else []
-
-
-def _figure_lines(card: Card) -> list[str]:
-    lines = ["  figures"] if card.scorer.figures else []
-    for figure in card.scorer.figures:
-        interval = "" if figure.low is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
-        data = f"{figure.data} ({figure.rows:,} rows)"
-        lines.append(f"    {figure.metric} {figure.value:.4f}{interval} on {data}")
-    return lines
+        echo(zoo_view.show_text(entry, bundle))
 
 
 @main.command("verify")

@@ -27,18 +27,20 @@ def own_zoo(tiny_zoo: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_zoo, tmp_path / "zoo"))
 
 
-def test_list_names_every_model(tiny_zoo: Path) -> None:
+def test_list_groups_every_model_by_its_task(tiny_zoo: Path) -> None:
     done = run("list", "--zoo", tiny_zoo)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["NAME", "VERSION", "TASK", "FIGURE", "ON", "ROWS/S", "SIZE"]
-    named = [line.split()[:3] for line in lines if line.startswith("tiny-")]
+    assert lines[0].split() == ["MODEL", "FOR", "FIGURE", "ROWS/S", "SIZE"]
+    named = [line.split()[0] for line in lines[1:] if line]
     assert named == [
-        ["tiny-binary", "1.0.0", "binary"],
-        ["tiny-points", "1.0.0", "regression"],
-        ["tiny-stars", "1.0.0", "multiclass"],
-        ["tiny-tags", "1.0.0", "multilabel"],
+        *("binary", "tiny-binary"),
+        *("multiclass", "tiny-stars"),
+        *("multilabel", "tiny-tags"),
+        *("regression", "tiny-points"),
     ]
+    versions = run("list", "--zoo", tiny_zoo, "--all-versions").stdout
+    assert "tiny-binary@1.0.0 " in versions
 
 
 def test_list_as_json(tiny_zoo: Path) -> None:

@@ -109,9 +109,9 @@ def test_what_is_not_there_or_cannot_be_meant() -> None:
         plan(["no*.csv"], None)
     with pytest.raises(InputError, match="empty: holds no CSV"):
         plan(["empty"], None)
-    with pytest.raises(UsageError, match=r"out/a\.csv: two inputs would be written there"):
+    with pytest.raises(UsageError, match=r"out/a\.csv: two inputs would be written to this file"):
         plan(["a.csv", "d/a.csv"], "out")
-    with pytest.raises(UsageError, match="several inputs need a directory"):
+    with pytest.raises(UsageError, match="several inputs need a folder"):
         plan(["a.csv", "d/a.csv"], "a.csv")
     with pytest.raises(UsageError, match="several inputs cannot share stdout"):
         plan(["a.csv", "d/a.csv"], "-")

@@ -171,7 +171,7 @@ def test_without_resume_a_run_starts_over(monkeypatch: pytest.MonkeyPatch) -> No
 def test_resume_without_an_interrupted_run_just_runs() -> None:
     write_inputs("in.csv")
     assert run(parrot(), "in.csv", "out.csv", RESUME).resumed == 0
-    with pytest.raises(OutputExists, match="no interrupted run of it is left to resume"):
+    with pytest.raises(OutputExists, match="no interrupted run of it can be resumed"):
         run(parrot(), "in.csv", "out.csv", RESUME)
 
 
