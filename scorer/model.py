@@ -49,15 +49,18 @@ class Model:
 
     compile_s = 0.0
 
-    def __init__(self, card: Card, bundle: Bundle, engine: Engine) -> None:
+    def __init__(
+        self, card: Card, bundle: Bundle, engine: Engine, ready: Feeding | None = None
+    ) -> None:
         self.card = card
         self.bundle = bundle
         self.engine = engine
+        self._ready = ready
 
     @cached_property
     def feeding(self) -> Feeding:
         """What feeds the network's inputs."""
-        return feeding(self.card.scorer, self.bundle)
+        return self._ready or feeding(self.card.scorer, self.bundle)
 
     def vectorize(self, texts: pa.Array) -> list[TokenBatch]:
         """The texts as each input of the network reads them that takes texts."""
@@ -97,12 +100,6 @@ class Model:
             truncated=_truncated(fed.text),
             scored=(fed.text.n_tokens > 0) & fed.readable & finite_rows(outputs),
         )
-
-    def rehearse(self) -> None:
-        """Have what is compiled for the vectorizers compiled now, not in the first window."""
-        first = pa.array(["a"])
-        beside = dict.fromkeys(self.card.scorer.columns_beside, pa.array(["0"]))
-        self.feeding(first, pa.table(beside))
 
     def bind(
         self, table: Table, text_column: str | None = None, options: OutputOptions | None = None
@@ -273,11 +270,20 @@ def load_model(
     check_outputs(card, bundle)
     compiled_before = compilation.seconds
     expect_kernels(given.vectorizer for given in bundle.inputs if given.vectorizer is not None)
-    loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
-    model = Model(card, bundle, loaded)
-    model.rehearse()
+    with ThreadPoolExecutor(1) as pool:  # the words' tables are built while the engine is
+        ready = pool.submit(_rehearsed, card, bundle)
+        loaded = load_engine(bundle, device=device, engine=engine, precision=precision)
+        model = Model(card, bundle, loaded, ready.result())
     model.compile_s = compilation.seconds - compiled_before
     return model
+
+
+def _rehearsed(card: Card, bundle: Bundle) -> Feeding:
+    """A model's feeding, whose kernels are compiled now and not in the first window."""
+    fed = feeding(card.scorer, bundle)
+    beside = dict.fromkeys(card.scorer.columns_beside, pa.array(["0"]))
+    fed(pa.array(["a"]), pa.table(beside))
+    return fed
 
 
 def check_outputs(card: Card, bundle: Bundle) -> None:

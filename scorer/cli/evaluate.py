@@ -32,7 +32,7 @@ from scorer.cli.common import (
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
 from scorer.cli.options import option, options, takes
-from scorer.cli.startup import skip_unused_imports
+from scorer.cli.startup import no_garbage, skip_unused_imports
 from scorer.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def main(arguments: Arguments) -> None:
     folder = arguments.folder()
     if folder is not None:
         folder.check([source.path for source in sources if source.path is not None])
-    with compiling_shown(shown=telling.human):
+    with no_garbage(), compiling_shown(shown=telling.human):
         models = [arguments.engine.load(reference) for reference in arguments.references]
     from scorer.evaluation.run import evaluate
 

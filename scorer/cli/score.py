@@ -33,7 +33,7 @@ from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
 from scorer.cli.options import option, options, takes
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
-from scorer.cli.startup import skip_unused_imports
+from scorer.cli.startup import no_garbage, skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -185,18 +185,19 @@ def main(arguments: Arguments) -> None:
     Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
     rows were rejected; 5 another run holds the output.
     """
-    settings = arguments.settings()
-    skip_unused_imports()
-    from scorer.jobs.plan import plan
-    from scorer.jobs.run import new_run_id, run_jobs
+    with no_garbage():
+        settings = arguments.settings()
+        skip_unused_imports()
+        from scorer.jobs.plan import plan
+        from scorer.jobs.run import new_run_id, run_jobs
 
-    run_id = new_run_id()
-    telling, local = arguments.telling, arguments.runner == "local"
-    log_to_stderr(telling.log_format, run_id, quiet=telling.quiet)
-    made = plan(arguments.inputs, arguments.output, run_id)
-    _check(arguments, made, settings)
-    with compiling_shown(shown=telling.human):
-        model = arguments.engine.load(arguments.reference, None if local else "cpu")
+        run_id = new_run_id()
+        telling, local = arguments.telling, arguments.runner == "local"
+        log_to_stderr(telling.log_format, run_id, quiet=telling.quiet)
+        made = plan(arguments.inputs, arguments.output, run_id)
+        _check(arguments, made, settings)
+        with compiling_shown(shown=telling.human):
+            model = arguments.engine.load(arguments.reference, None if local else "cpu")
     shown = telling.human and sys.stderr.isatty()
     runner = _runner(arguments.runner, model, shown=shown)
     summary = run_jobs(model, made, settings, [Progress()] if shown else [], run_id, runner)

@@ -1,30 +1,41 @@
 """Keeps a command's start-up to what it uses.
 
-Two libraries import, on first use, large packages that they can do without: pyarrow looks for
-pandas (0.3 s) to recognise its objects, and Numba for SciPy's BLAS (0.3 s) in case a kernel
-multiplies matrices with `np.dot`. A command passes neither, so both are told that it is not there.
-Only a command's own process does this: in a library it would surprise the program around it.
+pyarrow looks for pandas (0.3 s) on its first use, to recognise its objects, and a command passes
+none. Python looks for garbage again and again among all that is imported and read, and there is
+none. Only a command's own process goes without: in a library it would surprise the program around.
 """
 
 from __future__ import annotations
 
-import importlib
+import gc
 import importlib.abc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """Within, a command imports its libraries and loads its model, and Python collects nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def skip_unused_imports() -> None:
-    """Let pyarrow and Numba settle now that they work without pandas and SciPy's BLAS."""
-    absent = _Absent(("pandas", "scipy.linalg"))
+    """Let pyarrow settle now that it works without pandas."""
+    absent = _Absent(("pandas",))
     sys.meta_path.insert(0, absent)
     try:
         import pyarrow as pa
 
         pa.array([""])
-        importlib.import_module("numba.np.arraymath")
     finally:
         sys.meta_path.remove(absent)
 

@@ -63,7 +63,6 @@ class KernelCache(_Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel, or None: then Numba compiles, and calls `save_overload`."""
-        target_context.refresh()
         name = self.file_name(sig, target_context.codegen())
         content = places.read(name) if self._enabled else None
         payload = None if content is None else _checked(name, content)

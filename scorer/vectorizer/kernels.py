@@ -1,4 +1,4 @@
-"""The compiled loops of the vectorizer: building its two hash tables, and text to ids.
+"""The compiled loops of the vectorizer: text to ids, and the hash table of n-grams.
 
 A token is looked up as little-endian 8-byte words, zero-padded, and its length in bytes (which
 tells "a" from "a\\0"). What is found is a *unit*: in its lower half the token's id (1 where the
@@ -70,30 +70,6 @@ def _slots(entries: int) -> int:
     while size < 2 * entries:
         size *= 2
     return size
-
-
-def build_slots(starts: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """The slots, uint64 (slots,), of distinct entries that begin at `starts` (none at 0)."""
-    slots = np.zeros(_slots(starts.size), np.uint64)
-    fill_slots(starts, entries, slots)
-    return slots
-
-
-@kernel(signature=(_LENGTHS, _WORDS, _SLOTS))
-def fill_slots(starts: np.ndarray, entries: np.ndarray, slots: np.ndarray) -> None:
-    """Put the entries into slots that are all 0."""
-    mask = np.uint64(slots.size - 1)
-    for index in range(starts.size):
-        start = starts[index]
-        length = entries[start] >> _HALF
-        state = np.uint64(0)
-        for k in range(start + 1, start + 1 + (np.int64(length) + 7) // 8):
-            state = _mix(state, entries[k])
-        state = _mix(state, length)
-        slot = state & mask
-        while slots[slot]:
-            slot = (slot + _ONE) & mask
-        slots[slot] = (state & _UPPER) | np.uint64(start)
 
 
 @part

@@ -137,13 +137,17 @@ def _words(vocabulary: Sequence[str], output_mode: str) -> tuple[str, ...]:
     """The vocabulary without its leading specials, refused where Keras refuses it."""
     if isinstance(vocabulary, str):
         raise BundleError("the vocabulary of TextVectorization is a string, not a list of words")
-    for word in vocabulary:
-        if not isinstance(word, str):
-            raise BundleError(f"the vocabulary holds {_short(word)}, which is not a string")
-        if not word.isascii() and any("\ud800" <= c <= "\udfff" for c in word):
-            raise BundleError(f"the vocabulary word {_short(word)} is not valid Unicode")
+    try:
+        joined = "".join(vocabulary)  # asked once, not word by word: there may be 350,000
+    except TypeError:
+        other = next(word for word in vocabulary if not isinstance(word, str))
+        raise BundleError(f"the vocabulary holds {_short(other)}, which is not a string") from None
+    if not joined.isascii():
+        for word in vocabulary:
+            if not word.isascii() and any("\ud800" <= c <= "\udfff" for c in word):
+                raise BundleError(f"the vocabulary word {_short(word)} is not valid Unicode")
     # Keras takes the list through a NumPy string array, which drops trailing NULs.
-    words = tuple(word.rstrip("\0") for word in vocabulary)
+    words = tuple(word.rstrip("\0") for word in vocabulary) if "\0" in joined else tuple(vocabulary)
     specials = ("", OOV_TOKEN) if output_mode == "int" else (OOV_TOKEN,)
     if words[: len(specials)] == specials:
         words = words[len(specials) :]

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorer.vectorizer.lookup import byte_actions, pack, places_of, words_and_ngrams
+from scorer.vectorizer.actions import byte_actions
 from scorer.vectorizer.spec import TokenBatch, VectorizerSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from scorer.vectorizer.building import Built
 
 _LEFT_OUT = -1
 
 
 def expect_kernels(specs: Iterable[VectorizerSpec]) -> None:
     """Tell `compiling.watch` what vectorizers of these specs will have to compile."""
-    from scorer.vectorizer import kernels
+    from scorer.vectorizer import building, kernels
 
-    kernels.fill_slots.expect()
+    building.add_words.expect()
     kernels.tokenize_rows.expect()
     if any(max(spec.ngrams) > 1 for spec in specs):
         kernels.fill_paths.expect()
@@ -55,13 +57,11 @@ class Vectorizer:
         )
         length = None if self._arranged else spec.output_sequence_length
         self._limit = length or np.iinfo(np.int64).max
-        words, ids, ngrams = words_and_ngrams(spec)
-        starts, entries = pack(words, ids)
-        self._longest = int(np.diff(starts).max(initial=1)) - 1
+        built = _built(spec)
+        self._longest = int(np.diff(built.starts).max(initial=1)) - 1
         self._sizes = np.array(spec.ngrams, np.int64)
-        slots = kernels.build_slots(starts[:-1], entries)
-        paths = kernels.build_paths(*places_of(ngrams, words, starts), len(entries))
-        self._tables = (slots, entries, paths)
+        paths = kernels.build_paths(built.places, built.ends, built.ids, len(built.entries))
+        self._tables = (built.slots, built.entries, paths)
 
     def __call__(self, texts: pa.Array) -> TokenBatch:
         """`texts` is any kind of Arrow string Array (dictionary and view types are cast)."""
@@ -103,6 +103,20 @@ class Vectorizer:
         elif length is not None and not padding.is_implied:
             ids, offsets = _filled(ids, offsets, length, padding.value, padding.side == "pre")
         return ids, offsets, truncated
+
+
+def _built(spec: VectorizerSpec) -> Built:
+    """The vocabulary's tokens and n-grams."""
+    import pyarrow as pa
+
+    from scorer.vectorizer import building
+
+    split = building.NOWHERE
+    if spec.ngrams != (1,):
+        characters = spec.split == "character"
+        split = building.AT_CHARACTERS if characters else building.AT_SPACES
+    words = _string_buffers(pa.array(spec.vocabulary, pa.large_string()))
+    return building.build(*words, split, spec.ngrams)
 
 
 def _numbering(spec: VectorizerSpec) -> np.ndarray | None:

@@ -233,15 +233,13 @@ def test_invalid_utf8_stays_inside_its_row() -> None:
 
 def test_words_of_equal_hash_are_told_apart() -> None:
     """Two words of 16 bytes can be made to collide: the second half undoes what the first did."""
-    from scorer.vectorizer import kernels
 
     def halves_to(first: int) -> np.ndarray:
         state = mixed(first)
         return np.array([first, state ^ np.uint64(0x6D6C6966)], np.uint64)
 
     one, two, three = halves_to(1), halves_to(2), halves_to(3)
-    entries, starts = packed_entries([one, two])
-    slots = kernels.build_slots(starts, entries)
+    slots, entries = tables_of([one, two])
     assert len(set(slots[slots > 0] >> np.uint64(32))) == 1
     assert token_ids(np.concatenate([one, two, three]), [0, 16, 32, 48], slots, entries) == [
         2,
@@ -259,12 +257,13 @@ def mixed(word: int) -> np.uint64:
     return state
 
 
-def packed_entries(words: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The vectorizer's table of these words of 16 bytes, and where each begins."""
-    entries = [np.zeros(1, np.uint64)]
-    for index, word in enumerate(words, start=2):
-        entries += [np.array([(16 << 32) + index], np.uint64), word]
-    return np.concatenate(entries), 1 + 3 * np.arange(len(words))
+def tables_of(words: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The slots and entries of these words of 16 bytes."""
+    from scorer.vectorizer import building
+
+    data = np.concatenate(words).astype("<u8").view(np.uint8)
+    built = building.build(data, 16 * np.arange(len(words) + 1), building.NOWHERE, (1,))
+    return built.slots, built.entries
 
 
 def token_ids(
@@ -295,8 +294,7 @@ def test_a_word_does_not_match_a_longer_one_of_equal_hash() -> None:
     second = product * pow(int(kernels._MULTIPLIER), -1, 2**64) % 2**64 ^ state
     assert mix(mix(state, second), 16) == mix(state, 8)
     words = np.array([first, second], np.uint64)
-    entries, starts = packed_entries([words])
-    slots = kernels.build_slots(starts, entries)
+    slots, entries = tables_of([words])
     assert token_ids(words[[0, 1, 0]], [0, 16, 24], slots, entries) == [2, 1]
 
 

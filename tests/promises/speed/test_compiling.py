@@ -546,3 +546,28 @@ def test_the_summary_tells_compiling_from_scoring(tiny_zoo: Path, tmp_path: Path
     summary = run_jobs(model, made, settings_of())
     assert summary.as_json()["compile_s"] == summary.totals()["compile_s"] == 3.142
     assert sum(summary.files[0].seconds.values()) < 3
+
+
+LOADED = """
+import sys
+from scorer.cli.score import main
+sys.argv = ["score", "-m", "tiny-binary", "--zoo", *sys.argv[1:], "-o", "-"]
+try:
+    main()
+finally:
+    print(*(set(sys.modules) & {"numba.np.arraymath", "numba.np.linalg", "pandas"}))
+"""
+
+
+def test_a_run_that_compiles_nothing_does_not_import_the_compiler(
+    tiny_zoo: Path, tmp_path: Path
+) -> None:
+    """Numba's functions, which only its compiler needs, were half of what loading a model took."""
+    table = tmp_path / "in.csv"
+    table.write_text("text\na good film\n")
+    environment = {**os.environ, places.ENVIRONMENT: str(tmp_path / "cache")}
+    command = [sys.executable, "-c", LOADED, str(tiny_zoo), str(table)]
+    for _ in ("compiles", "loads"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""
