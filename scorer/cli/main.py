@@ -14,6 +14,7 @@ from scorer.cli.grouping import CommandList
 COMMANDS = {
     "score": "scorer.cli.score",
     "evaluate": "scorer.cli.evaluate",
+    "explain": "scorer.cli.explain",
     "zoo": "scorer.cli.zoo",
     "warm-up": "scorer.cli.warm_up",
 }

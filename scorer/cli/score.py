@@ -83,6 +83,13 @@ class Arguments:
         is_flag=True,
         help="Add the columns n_tokens, oov_share and truncated.",
     )
+    explain: int | None = option(
+        "--explain",
+        group=OUTPUT,
+        type=click.IntRange(min=1),
+        metavar="K",
+        help="Add the column explanation: the K words that moved the score most. Default: none.",
+    )
     prefix: str = option(
         "--prefix",
         group=OUTPUT,
@@ -139,7 +146,11 @@ class Arguments:
         return OutputSpec(
             text_column=self.text_column,
             output=OutputOptions(
-                self.probabilities, self.diagnostics, self.labels.threshold, self.prefix
+                self.probabilities,
+                self.diagnostics,
+                self.labels.threshold,
+                self.prefix,
+                self.explain,
             ),
             read=self.reading.read(),
             csv_safe=self.csv_safe,

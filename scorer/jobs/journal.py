@@ -6,8 +6,10 @@ output from its beginning: so it makes the same bytes, whatever the format, and 
 twice. A record is checked by its CRC; what a crash has left torn at the end is dropped.
 
     header    MAGIC, length, CRC-32, JSON {"identity": ...} (of a finished output also "done")
-    record    _RECORD (window, rows, outputs, CRC-32 of the texts, CRC-32 of this record), payload
-    payload   outputs float32 (rows, outputs), n_tokens, n_oov int32, truncated, scored bool (rows,)
+    record    _RECORD (window, rows, outputs, bytes of the explanations, CRC-32 of the texts, CRC-32
+              of this record), payload
+    payload   outputs float32 (rows, outputs), n_tokens, n_oov int32, truncated, scored bool
+              (rows,), and the explanations, where asked for, as an Arrow record batch
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ from scorer.tables import Window
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"scorer journal 1\n"
+MAGIC = b"scorer journal 2\n"
 _HEADER = struct.Struct("<II")
-_RECORD = struct.Struct("<QIIII")
+_RECORD = struct.Struct("<QIIIII")
+_WORDS = pa.schema([("words", pa.string())])
 
 
 class Journal:
@@ -204,6 +207,7 @@ class _Entry:
 
 def _record(window: Window, scores: Scores) -> bytes:
     rows, outputs = scores.outputs.shape
+    words = b"" if scores.words is None else _written(scores.words)
     payload = b"".join(
         (
             scores.outputs.astype("<f4").tobytes(),
@@ -211,9 +215,10 @@ def _record(window: Window, scores: Scores) -> bytes:
             scores.n_oov.astype("<i4").tobytes(),
             scores.truncated.astype("?").tobytes(),
             scores.scored.astype("?").tobytes(),
+            words,
         )
     )
-    fields = (window.index, rows, outputs, _texts_crc(window))
+    fields = (window.index, rows, outputs, len(words), _texts_crc(window))
     crc = zlib.crc32(payload, zlib.crc32(_RECORD.pack(*fields, 0)))
     return _RECORD.pack(*fields, crc) + payload
 
@@ -223,19 +228,20 @@ def _read_record(file: BinaryIO) -> _Entry | None:
     start = file.read(_RECORD.size)
     if len(start) < _RECORD.size:
         return None
-    window, rows, outputs, texts, crc = _RECORD.unpack(start)
-    size = rows * (4 * outputs + 10)
+    window, rows, outputs, words, texts, crc = _RECORD.unpack(start)
+    size = rows * (4 * outputs + 10) + words
     if size > os.fstat(file.fileno()).st_size:
         return None
     payload = file.read(size)
-    whole = zlib.crc32(payload, zlib.crc32(_RECORD.pack(window, rows, outputs, texts, 0)))
+    whole = zlib.crc32(payload, zlib.crc32(_RECORD.pack(window, rows, outputs, words, texts, 0)))
     if len(payload) < size or whole != crc:
         return None
     return _Entry(window, rows, texts, _scores(payload, rows, outputs))
 
 
 def _scores(payload: bytes, rows: int, outputs: int) -> Scores:
-    places = np.cumsum([0, 4 * rows * outputs, 4 * rows, 4 * rows, rows, rows]).tolist()
+    sizes = [0, 4 * rows * outputs, 4 * rows, 4 * rows, rows, rows]
+    places = [*np.cumsum(sizes).tolist(), len(payload)]
     parts = [payload[a:b] for a, b in pairwise(places)]
     return Scores(
         outputs=np.frombuffer(parts[0], "<f4").reshape(rows, outputs),
@@ -243,7 +249,16 @@ def _scores(payload: bytes, rows: int, outputs: int) -> Scores:
         n_oov=np.frombuffer(parts[2], "<i4"),
         truncated=np.frombuffer(parts[3], "?"),
         scored=np.frombuffer(parts[4], "?"),
+        words=_read_words(parts[5]) if parts[5] else None,
     )
+
+
+def _written(words: pa.Array) -> bytes:
+    return bytes(pa.record_batch([words], schema=_WORDS).serialize())
+
+
+def _read_words(written: bytes) -> pa.Array:
+    return pa.ipc.read_record_batch(pa.py_buffer(written), _WORDS).column(0)
 
 
 def _texts_crc(window: Window) -> int:
