@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from scorer.card import ScorerCard
 from scorer.errors import ColumnError
 from scorer.evaluation.compare import spread
 from scorer.evaluation.drift import DriftCounter
@@ -24,7 +25,7 @@ from scorer.evaluation.predictions import PredictionCounter
 from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.shared import own_map, shared_labels
 from scorer.evaluation.slices import SliceColumn
-from scorer.evaluation.top import TEXT_CHARACTERS, KeptRow, TopRows
+from scorer.evaluation.top import TEXT, TEXT_CHARACTERS, KeptRow, TopRows
 from scorer.evaluation.truth import TRUTH_COLUMNS, TruthColumn, quoted
 from scorer.evaluation.understood import understood
 from scorer.scores import Scores
@@ -83,6 +84,8 @@ class Evaluator:
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
         self.rows = self.read = self.rejected = self._file_start = 0
+        explained = [s.card for s in subjects if s.explain is not None]
+        self._given = given_columns(explained) if explained else None
         self._makes_sense = not (request.asked and request.label_columns)
 
     def __call__(self, window: Window, scores: Scores) -> None:
@@ -101,7 +104,9 @@ class Evaluator:
         outputs = [
             np.where(said.scored[:, None], said.outputs, np.float32(np.nan)) for said in scores
         ]
-        keep = _Keeper(window, numbers, outputs, lambda i: self._label(window, added, i))
+        keep = _Keeper(
+            window, numbers, outputs, lambda i: self._label(window, added, i), self._given
+        )
         for at, (model, said) in enumerate(zip(self.models, scores, strict=True)):
             model.drift.add(said)
             model.predictions.add(said)
@@ -189,6 +194,7 @@ class _Keeper:
     numbers: NDArray[np.int64]
     outputs: Sequence[NDArray[np.float32]]
     label: Callable[[int], str | None]
+    given: Sequence[str] | None
 
     def offer(
         self, top: TopRows, group: Any, keys: NDArray[np.floating[Any]], rows: NDArray[np.int64]
@@ -204,7 +210,22 @@ class _Keeper:
             text=_cut(self.window.texts[i].as_py() or "", TEXT_CHARACTERS),
             label=None if label is None else _cut(label, 80),
             outputs=tuple(tuple(float(v) for v in out[i]) for out in self.outputs),
+            given=None if self.given is None else self._given(self.given, i),
         )
+
+    def _given(self, columns: Sequence[str], i: int) -> pa.Table:
+        """The row as the models read it. Copied: a slice would keep the whole window."""
+        table = self.window.table
+        beside = {name: table.column(name) for name in columns if name in table.schema.names}
+        return pa.table(
+            {name: c.take([i]) for name, c in {**beside, TEXT: self.window.texts}.items()}
+        )
+
+
+def given_columns(cards: Sequence[ScorerCard]) -> tuple[str, ...]:
+    """What models read beside the text."""
+    composed = [name for card in cards if card.composition for name in card.composition.columns]
+    return tuple(dict.fromkeys([*composed, *(n for card in cards for n in card.columns_beside)]))
 
 
 def no_sense(evaluator: Evaluator, truth: TruthColumn, values: Sequence[str]) -> str:

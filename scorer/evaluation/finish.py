@@ -32,6 +32,8 @@ from scorer.evaluation.result import (
 )
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import class_figures, figures, slice_section
+from scorer.evaluation.top import TEXT
+from scorer.evaluation.why import why
 from scorer.tasks import Statistic, Truth
 
 FEW_ROWS = 100
@@ -221,6 +223,8 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
     """The largest mistakes, now that it is known what every label value means."""
     problem = model.subject.problem
     at = evaluator.models.index(model)
+    best = model.mistakes.best(model.truth.mistake_groups())
+    reasons = why(model.subject.explain, [kept.given for _, _, kept in best], TEXT)
     return tuple(
         Mistake(
             row=kept.row,
@@ -228,8 +232,9 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
             truth=model.truth.shown(problem, group, kept),
             predicted=problem.task.in_words(problem, kept.outputs[at]),
             size=round(size, 6),
+            why=reason,
         )
-        for size, group, kept in model.mistakes.best(model.truth.mistake_groups())
+        for (size, group, kept), reason in zip(best, reasons, strict=True)
     )
 
 

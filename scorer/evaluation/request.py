@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from scorer.card import ScorerCard
 from scorer.checks import check_share
 from scorer.errors import ColumnError
 from scorer.evaluation.labels import choose_label_columns, parse_label_map
+from scorer.evaluation.top import TEXT
 from scorer.model import Model
 from scorer.tables import Reader
 from scorer.tables.columns import missing
 from scorer.tasks import Problem
+
+if TYPE_CHECKING:
+    from scorer.evaluation.why import Explain
+    from scorer.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,16 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under evaluation. `threshold` replaces the card's, where a task takes one."""
+    """A model under evaluation. `threshold` replaces the card's, where a task takes one.
+
+    explain   says which words moved the scores of some rows; None where it takes too long
+    """
 
     ref: str
     sha256: str
     card: ScorerCard
     threshold: float | None = None
+    explain: Explain | None = field(default=None, compare=False, repr=False)
 
     @property
     def problem(self) -> Problem:
@@ -75,7 +88,14 @@ class Request:
 
 def subject(model: Model, options: EvaluationOptions) -> Subject:
     """The model as the evaluation sees it."""
-    return Subject(model.ref, model.digest, model.card.scorer, options.threshold)
+    # What one text takes is hundreds of texts scored, which only the cpu engine does at once.
+    explain = partial(_explain, model) if model.engine.name == "cpu" else None
+    return Subject(model.ref, model.digest, model.card.scorer, options.threshold, explain)
+
+
+def _explain(model: Model, row: pa.Table) -> Sequence[Explanation | None]:
+    found: Sequence[Explanation | None] = model.explain(row, text_column=TEXT)
+    return found
 
 
 def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request:

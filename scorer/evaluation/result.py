@@ -15,6 +15,7 @@ from scorer.evaluation.drift import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure, Part
 from scorer.evaluation.predictions import Predictions
+from scorer.evaluation.why import Why
 
 SCHEMA_VERSION: Literal["1.2"] = "1.2"
 
@@ -119,6 +120,7 @@ class Mistake(Part):
     truth: str
     predicted: str
     size: float
+    why: Why | None = Field(default=None, description="the words behind it, of the first mistakes")
 
 
 class Promise(Part):

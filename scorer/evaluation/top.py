@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 TEXT_CHARACTERS = 400
+#: a column's name that no table has
+TEXT = "\0text"
 
 
 @dataclass(frozen=True)
 class KeptRow:
-    """`row` counts the inputs' rows from 1; `outputs` holds each model's outputs (models, k)."""
+    """`row` counts the inputs' rows from 1; `outputs` holds each model's outputs (models, k).
+
+    given   the row as the models read it, its whole text in the column TEXT; None where no model
+            explains what it says
+    """
 
     row: int
     text: str
     label: str | None
     outputs: tuple[tuple[float, ...], ...]
+    given: pa.Table | None = field(default=None, compare=False, repr=False)
 
 
 class TopRows:
