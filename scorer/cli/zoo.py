@@ -188,13 +188,22 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
     required=True,
     help="Write to this file.",
 )
+@click.option(
+    "--ids",
+    is_flag=True,
+    help="Write a graph that reads token ids, for programs other than ONNX Runtime. Default: it "
+    "reads texts, if ONNX Runtime has the operators for the model's vectorizer.",
+)
 @zoo_option
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool) -> None:
-    """Write a model's network as ONNX.
+def export_command(
+    model: str, output: Path, ids: bool, zoos: tuple[Path, ...], force: bool
+) -> None:
+    """Write a model as ONNX.
 
-    This needs the extra `onnx`. ONNX Runtime must give the outputs of the card's golden rows. The
-    vectorizer's settings and vocabulary go into the file's metadata as JSON.
+    This needs the extra `onnx`. ONNX Runtime must give the outputs of the card's golden rows. If
+    the graph reads token ids, the vectorizer's settings and vocabulary go into the file's metadata
+    as JSON.
 
     \b
     zoo export imdb-bilstm -o imdb-bilstm.onnx
@@ -206,5 +215,9 @@ def export_command(model: str, output: Path, zoos: tuple[Path, ...], force: bool
         raise OutputExists(f"{output}: already exists; use --force to replace it")
     entry = zoo.find(model, zoos)
     bundle = read_entry(entry)
-    gap = write_onnx(entry.card, bundle, output)
-    echo(f"Wrote {output}: at most {gap:.1e} from the card's golden rows")
+    written = write_onnx(entry.card, bundle, output, ids=ids)
+    echo(f"Wrote {output}: at most {written.gap:.1e} from the card's golden rows")
+    if written.why_ids is None:
+        echo("It reads texts: its input is `text`")
+    elif not ids:
+        echo(printable(f"It reads token ids, not texts: {written.why_ids}"))

@@ -89,11 +89,8 @@ def _bidirectional(graph: Graph, node: Node, value: str) -> str:
 
 def _merged(graph: Graph, merge: str, states: str, axis: int) -> str:
     """The two directions, along `axis`, made one."""
-    if merge == "sum":
-        axes = graph.constant(np.array([axis], np.int64))
-        return graph.node("ReduceSum", states, axes, keepdims=0)
-    operator = {"ave": "ReduceMean", "mul": "ReduceProd"}[merge]
-    return graph.node(operator, states, axes=[axis], keepdims=0)
+    operator = {"sum": "ReduceSum", "ave": "ReduceMean", "mul": "ReduceProd"}[merge]
+    return graph.node(operator, states, graph.whole(axis), keepdims=0)
 
 
 def _states(
@@ -130,7 +127,28 @@ def _states(
         **more,
     )
     graph.nodes.append(made)
-    return outputs[0], outputs[1]
+    return _padded_as_keras(graph, node, spec, outputs, len(directions)), outputs[1]
+
+
+def _padded_as_keras(
+    graph: Graph, node: Node, spec: LayerSpec, states: list[str], directions: int
+) -> str:
+    """All states, with what Keras gives at the padding, where a layer may read it.
+
+    A forward layer repeats its last state there, a backward one begins there with zeros; ONNX has
+    zeros in both.
+    """
+    given = node.given[0]
+    mask = graph.mask(given)
+    read = spec.settings["return_sequences"] and None not in given.shape
+    if mask is None or not read or spec.settings.get("zero_output_for_mask"):
+        return states[0]
+    kept = graph.node("Transpose", mask, perm=[1, 0])
+    kept = graph.node("Unsqueeze", kept, graph.whole(1, 3))
+    forward = np.array([1, 0][:directions], np.float32).reshape(1, -1, 1, 1)
+    last = graph.node("Unsqueeze", states[1], graph.whole(0))
+    last = graph.node("Mul", last, graph.constant(forward))
+    return graph.node("Where", kept, states[0], last)
 
 
 def _at_each_position(graph: Graph, node: Node, value: str) -> str:

@@ -64,7 +64,8 @@ def _layer_normalization(graph: Graph, node: Node, value: str) -> str:
 def _rms_normalization(graph: Graph, node: Node, value: str) -> str:
     if node.layer.settings["axis"] not in (-1, [-1], len(node.given[0].shape)):
         raise refuse(node, "a norm over other than the last dimension is not written to ONNX")
-    square = graph.node("ReduceMean", graph.node("Mul", value, value), axes=[-1], keepdims=1)
+    square = graph.node("Mul", value, value)
+    square = graph.node("ReduceMean", square, graph.whole(-1), keepdims=1)
     square = graph.node("Add", square, graph.number(float(node.layer.settings["epsilon"])))
     out = graph.node("Div", value, graph.node("Sqrt", square))
     return graph.node("Mul", out, graph.constant(node.layer.weights[0]))
@@ -178,14 +179,13 @@ def _of_two(graph: Graph, node: Node, *values: str) -> str:
     return graph.node(_OF_TWO[node.layer.kind], *given)
 
 
+_REDUCED = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "sum": "ReduceSum"}
+
+
 def _reduced(graph: Graph, node: Node, value: str) -> str:
     axis, keep = node.layer.settings["axis"], int(node.layer.settings["keepdims"])
     axes = axis if isinstance(axis, list) else [axis]
-    kind = node.layer.kind
-    if kind == "sum":
-        return graph.node("ReduceSum", value, graph.whole(*axes), keepdims=keep)
-    operator = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin"}[kind]
-    return graph.node(operator, value, axes=axes, keepdims=keep)
+    return graph.node(_REDUCED[node.layer.kind], value, graph.whole(*axes), keepdims=keep)
 
 
 def _taken(graph: Graph, node: Node, value: str) -> str:

@@ -107,10 +107,11 @@ def _pool(operator: str) -> Writer:
 
 def _global_max(graph: Graph, node: Node, value: str) -> str:
     """ONNX' LSTM gives zeros at the padding, which change no maximum of rectified states."""
-    padding, rank = node.given[0].padding, len(node.given[0].shape) - 1
-    if padding and padding.masked and padding.content is not Content.RECTIFIED:
+    given, rank = node.given[0], len(node.given[0].shape) - 1
+    rectified = given.padding is not None and given.padding.content is Content.RECTIFIED
+    if given.masked and given.open and not rectified:
         raise refuse(node, "max pooling over masked rows is not written to ONNX")
-    return graph.node("ReduceMax", value, axes=list(range(1, rank + 1)), keepdims=_keeps(node))
+    return graph.node("ReduceMax", value, graph.whole(*range(1, rank + 1)), keepdims=_keeps(node))
 
 
 def _keeps(node: Node) -> int:
@@ -120,7 +121,8 @@ def _keeps(node: Node) -> int:
 def _global_average(graph: Graph, node: Node, value: str) -> str:
     mask, rank = graph.mask(node.given[0]), len(node.given[0].shape) - 1
     if mask is None:
-        return graph.node("ReduceMean", value, axes=list(range(1, rank + 1)), keepdims=_keeps(node))
+        axes = graph.whole(*range(1, rank + 1))
+        return graph.node("ReduceMean", value, axes, keepdims=_keeps(node))
     kept = graph.node("Cast", mask, to=graph.onnx.TensorProto.FLOAT)
     kept = graph.node("Unsqueeze", kept, graph.whole(2))
     axis, keep = graph.whole(1), _keeps(node)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scorer.vectorizer.building import Built
 
-_LEFT_OUT = -1
+LEFT_OUT = -1
 
 
 def expect_kernels(specs: Iterable[VectorizerSpec]) -> None:
@@ -47,7 +47,7 @@ class Vectorizer:
         self._spec = spec
         self._tokenize = kernels.tokenize
         self._actions = byte_actions(spec, kernels.KEEP, kernels.BREAK)
-        self._numbering = _numbering(spec)
+        self._numbering = numbering(spec)
         self._arranged = (
             self._numbering is not None
             or spec.start_id is not None
@@ -87,7 +87,7 @@ class Vectorizer:
         """Number, start, cut and pad rows of looked-up tokens; ids, offsets and what was cut."""
         spec, padding = self._spec, self._spec.padding
         if self._numbering is not None:
-            ids, offsets = _kept(self._numbering[ids], offsets, _LEFT_OUT)
+            ids, offsets = _kept(self._numbering[ids], offsets, LEFT_OUT)
         if spec.start_id is not None:
             start = spec.start_id + (spec.output_mode != "int")
             ids = np.insert(ids, offsets[:-1], np.int32(start))
@@ -119,13 +119,13 @@ def _built(spec: VectorizerSpec) -> Built:
     return building.build(*words, split, spec.ngrams)
 
 
-def _numbering(spec: VectorizerSpec) -> np.ndarray | None:
+def numbering(spec: VectorizerSpec) -> np.ndarray | None:
     """int32 (words + 2,): what becomes of the ids that the look-up gives; None: they stay."""
     if spec.word_ids is None and spec.unknown_id == 1:
         return None
     shift = int(spec.output_mode != "int")  # a bag's ids are columns + 1
     words = np.arange(2, len(spec.vocabulary) + 2) if spec.word_ids is None else spec.word_ids
-    unknown = _LEFT_OUT if spec.unknown_id is None else spec.unknown_id + shift
+    unknown = LEFT_OUT if spec.unknown_id is None else spec.unknown_id + shift
     table = np.empty(len(spec.vocabulary) + 2, np.int32)
     table[:2] = unknown
     table[2:] = words + shift if spec.word_ids is not None else words

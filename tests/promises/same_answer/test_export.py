@@ -15,9 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from scorer.bundle import read_bundle
+from scorer.card import Card
 from scorer.cli.zoo import main
 from scorer.errors import ScorerError, UnsupportedModel
 from scorer.export import onnx_inputs, run_onnx, to_onnx, write_onnx
+from scorer.model import load_model
 from scorer.vectorizer import Vectorizer
 from scorer.zoo import find
 from tests.support import tiny
@@ -148,7 +150,7 @@ def test_a_setting_that_is_not_written_is_named(tmp_path: Path) -> None:
 
 def test_the_command_writes_a_file_that_serves_alone(tiny_zoo: Path, tmp_path: Path) -> None:
     target = tmp_path / "tiny.onnx"
-    command = ["export", "tiny-binary", "-o", str(target), "--zoo", str(tiny_zoo)]
+    command = ["export", "tiny-binary", "--ids", "-o", str(target), "--zoo", str(tiny_zoo)]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.stderr
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
@@ -160,13 +162,71 @@ def test_the_command_writes_a_file_that_serves_alone(tiny_zoo: Path, tmp_path: P
     bundle = read_bundle(entry.model_path)
     tokens = Vectorizer(bundle.vectorizer)(pa.array(["Film qqqq"]))
     assert onnx_inputs(bundle, tokens)["ids"].tolist() == ids.tolist()
-    from scorer.model import load_model
-
     expected = load_model("tiny-binary", zoos=[tiny_zoo]).score(pa.array(["Film qqqq"])).outputs
     np.testing.assert_allclose(session.run(None, feeds)[0], expected, atol=1e-5)
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 2
     assert "give --force" in again.stderr
+
+
+def test_the_command_writes_a_graph_that_reads_texts(tiny_zoo: Path, tmp_path: Path) -> None:
+    for name in tiny.TASKS:
+        target = tmp_path / f"{name}.onnx"
+        command = ["export", name, "-o", str(target), "--zoo", str(tiny_zoo)]
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.stderr
+        assert "It reads texts: its input is `text`" in done.output
+        session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+        texts = [text for text in tiny.GOLDEN if text]
+        scores = session.run(None, {"text": np.array(texts, object)})[0]
+        expected = load_model(name, zoos=[tiny_zoo]).score(pa.array(texts)).outputs
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_are_those_that_the_card_speaks_of(tmp_path: Path) -> None:
+    """Logits with the card's activation, and of a binary model's two outputs the second."""
+
+    def logits(keras: Any, ids: int) -> list[Any]:
+        return [*tiny.bilstm(keras, ids)[:-1], keras.layers.Dense(2)]
+
+    model = tiny.build_model(logits)
+    model.save(tmp_path / "model.keras")
+    bundle = read_bundle(tmp_path / "model.keras")
+    raw = tiny.predict(model, tiny.GOLDEN)
+    shares = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    rows = [(t, [float(p[1])] if t else None) for t, p in zip(tiny.GOLDEN, shares, strict=True)]
+    fields = {**tiny.card_fields("tiny-binary", rows), "body": ""}
+    fields["scorer"]["output_activation"] = "softmax"
+    card = Card.model_validate(fields)
+    for ids in (True, False):
+        written = write_onnx(card, bundle, tmp_path / "x.onnx", ids=ids)
+        assert written.gap < 1e-6
+        assert written.why_ids == ("asked for" if ids else None)
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("kind", ["lstm", "gru", "bidirectional", "zeros", "maximum"])
+def test_what_masked_layers_give_at_padding_is_read_as_in_keras(kind: str, tmp_path: Path) -> None:
+    """Flatten and a maximum read it where the length is fixed."""
+
+    def flat(keras: Any, ids: int) -> list[Any]:
+        layers = keras.layers
+        zeros = {"zero_output_for_mask": kind == "zeros"}
+        lstm = layers.LSTM(3, return_sequences=True, **zeros)
+        reader = {
+            "gru": [layers.GRU(3, return_sequences=True), layers.Flatten()],
+            "bidirectional": [layers.Bidirectional(lstm), layers.Flatten()],
+            "maximum": [lstm, layers.GlobalMaxPooling1D()],
+        }.get(kind, [lstm, layers.Flatten()])
+        return [layers.Embedding(ids, 4, mask_zero=True), *reader, layers.Dense(1)]
+
+    model = tiny.build_model(flat, output_sequence_length=7)
+    model.save(tmp_path / "model.keras")
+    bundle = read_bundle(tmp_path / "model.keras")
+    texts = [text for text in tiny.GOLDEN if text]
+    tokens = Vectorizer(bundle.vectorizer)(pa.array(texts))
+    got = run_onnx(to_onnx(bundle).SerializeToString(), bundle, tokens)
+    np.testing.assert_allclose(got, tiny.predict(model, texts), rtol=0, atol=1e-5)
 
 
 def test_an_export_that_is_off_is_not_written(tiny_zoo: Path, tmp_path: Path) -> None:
