@@ -171,13 +171,20 @@ class LabelOptions:
         multiple=True,
         help="Break metrics down by this column (repeatable). Default: all rows together.",
     )
+    id_column: str | None = option(
+        "--id-column",
+        help="Show this column beside the largest mistakes. Default: the first column whose "
+        "values all differ.",
+    )
     no_report: bool = option("--no-report", is_flag=True, help="Write no report.")
 
     def evaluation(self) -> EvaluationOptions:
         from scorer.evaluation.request import EvaluationOptions
 
         label = self.label_columns[0] if len(self.label_columns) == 1 else self.label_columns
-        return EvaluationOptions(label or None, self.label_map, self.slices, self.threshold)
+        return EvaluationOptions(
+            label or None, self.label_map, self.slices, self.threshold, id_column=self.id_column
+        )
 
 
 @dataclass(frozen=True)

@@ -101,10 +101,15 @@ def spread(outputs: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def disagreement(
-    kept: KeptRow, size: float, problems: Sequence[Problem], truth: str | None
+    kept: KeptRow, size: float, problems: Sequence[Problem], name: str | None
 ) -> Disagreement:
-    """A kept row in words."""
+    """A kept row in words; `name` is its id."""
     said = [p.task.in_words(p, out) for p, out in zip(problems, kept.outputs, strict=True)]
     return Disagreement(
-        row=kept.row, text=kept.text, truth=truth, predictions=tuple(said), spread=round(size, 6)
+        row=kept.row,
+        id=name,
+        text=kept.text,
+        truth=kept.label,
+        predictions=tuple(said),
+        spread=round(size, 6),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from scorer.evaluation.result import (
     LabelCalibration,
     Residuals,
     Threshold,
+    ThresholdAdvice,
 )
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.statistics import MAX_RANKED_CLASSES, Resampled, ranked_classes
@@ -164,31 +165,23 @@ def _whole_number_edges(target: Doubles) -> Doubles | None:
     return np.arange(low - 0.5, high + 1.0)
 
 
-def thresholds(sample: Sample) -> tuple[Threshold, ...]:
-    """What other thresholds would do, and which has the best F1 on this data.
+def thresholds(sample: Sample, advice: Sequence[ThresholdAdvice]) -> tuple[Threshold, ...]:
+    """What other thresholds would do, those with the best figures on this data among them.
 
     One threshold is for all labels: of several, the figures are of all labels together.
     """
     exclusive = sample.problem.task.exclusive
     ranking = rank(sample, 1) if exclusive else rank_together(sample)
-    own = np.float32(sample.problem.threshold)
-    notes = {float(own): "in use"}
+    own = float(np.float32(sample.problem.threshold))
+    notes = {own: ["in use"]}
+    for item in advice:
+        best = own if item.value <= item.in_use else float(np.float32(item.threshold))
+        notes.setdefault(best, []).append(f"best {_SHORT[item.figure]}")
     grid = {float(np.float32(x)) for x in np.arange(1, 20) / 20}
-    if len(ranking.yes):
-        best = _best_f1(ranking)
-        notes[best] = "in use, best F1 here" if best == float(own) else "best F1 here"
-    return tuple(_at(t, ranking, notes.get(t, "")) for t in sorted(grid | set(notes)))
+    return tuple(_at(t, ranking, ", ".join(notes.get(t, ()))) for t in sorted(grid | set(notes)))
 
 
-def _best_f1(ranking: Ranking) -> float:
-    """The lowest of the thresholds with the best F1."""
-    best = (-1.0, 0.0)
-    for tries in in_blocks(ranking.yes):
-        found, wrong = ranking.reached(tries)
-        f1 = 2 * found / (len(ranking.yes) + found + wrong)
-        top = int(np.argmax(f1))
-        best = max(best, (float(f1[top]), -float(tries[top])))
-    return -best[1]
+_SHORT = {"f1": "F1", "accuracy": "accuracy"}
 
 
 def _at(threshold: float, ranking: Ranking, note: str) -> Threshold:

@@ -19,6 +19,7 @@ from scorer.card import ScorerCard
 from scorer.errors import ColumnError
 from scorer.evaluation.compare import spread
 from scorer.evaluation.drift import DriftCounter
+from scorer.evaluation.ids import RowNames
 from scorer.evaluation.labelled import LabelSource
 from scorer.evaluation.labels import LabelRules
 from scorer.evaluation.predictions import PredictionCounter
@@ -83,6 +84,7 @@ class Evaluator:
         ]
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
+        self.names = RowNames(request.ids, request.id_column)
         self.rows = self.read = self.rejected = self._file_start = 0
         explained = [s.card for s in subjects if s.explain is not None]
         self._given = given_columns(explained) if explained else None
@@ -104,8 +106,14 @@ class Evaluator:
         outputs = [
             np.where(said.scored[:, None], said.outputs, np.float32(np.nan)) for said in scores
         ]
+        self.names.add(window)
         keep = _Keeper(
-            window, numbers, outputs, lambda i: self._label(window, added, i), self._given
+            window,
+            numbers,
+            outputs,
+            lambda i: self._label(window, added, i),
+            self._given,
+            lambda i: self.names.of(window, i),
         )
         for at, (model, said) in enumerate(zip(self.models, scores, strict=True)):
             model.drift.add(said)
@@ -195,6 +203,7 @@ class _Keeper:
     outputs: Sequence[NDArray[np.float32]]
     label: Callable[[int], str | None]
     given: Sequence[str] | None
+    names: Callable[[int], dict[str, str]]
 
     def offer(
         self, top: TopRows, group: Any, keys: NDArray[np.floating[Any]], rows: NDArray[np.int64]
@@ -211,6 +220,7 @@ class _Keeper:
             label=None if label is None else _cut(label, 80),
             outputs=tuple(tuple(float(v) for v in out[i]) for out in self.outputs),
             given=None if self.given is None else self._given(self.given, i),
+            names=self.names(i),
         )
 
     def _given(self, columns: Sequence[str], i: int) -> pa.Table:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scorer import __version__
 from scorer.errors import ColumnError
 from scorer.evaluation import curves
+from scorer.evaluation.advice import advise
 from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.compare import compare, disagreement
 from scorer.evaluation.drift_words import explained
@@ -65,6 +66,7 @@ def finish(
         rows=evaluator.rows,
         rejected=evaluator.rejected,
         labels=labels[0],
+        id_column=evaluator.names.chosen() if any(labels) else None,
         method=Method(level=LEVEL, replicates=REPLICATES, groups=GROUPS, seed=SEED),
         models=models,
         comparison=_comparison(evaluator, labels),
@@ -187,13 +189,17 @@ def _set_sections(sample: Sample, measured: Measured, resampler: Resampler) -> d
 def _label_sections(sample: Sample, measured: Measured) -> dict[str, Any]:
     """What models with labels have, whether the labels exclude each other or not."""
     roc, precision_recall = curves.ranking_curves(sample)
+    advice = advise(sample) if sample.problem.task.takes_threshold else ()
     counts = measured.statistics[Statistic.BY_LABEL]
     return {
         "classes": class_figures(sample.problem.labels, counts),
         "roc": roc,
         "precision_recall": precision_recall,
         "calibration": curves.calibration(measured.statistics[Statistic.CALIBRATION]),
-        "thresholds": curves.thresholds(sample) if sample.problem.task.takes_threshold else (),
+        "thresholds": (
+            curves.thresholds(sample, advice) if sample.problem.task.takes_threshold else ()
+        ),
+        "threshold_advice": advice,
     }
 
 
@@ -225,9 +231,11 @@ def _mistakes(evaluator: Evaluator, model: Collected) -> tuple[Mistake, ...]:
     at = evaluator.models.index(model)
     best = model.mistakes.best(model.truth.mistake_groups())
     reasons = why(model.subject.explain, [kept.given for _, _, kept in best], TEXT)
+    id_column = evaluator.names.chosen() or ""
     return tuple(
         Mistake(
             row=kept.row,
+            id=kept.names.get(id_column),
             text=kept.text,
             truth=model.truth.shown(problem, group, kept),
             predicted=problem.task.in_words(problem, kept.outputs[at]),
@@ -254,8 +262,9 @@ def _comparison(evaluator: Evaluator, labels: Sequence[LabelSource | None]) -> C
     if not both.any():
         return None
     problems = [model.subject.problem for model in evaluator.models]
+    id_column = evaluator.names.chosen() or ""
     kept = [
-        disagreement(row, size, problems, row.label)
+        disagreement(row, size, problems, row.names.get(id_column))
         for size, _, row in evaluator.differing.best(["spread"])
     ]
     samples = {}

@@ -68,15 +68,16 @@ class Ranking:
 def rank(sample: Sample, c: int) -> Ranking:
     """The rows of class `c` against all others."""
     scores = sample.column(lambda part: part.probabilities[:, c])
-    return _ranking(scores, sample.target == c)
+    return ranking(scores, sample.target == c)
 
 
 def rank_together(sample: Sample) -> Ranking:
     """Every label of every row: those that the rows have against all others."""
-    return _ranking(sample.output, sample.target == 1)
+    return ranking(sample.output, sample.target == 1)
 
 
-def _ranking(scores: Floats, has: NDArray[np.bool_]) -> Ranking:
+def ranking(scores: Floats, has: NDArray[np.bool_]) -> Ranking:
+    """Of scores (...) those that `has` (...) says are of the class against all others."""
     yes, no = scores[has], scores[~has]
     yes.sort()
     no.sort()

@@ -12,6 +12,7 @@ import pyarrow as pa
 from scorer.card import ScorerCard
 from scorer.checks import check_share
 from scorer.errors import ColumnError
+from scorer.evaluation.ids import candidates
 from scorer.evaluation.labels import choose_label_columns, parse_label_map
 from scorer.evaluation.top import TEXT
 from scorer.model import Model
@@ -30,6 +31,7 @@ class EvaluationOptions:
 
     label_column   the column of the truth; of a multilabel model also one for each label
     unlabelled     write a report also where there are no labels
+    id_column      what names a row in the report; None: the first column whose values all differ
     """
 
     label_column: str | tuple[str, ...] | None = None
@@ -37,6 +39,7 @@ class EvaluationOptions:
     slices: tuple[str, ...] = ()
     threshold: float | None = None
     unlabelled: bool = False
+    id_column: str | None = None
 
     def __post_init__(self) -> None:
         check_share("threshold", self.threshold)
@@ -68,17 +71,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class Request:
-    """What to evaluate by. `asked`: the label columns were named, so that they must make sense."""
+    """What to evaluate by.
+
+    asked      the label columns were named, so that they must make sense
+    id_column  what names a row in the report; None: one of `ids`, if its values all differ
+    ids        columns to read for it; another table may have others
+    """
 
     label_columns: tuple[str, ...] = ()
     asked: bool = False
     label_map: Mapping[str, str] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
+    id_column: str | None = None
+    ids: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read beside the text."""
-        return tuple(dict.fromkeys((*self.label_columns, *self.slices)))
+        return tuple(dict.fromkeys((*self.label_columns, *self.slices, *self.ids)))
 
     @property
     def label_name(self) -> str:
@@ -116,9 +126,13 @@ def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request
             f"{reader.name}: --label-map is for one column of labels, and the columns "
             f"{', '.join(labels)} hold 0 or 1: leave it out, or name one column with --label-column"
         )
-    for column in (*options.slices, *labels):
+    named = () if options.id_column is None else (options.id_column,)
+    for column in (*options.slices, *labels, *named):
         if column not in present:
             raise ColumnError(f"{reader.name}: no column {column!r}{missing([column], present)}")
         if present.count(column) > 1:
             raise ColumnError(f"{reader.name}: two columns are named {column!r}: rename one")
-    return Request(labels, asked, parse_label_map(options.label_map, card), options.slices)
+    # Without labels no row is shown that would need a name.
+    ids = named or candidates(reader.schema, (*labels, *card.text_columns)) if labels else ()
+    mapped = parse_label_map(options.label_map, card)
+    return Request(labels, asked, mapped, options.slices, options.id_column, ids)

@@ -84,6 +84,19 @@ class Threshold(Part):
     note: str = ""
 
 
+class ThresholdAdvice(Part):
+    """The threshold with the best F1 or accuracy, as `Threshold` counts them."""
+
+    figure: Literal["f1", "accuracy"]
+    threshold: float
+    value: float = Field(description="on these rows, on which the threshold was chosen")
+    in_use: float = Field(description="by the threshold in use")
+    expected: float = Field(
+        description="by 5-fold cross-validation: what to expect on further rows like these"
+    )
+    recommended: bool = Field(description="it is better than the one in use in both ways")
+
+
 class Residuals(Part):
     """A regression's errors (prediction - truth) along its predictions."""
 
@@ -116,6 +129,7 @@ class Mistake(Part):
     """A row that the model got most wrong; `size` is |error| or the probability it lost."""
 
     row: int
+    id: str | None = Field(default=None, description="what the report's `id_column` says")
     text: str
     truth: str
     predicted: str
@@ -168,6 +182,7 @@ class ModelReport(Part):
     )
     scores: Histogram | None = None
     thresholds: tuple[Threshold, ...] = ()
+    threshold_advice: tuple[ThresholdAdvice, ...] = ()
     residuals: Residuals | None = None
     slices: tuple[Slice, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
@@ -189,6 +204,7 @@ class Disagreement(Part):
     """A row on which the models differ most; `predictions` in the order of the models."""
 
     row: int
+    id: str | None = Field(default=None, description="what the report's `id_column` says")
     text: str
     truth: str | None
     predictions: tuple[str, ...]
@@ -243,6 +259,9 @@ class Report(Part):
     rows: int
     rejected: int
     labels: LabelSource | None = Field(description="of the first model")
+    id_column: str | None = Field(
+        default=None, description="names rows: the one asked for, or one whose values all differ"
+    )
     method: Method
     models: tuple[ModelReport, ...]
     comparison: Comparison | None = None

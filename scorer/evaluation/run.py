@@ -103,7 +103,7 @@ def evaluate_tables(
                     f"{reader.name}: has the label column {asked.label_name!r}, the first table "
                     f"{evaluator.request.label_name!r}: choose one with --label-column"
                 )
-            _evaluate(models, reader, reading, evaluator, watch)
+            _evaluate(models, reader, asked.columns, reading, evaluator, watch)
     assert evaluator is not None, "no table was given"
     return evaluator
 
@@ -111,6 +111,7 @@ def evaluate_tables(
 def _evaluate(
     models: Sequence[Model],
     reader: Reader,
+    columns: Sequence[str],
     reading: Reading,
     evaluator: Evaluator,
     watch: Callable[[int], None],
@@ -120,7 +121,7 @@ def _evaluate(
         return
     bindings = [first, *(model.bind(reader, first.text) for model in models[1:])]
     context = [column for binding in bindings for column in binding.context_columns]
-    others = dict.fromkeys([*evaluator.request.columns, *context])
+    others = dict.fromkeys([*columns, *context])
     others.pop(first.text, None)
 
     def score(window: Window) -> tuple[Window, list[Scores]]:

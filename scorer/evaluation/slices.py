@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scorer.evaluation.blocks import bins_of, in_blocks, look_up, occurrences
 from scorer.evaluation.columns import BLANK, CodedColumn, Codes, Floats, NumberColumn, is_numeric
 from scorer.evaluation.labels import as_number
+from scorer.evaluation.months import day, months
 from scorer.evaluation.resample import quantile_bins
 
 MAX_VALUES = 20
@@ -46,7 +47,7 @@ class SliceColumn:
             numeric = is_numeric(column.type)
             self._column = NumberColumn() if numeric else CodedColumn(MAX_DISTINCT, _as_it_is)
         if pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
-            column = pc.strftime(column, format="%Y-%m")
+            column = pc.strftime(column, format="%Y-%m-%d")
         self._column.add(column)
 
     def cut(self, rows: NDArray[Any]) -> Sliced:
@@ -61,6 +62,9 @@ class SliceColumn:
         if len(values) > FEW_NUMBERS and len(values) < MAX_DISTINCT and None not in parsed:
             table = np.array([*parsed, np.nan], dtype=np.float64)
             return _cut_numbers(self.name, look_up(table, codes))
+        by_month = months(values)
+        if by_month is not None:
+            return _cut_months(self.name, by_month, codes)
         return _cut_values(self.name, values, codes)
 
 
@@ -69,7 +73,7 @@ def _as_it_is(value: object) -> str | None:
         return None
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return " ".join(str(value).split())[:120] or None
+    return day(" ".join(str(value).split()))[:120] or None
 
 
 def _cut_values(name: str, values: list[str], codes: Codes) -> Sliced:
@@ -85,6 +89,22 @@ def _cut_values(name: str, values: list[str], codes: Codes) -> Sliced:
     found = int(np.count_nonzero(counts))
     note = f"the {MAX_VALUES} most frequent of {found:,} values" if found > MAX_VALUES else ""
     return _without_empty(name, names, look_up(table, codes), note)
+
+
+def _cut_months(name: str, months: list[str], codes: Codes) -> Sliced:
+    """By month, or by year where there are many months; `months` are those of the codes."""
+    counts = occurrences(codes, MAX_DISTINCT + 1)
+    in_use = {month for month, rows in zip(months, counts.tolist(), strict=False) if rows}
+    years = len(in_use) > MAX_VALUES
+    parts = [month[:4] if years else month for month in months]
+    names = sorted({part[:4] if years else part for part in in_use})[-MAX_VALUES:]
+    index = {part: i for i, part in enumerate(names)}
+    other, blank = len(names), len(names) + 1
+    table = np.full(MAX_DISTINCT + 2, other, dtype=np.int8)
+    table[: len(parts)] = [index.get(part, other) for part in parts]
+    table[BLANK] = blank
+    note = "dates by year" if years else "dates by month"
+    return _without_empty(name, (*names, OTHER_NAME, BLANK_NAME), look_up(table, codes), note)
 
 
 def _cut_numbers(name: str, values: Floats) -> Sliced:

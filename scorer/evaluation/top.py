@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-TEXT_CHARACTERS = 400
+#: texts are kept whole up to this length
+TEXT_CHARACTERS = 16_000
 #: a column's name that no table has
 TEXT = "\0text"
 
 
 @dataclass(frozen=True)
 class KeptRow:
-    """`row` counts the inputs' rows from 1; `outputs` holds each model's outputs (models, k).
+    """A row as a report shows it.
 
-    given   the row as the models read it, its whole text in the column TEXT; None where no model
-            explains what it says
+    row      counts the inputs' rows from 1
+    outputs  each model's outputs, (models, k)
+    names    what the columns that may name it say of it
+    given    the row as the models read it, its whole text in the column TEXT; None where no model
+             explains what it says
     """
 
     row: int
     text: str
     label: str | None
     outputs: tuple[tuple[float, ...], ...]
+    names: Mapping[str, str] = field(default_factory=dict)
     given: pa.Table | None = field(default=None, compare=False, repr=False)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from scorer.evaluation.report.values import figure_text
-from scorer.evaluation.report.words import LEVELS, findings, general_findings, in_short
+from scorer.evaluation.report.words import LEVELS, findings, general_findings, in_short, understood
 from scorer.evaluation.result import ModelReport, Report
 from scorer.figures import figure_spec
 from scorer.printable import printable_lines
@@ -37,6 +38,7 @@ def render_html(report: Report) -> str:
         "signed": lambda value: figure_text(value, 4, sign=True),
         "cut": lambda text, limit: text if len(text) <= limit else text[: limit - 1] + "…",
         "level": lambda verdict: LEVELS.get(verdict, "quiet"),
+        "quote": shlex.quote,
         "title_of": lambda name: figure_spec(name).title,
     }
     return environment.get_template("page.html").render(
@@ -44,6 +46,7 @@ def render_html(report: Report) -> str:
         title=_title(report),
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         says=findings(report) if len(report.models) == 1 else general_findings(report),
+        understood=understood(report),
         in_short=in_short(report),
         contents=contents.contents(report),
         sections=contents.sections,

@@ -30,6 +30,7 @@ SECTIONS = (
     Section("residuals", "Errors", lambda m: m.residuals is not None),
     Section("slices", "Slices", lambda m: bool(m.slices)),
     Section("mistakes", "Largest mistakes", lambda m: bool(m.evaluated)),
+    Section("predictions", "Predictions", lambda m: m.predictions is not None),
     Section("drift", "Drift", lambda m: True),
 )
 

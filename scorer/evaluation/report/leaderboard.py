@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from scorer.evaluation.part import Figure
 from scorer.evaluation.report.values import Finding, figure_text
@@ -21,6 +22,28 @@ def headlines(report: Report) -> list[str]:
     return [name for name in report.models[0].headlines if name in shown]
 
 
+@dataclass(frozen=True)
+class Row:
+    """A line of the leaderboard. `rank` counts models from 1; the baseline has none."""
+
+    name: str
+    rank: int | None
+    figures: Mapping[str, Figure]
+
+
+def rows(compared: Comparison) -> list[Row]:
+    """The models and the baseline, the best first."""
+    found = [Row(name, i, compared.figures[name]) for i, name in enumerate(compared.leaderboard, 1)]
+    base, main = compared.baseline, compared.main_figure
+    if base is None or main not in base.figures:
+        return found
+    better = figure_spec(main).better
+    constant = better * (base.figures[main].value or 0.0)
+    place = sum(better * (row.figures[main].value or 0.0) >= constant for row in found)
+    found.insert(place, Row(base.says, None, base.figures))
+    return found
+
+
 def winner(compared: Comparison) -> Finding:
     """Who leads, by how much on the same rows, and whether that may be chance."""
     first, second = compared.leaderboard[:2]
@@ -36,15 +59,27 @@ def winner(compared: Comparison) -> Finding:
     interval = _interval(lead.difference)
     if lead.verdict == "better":
         models = len(compared.models)
-        return (
-            "good",
-            f"{first} is the best of {models} models: {spec.text} {value}, {apart} ({interval}).",
+        said = f"{first} is the best of {models} models: {spec.text} {value}, {apart} ({interval})."
+        level = "good"
+    else:
+        said = (
+            f"No clear winner: {first} has the best {spec.text}, {value}, {apart}, which may be "
+            f"chance ({interval})."
         )
-    return (
-        "warn",
-        f"No clear winner: {first} has the best {spec.text}, {value}, {apart}, which may be chance "
-        f"({interval}).",
-    )
+        level = "warn"
+    return _with_baseline(compared, level, said)
+
+
+def _with_baseline(compared: Comparison, level: str, said: str) -> Finding:
+    """The winner beside the baseline, of which it should be better."""
+    base, name = compared.baseline, compared.main_figure
+    if base is None or name not in base.figures:
+        return level, said
+    constant = figure_text(base.figures[name].value)
+    if base.verdict == "better":
+        return level, f"{said} The baseline, {base.says}, has {constant}."
+    how = "worse" if base.verdict == "worse" else "no better"
+    return "bad", f"{said} It is {how} than the baseline, {base.says}, which has {constant}."
 
 
 def differences(compared: Comparison) -> tuple[list[PairedDifference], list[PairedDifference]]:

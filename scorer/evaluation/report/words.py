@@ -32,6 +32,15 @@ def findings(report: Report) -> list[Finding]:
     return list(dict.fromkeys([*said, *general_findings(report)]))
 
 
+def understood(report: Report) -> list[str]:
+    """How the labels were read; several lines where models read them differently."""
+    sources = [(model.model, model.label_source) for model in report.models]
+    said = [(name, source.understood) for name, source in sources if source is not None]
+    if len({words for _, words in said}) > 1:
+        return [f"{name}: {words}" for name, words in said]
+    return [words for _, words in said[:1]]
+
+
 def general_findings(report: Report) -> list[Finding]:
     """What is said of the data, whatever the model."""
     return [("warn", words[0].upper() + words[1:]) for words in report.warnings]
@@ -64,6 +73,9 @@ def _words(model: ModelReport, gates: list[Gate]) -> list[str]:
     failed = sum(not gate.passed for gate in gates)
     if failed:
         found.append(f"{failed} of {len(gates)} requirements not met")
+    if model.baseline is not None and model.baseline.verdict != "better":
+        how = "worse" if model.baseline.verdict == "worse" else "no better"
+        found.append(f"{how} than {model.baseline.says}")
     worse = [figure_spec(p.metric).text for p in model.promises if LEVELS[p.verdict] == "bad"]
     if worse:
         found.append(f"worse than its card in {' and '.join(worse)}")
@@ -89,7 +101,25 @@ def _gate_finding(gate: Gate) -> Finding:
 
 def _of_figures(model: ModelReport) -> list[Finding]:
     promises = [(LEVELS[p.verdict], p.sentence) for p in model.promises]
-    return [*promises, *_slice_findings(model), *_drift_findings(model)]
+    baseline = _baseline_findings(model)
+    return [*baseline, *promises, *_slice_findings(model), *_drift_findings(model)]
+
+
+def _baseline_findings(model: ModelReport) -> list[Finding]:
+    """Said where the model is not better than no model at all."""
+    base = model.baseline
+    if base is None or base.verdict == "better":
+        return []
+    text, name = figure_spec(base.main_figure).text, base.main_figure
+    value, constant = (figure_text(f[name].value) for f in (model.figures, base.figures))
+    how = "worse than" if base.verdict == "worse" else "no better than"
+    level = "bad" if base.verdict == "worse" else "warn"
+    return [
+        (
+            level,
+            f"{how[0].upper()}{how[1:]} {base.says}: {text} {value}, {constant} without a model.",
+        )
+    ]
 
 
 def _slice_findings(model: ModelReport) -> list[Finding]:
