@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ Counts = Any
 class Aim:
     """A figure to choose a threshold by: from rows found, wrongly found, and of either kind."""
 
-    name: str
+    name: Literal["f1", "accuracy"]
     value: Callable[[Counts, Counts, int, int], Any]
 
 
@@ -74,7 +74,7 @@ def _shortest(ranked: Ranking, score: np.float32) -> float:
     lower = [x[np.searchsorted(x, score) - 1] for x in (ranked.yes, ranked.no) if x[0] < score]
     floor = max(lower, default=np.float32(0))
     for digits in range(1, 8):
-        number = int(float(score) * 10**digits) / 10**digits
+        number = int(float(score) * 10.0**digits) / 10.0**digits
         if floor < np.float32(number) <= score and 0 < number < 1:
             return number
     return float(score)
