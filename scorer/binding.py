@@ -1,4 +1,4 @@
-"""A model at work on tables of one schema: which columns it reads, and what it appends.
+"""Binds a model to tables of one schema: the columns it reads and the columns it appends.
 
 Every way to score a table goes through here: `score`, `evaluate`, Ray, Spark and `Model.predict`.
 """

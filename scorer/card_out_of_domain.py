@@ -1,4 +1,4 @@
-"""How a model does on texts of other kinds than its training data, as its card states it.
+"""What a card states about its model on other kinds of text than its training data.
 
 A report reads these figures: on texts that differ from the training data it names the data set of
 the card that they resemble most, and what the model scored there.

@@ -1,4 +1,4 @@
-"""What a card says of the way from a text to its archive's inputs, where the archive does not.
+"""What a card states about the way from a text to the archive's inputs.
 
 A model of Keras' own kind needs none of this: its first layer is TextVectorization. Where a program
 kept its tokenizer, its cleaning or its padding in Python, the card states them under `vectorizer:`.

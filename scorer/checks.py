@@ -1,4 +1,4 @@
-"""What every caller may pass, checked once for the command line and for Python alike."""
+"""Checks the arguments that the command line and Python share."""
 
 from __future__ import annotations
 

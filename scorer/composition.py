@@ -1,4 +1,4 @@
-"""The text that a model reads, where it is made of several columns of a table.
+"""Composes the text that a model reads from several columns of a table.
 
 A card's template holds the text's place and the names of other columns in braces, between words:
 

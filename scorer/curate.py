@@ -1,4 +1,4 @@
-"""Puts models into a zoo and takes them out.
+"""Adds models to a zoo and removes them.
 
 A model is added only when it is fit to be served: the archive passes the checks, every engine at
 hand gives the expected outputs, these are what the task speaks of, and no score depends on a row's

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a card or an index, in plain words and all at once."""
+"""Says in plain words everything that pydantic finds wrong with a card or an index."""
 
 from __future__ import annotations
 

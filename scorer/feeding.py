@@ -1,4 +1,4 @@
-"""What feeds each input of a network: the text, another column's text, or columns of numbers.
+"""Feeds each input of a network: the text, another column's text, or columns of numbers.
 
 A card's `inputs` say which columns; an input that they do not name reads the text. A number comes
 as a table has it: Parquet's as it is, a text format's from its characters. A row in which a number

@@ -1,4 +1,4 @@
-"""Files: small ones that strangers may have made are read with a bound; what we make is whole.
+"""Reads small untrusted files up to a limit, and writes files whole or not at all.
 
 Writing replaces regular files only. A symbolic link stays, and the file that it names is replaced
 in that file's own folder. A device, a named pipe or an open file of this process (/dev/stdout)

@@ -1,4 +1,4 @@
-"""The folders that a user has on this machine. A user without a home has none."""
+"""The user's folders on this machine. A user without a home has none."""
 
 from __future__ import annotations
 

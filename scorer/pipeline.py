@@ -1,4 +1,4 @@
-"""Windows in, scored and encoded windows out: in order, bounded, on several threads.
+"""Passes windows through worker threads: scored, encoded and in order, never too many at a time.
 
 read -> [score -> encode] on `threads` workers -> write, in the order of reading
 

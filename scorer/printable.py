@@ -1,4 +1,4 @@
-"""Texts of strangers on a terminal: what could move its cursor or hide a text is shown escaped."""
+"""Escapes untrusted text for a terminal."""
 
 from __future__ import annotations
 

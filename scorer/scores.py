@@ -1,4 +1,4 @@
-"""What a model says of some rows, and the columns that this becomes."""
+"""The scores of some rows, and the columns made from them."""
 
 from __future__ import annotations
 

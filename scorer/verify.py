@@ -1,4 +1,4 @@
-"""Holds a bundle to its card: digests, golden rows on every engine, and independence of neighbours.
+"""Checks a bundle against its card: digests, golden rows on every engine, batch invariance.
 
 A check is a sentence and a verdict; nothing here prints or raises for a failed check.
 """

@@ -1,4 +1,4 @@
-"""Zoos on disk: find a model by name, version or path, and keep a zoo's index.
+"""Zoos on disk: finds models by name, version or path, and keeps a zoo's index.
 
 <zoo>/<name>/<version>/model.keras     the model; or model.h5, as its author saved it
 <zoo>/<name>/<version>/vectorizer.*    what turns a text into its input, where it lacks that

@@ -28,7 +28,7 @@ from scripts import figures
 from scripts.bench import print_table
 from scripts.benchmarks import stages
 
-FAMILIES = {"imdb": "text", "wine": "description", "twitter": "text"}
+FAMILIES = {"imdb": "text", "reviews": "text", "wine": "description", "twitter": "text"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Texts:
 
 @click.command()
 @click.option("--imdb", type=click.Path(exists=True, path_type=Path))
+@click.option("--reviews", type=click.Path(exists=True, path_type=Path))
 @click.option("--wine", type=click.Path(exists=True, path_type=Path))
 @click.option("--twitter", type=click.Path(exists=True, path_type=Path))
 @click.option("--rows", default=10_000, show_default=True)

@@ -1,4 +1,4 @@
-"""What `zoo add` asks and finds out before a model goes into a zoo.
+"""Finds out what a model needs before `zoo add` puts it into a zoo.
 
 answers.py      the options as a card, and which of them are missing
 vectorizer.py   what a vectorizer's file is, told by its content

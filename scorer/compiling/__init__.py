@@ -1,4 +1,4 @@
-"""Compiling the loops that score: once for each processor, and kept on disk.
+"""Compiles the loops that score, once for each processor, and keeps them on disk.
 
 kernel.py   the decorators `kernel` and `part`
 cache.py    compiled kernels on disk, in Numba's place

@@ -1,4 +1,4 @@
-"""Beyond one machine: Ray and Spark call the same functions that a local run calls.
+"""Runs on Ray and Spark: workers call the same functions as a local run.
 
     worker.py   what a worker does: opens the model once, then scores files or Arrow tables
     ray.py      Ray tasks for files, Ray Data for data sets

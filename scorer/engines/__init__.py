@@ -1,4 +1,4 @@
-"""Engines run a bundle's network: token ids and numbers in, outputs out."""
+"""The engines, which run a bundle's network: token ids and numbers in, outputs out."""
 
 from __future__ import annotations
 

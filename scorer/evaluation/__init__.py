@@ -1,4 +1,4 @@
-"""How good models are on data, whether they keep their card's promises, and what has drifted.
+"""Metrics, slices, drift and reports of models on data, compared with their cards.
 
 evaluator.py collects window by window, finish.py computes, report/ shows; result.py is the schema.
 """

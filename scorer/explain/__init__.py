@@ -1,4 +1,4 @@
-"""Which words moved a score: exact where the network sums them up, by occlusion elsewhere.
+"""Which words moved a score: exact for sums over n-grams, by occlusion elsewhere.
 
     parts.py        a network as a sum: bags of words with a weight each, and the rest of it
     linear.py       what each word adds to such a sum

@@ -1,4 +1,4 @@
-"""Writes a model as ONNX, for people who serve elsewhere, and checks it there.
+"""Writes a model as ONNX, and compares it with ONNX Runtime.
 
 The graph reads texts, where ONNX Runtime's own operators do all that the vectorizer does:
 

@@ -1,4 +1,4 @@
-"""The figures of quality: one entry a figure, in the closed tuple `FIGURES`.
+"""The metrics: one entry each, in the closed tuple `FIGURES`.
 
 A figure is declared once, with its names, its range, which way it is better, and its formula. The
 formula is a function of sums over rows, so that the figure of the whole sample, of a slice and of a

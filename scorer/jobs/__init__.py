@@ -1,4 +1,4 @@
-"""Whole runs: what is to do, how outputs are published, what may be resumed, and the summary."""
+"""Whole runs: planning, publishing, rejects, resuming, the ledger and the summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Keras layers that bundles may have: what is known of each is declared here, and only here.
+"""Declares each Keras layer that a bundle may have: settings, weights, output shape, padding.
 
     spec.py           LayerKind, Setting, TensorSpec, Padding: the terms
     core.py activations.py recurrent.py convolution.py pooling.py reshaping.py normalization.py

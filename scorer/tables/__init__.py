@@ -1,4 +1,4 @@
-"""Tables in windows: readers and writers of every format in `formats.FORMATS`.
+"""Reads and writes tables in windows, in every format of `formats.FORMATS`.
 
 open_reader(source) -> windows -> (a model's new columns) -> open_writer(stream).encode, .write
 """

@@ -1,4 +1,4 @@
-"""What a model predicts: one object a task, in the closed tuple `TASKS`.
+"""The tasks that models have: one object each, in the closed tuple `TASKS`.
 
 A task says how many labels and outputs a model has, what its outputs mean, which columns they
 become, what a label column must hold and which figures are measured. Everything else asks the task,

@@ -1,4 +1,4 @@
-"""Text to token ids, as Keras' own preprocessing does it, over Arrow's buffers.
+"""Turns text into token ids as Keras' preprocessing does, over Arrow buffers.
 
 spec.py               what a vectorizer is told, and a batch of ids
 textvectorization.py  a TextVectorization layer's settings as a spec

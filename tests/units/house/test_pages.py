@@ -93,6 +93,14 @@ def headings(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+def test_messages_that_the_page_of_errors_names_exist() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("scorer/**/*.py"))
+    named = re.findall(r"\*\*`([^`]*?)(?: \.\.\.)?`", page)
+    assert [message for message in named if message not in code] == []
+    assert len(named) > 5
+
+
 def test_readme_is_short_and_begins_with_a_recommended_model() -> None:
     page = README.read_text(encoding="utf-8")
     assert len(page.splitlines()) <= 150
