@@ -58,5 +58,5 @@ def test_encodings_have_one_name_and_a_tab_may_be_spelled() -> None:
 
 def test_a_stream_cannot_be_resumed(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\ngood\n")
-    with pytest.raises(UsageError, match="what goes to /dev/null cannot be resumed"):
+    with pytest.raises(UsageError, match="a run that writes to /dev/null cannot be resumed"):
         score_file(parrot(), tmp_path / "in.csv", "/dev/null", settings=settings_of(resume=True))
