@@ -20,6 +20,7 @@ from scorer.tables.formats.base import Format, Output
 from scorer.tables.header import read_header
 from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
+from scorer.tables.plain import PlainRecords
 from scorer.tables.values import appended_cells, is_list_of_texts
 from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
 
@@ -47,6 +48,7 @@ class DelimitedReader:
         self.has_header = options.header
         self._names = head.names
         self._parser = self.dialect.parser(self._lines)
+        self._broken = ""  # what was wrong with the last record whose quotes are broken
         self.rows: int | None = None if head.names else 0
         self.schema = pa.schema([(column, pa.string()) for column in self._names])
 
@@ -69,36 +71,60 @@ class DelimitedReader:
         self._stream.close()
 
     def _records(self, places: Sequence[int]) -> Iterator[Record | Reject]:
-        lines, row, broken = self._lines, 0, ""
+        lines, plain, row = self._lines, self._plain(places), 0
         while True:
             lines.begin()
-            try:
-                fields = next(self._parser)
-            except StopIteration:
+            if plain and lines.at_a_record:
+                for record in plain:
+                    lines.consumed += record.raw.count(b"\n")
+                    row += 1
+                    yield record
+            parsed = self._parsed()
+            if parsed is None:
                 self.rows = row
                 return
-            except MustEndHere:
-                lines.keep_first()
-                fields, reason = [], broken
-            except csv.Error as error:
-                # An unclosed quote swallows the lines after it: read those again.
-                fields, reason = [], _broken(error, lines.raw[0], self.dialect)
-                lines.keep_first()
-                broken = reason
-            except RecordTooLong:
-                lines.keep_first()
-                fields = []
-                broken = reason = f"record longer than {physical.MAX_RECORD_BYTES >> 20} MiB"
-            else:
-                if not fields:
-                    continue  # a blank line is not a row
-                reason = self._fault(fields)
+            fields, reason = parsed
+            if not fields and not reason:
+                continue  # a blank line is not a row
             row += 1
             raw = lines.raw[0] if len(lines.raw) == 1 else b"".join(lines.raw)
+            if plain:
+                plain.read(len(raw))
             if reason:
                 yield Reject(row, reason, raw, line=lines.consumed + 1)
             else:
                 yield Record(raw, [fields[place] for place in places])
+
+    def _parsed(self) -> tuple[list[str], str] | None:
+        """The fields of the next record, and why it cannot be taken, empty if it can; None at the
+        file's end."""
+        lines = self._lines
+        try:
+            fields = next(self._parser)
+        except StopIteration:
+            return None
+        except MustEndHere:
+            lines.keep_first()
+            return [], self._broken
+        except csv.Error as error:
+            # An unclosed quote swallows the lines after it: read those again.
+            self._broken = _broken(error, lines.raw[0], self.dialect)
+            lines.keep_first()
+            return [], self._broken
+        except RecordTooLong:
+            lines.keep_first()
+            self._broken = f"record longer than {physical.MAX_RECORD_BYTES >> 20} MiB"
+            return [], self._broken
+        return fields, self._fault(fields) if fields else ""
+
+    def _plain(self, places: Sequence[int]) -> PlainRecords | None:
+        """What takes most records; None where a pattern cannot tell them apart."""
+        dialect = self.dialect
+        if self.encoding != "utf-8" or dialect.quoting != "double" or dialect.escape is not None:
+            return None
+        if not self._names or self._lines.at_any_end or not dialect.delimiter.isascii():
+            return None
+        return PlainRecords(self._lines.blocks(), dialect.delimiter, len(self._names), places)
 
     def _fault(self, fields: list[str]) -> str:
         """Why a record that was told apart cannot be taken; empty if it can."""
@@ -169,7 +195,7 @@ class DelimitedWriter:
         delimiter = self.dialect.delimiter
         tail = delimiter + delimiter.join(cells)
         try:
-            return body + tail.encode(self.encoding) + raw[len(body) :]
+            return b"".join((body, tail.encode(self.encoding), raw[len(body) :]))
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"{tail[1:]!r} cannot be written in {self.encoding}, the input's encoding: "
@@ -189,5 +215,6 @@ class DelimitedWriter:
         cell = self.dialect.cell
         is_text = pa.types.is_string(column.type) or is_list_of_texts(column.type)
         if is_text or not self.dialect.holds_numbers:
-            return ["" if value is None else cell(value) for value in cells]
+            written = {value: "" if value is None else cell(value) for value in set(cells)}
+            return [written[value] for value in cells]
         return ["" if value is None else value for value in cells]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -180,16 +180,16 @@ class JsonArrayWriter(_ArrayOutput, JsonLinesWriter):
 
     separator = b",\n"
 
-    def _append(self, raw: bytes, pairs: Iterable[tuple[str, str]]) -> bytes:
-        return super()._append(raw.removeprefix(BOM).strip(SPACE), pairs)
+    def _append(self, raw: bytes, tail: str) -> bytes:
+        return super()._append(raw.removeprefix(BOM).strip(SPACE), tail)
 
 
 class OneLineWriter(JsonLinesWriter):
     """Puts the new keys into each object's own bytes, and each on one line of JSON Lines."""
 
-    def _append(self, raw: bytes, pairs: Iterable[tuple[str, str]]) -> bytes:
+    def _append(self, raw: bytes, tail: str) -> bytes:
         # A line's end cannot lie in a string: JSON has it escaped there.
-        return super()._append(_LINE_ENDS.sub(b" ", raw), pairs) + b"\n"
+        return super()._append(_LINE_ENDS.sub(b" ", raw), tail) + b"\n"
 
 
 class ToJsonArray(_ArrayOutput, ToJsonLines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -162,7 +162,7 @@ class JsonLinesReader:
         if len(line) > MAX_VALUES and sum(map(line.count, (b",", b"[", b"{"))) > MAX_VALUES:
             return f"more than {MAX_VALUES:,} values", {}
         try:
-            value = json.loads(line.decode(self.encoding))
+            value = _parsed(line.decode(self.encoding))
         except UnicodeDecodeError as error:
             return f"invalid {self.encoding}: {error.reason} at byte {error.start + 1}", {}
         except json.JSONDecodeError as error:
@@ -185,7 +185,7 @@ class JsonLinesReader:
         if value is not None and not isinstance(value, str):
             reason = f"{text!r} holds {_name_of(value)}, not a string"
             return Reject(item.row, reason, item.raw, item.line)
-        if not _is_unicode(value or ""):
+        if value and not value.isascii() and not _is_unicode(value):
             reason = f"{text!r} holds half of a surrogate pair"
             return Reject(item.row, reason, item.raw, item.line)
         return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
@@ -214,17 +214,20 @@ class JsonLinesWriter:
         assert window.raw is not None
         keys = [json.dumps(name, ensure_ascii=ascii_only) for name in self._names]
         columns = [json_values(column, ascii_only=ascii_only) for column in added.columns]
-        rows = zip(window.raw, zip(*columns, strict=True), strict=True)
-        return self.separator.join(
-            [self._append(raw, zip(keys, values, strict=True)) for raw, values in rows]
+        tails = (
+            ",".join([f"{key}:{value}" for key, value in zip(keys, values, strict=True)])
+            for values in zip(*columns, strict=True)
         )
+        rows = zip(window.raw, tails, strict=True)
+        return self.separator.join([self._append(raw, tail) for raw, tail in rows])
 
-    def _append(self, raw: bytes, pairs: Iterable[tuple[str, str]]) -> bytes:
-        body = raw.rstrip()
-        inner = body.removesuffix(b"}")
-        comma = "" if inner.rstrip().endswith(b"{") else ","
-        new = comma + ",".join([f"{key}:{value}" for key, value in pairs]) + "}"
-        return inner + new.encode(self._encoding) + raw[len(body) :]
+    def _append(self, raw: bytes, tail: str) -> bytes:
+        close = raw.rindex(b"}")
+        # Only where the object may be empty is it looked at as a whole.
+        may_be = raw[close - 1 : close] in b"{ \t\r\n"
+        is_empty = may_be and raw[:close].rstrip().endswith(b"{")
+        new = tail if is_empty else f",{tail}"
+        return b"".join((raw[:close], new.encode(self._encoding), raw[close:]))
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)
@@ -235,10 +238,27 @@ class JsonLinesWriter:
     abandon = close
 
 
+_scan = json.JSONDecoder().scan_once
+
+
+def _parsed(text: str) -> Any:
+    """`json.loads(text)`, without what it does around the scanner where nothing but an object and
+    a line end is there."""
+    if text.startswith("{"):
+        try:
+            value, end = _scan(text, 0)
+        except (StopIteration, ValueError):
+            return json.loads(text)
+        if len(text) - end < 3 and text[end:] in ("\n", "\r\n", ""):
+            return value
+    return json.loads(text)
+
+
 def json_values(column: pa.Array, *, ascii_only: bool = False) -> list[str]:
     """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
     if pa.types.is_string(column.type) or is_list_of_texts(column.type):
-        return [json.dumps(value, ensure_ascii=ascii_only) for value in column.to_pylist()]
+        encode = json.JSONEncoder(ensure_ascii=ascii_only).encode
+        return [encode(value) for value in column.to_pylist()]
     texts = column.cast(pa.string()).to_pylist()
     return ["null" if text in (None, "nan", "inf", "-inf") else text for text in texts]
 

@@ -7,6 +7,7 @@ import re
 from collections import deque
 from typing import BinaryIO, Protocol
 
+from scorer.tables.plain import Blocks
 from scorer.tables.window import RECORD_BYTES
 
 MAX_RECORD_BYTES = RECORD_BYTES
@@ -121,6 +122,17 @@ class RecordLines:
     def at_any_end(self) -> bool:
         """Whether a CR alone ends a line too."""
         return self._ends is ANY_END
+
+    @property
+    def at_a_record(self) -> bool:
+        """Whether the next bytes of `blocks` begin a record, and not the file's first."""
+        return not self._given_back and self.consumed >= max(self._alone_until, 1)
+
+    def blocks(self) -> Blocks:
+        """What follows, to be read in blocks too where it is not given back."""
+        if not isinstance(self._source, Blocks):
+            self._source = Blocks(self._stream)
+        return self._source
 
     def end_at_any(self) -> None:
         """Read the record again, and all that follows, in lines that end with CR, LF or both."""

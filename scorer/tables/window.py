@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -77,43 +78,11 @@ class Window:
         return len(self.texts)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One readable row of a text format: its bytes and the values of the columns asked for."""
 
     raw: bytes
     values: Sequence[str | None]
-
-
-@dataclass
-class _Pending:
-    records: list[Record] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, item: Record | Reject) -> None:
-        if isinstance(item, Record):
-            self.records.append(item)
-        else:
-            self.rejects.append(item)
-        self.size += len(item.raw)
-
-    def full(self, size: WindowSize) -> bool:
-        return size.enough(len(self.records) + len(self.rejects), self.size)
-
-    def window(self, index: int, columns: Sequence[str]) -> Window:
-        """The held records as a window; the first of `columns` is the text."""
-        values = zip(*(record.values for record in self.records), strict=True)
-        arrays = [pa.array(column, pa.string()) for column in values] or [
-            pa.array([], pa.string()) for _ in columns
-        ]
-        return Window(
-            index=index,
-            texts=arrays[0],
-            table=pa.RecordBatch.from_arrays(arrays, names=list(columns)),
-            raw=tuple(record.raw for record in self.records),
-            rejects=tuple(self.rejects),
-        )
 
 
 def cut_windows(
@@ -123,14 +92,39 @@ def cut_windows(
 
     The cuts depend on the input alone, so that a resumed run meets the same windows again.
     """
-    index, pending = 0, _Pending()
+    index, count, held = 0, 0, 0
+    records: list[Record] = []
+    rejects: list[Reject] = []
+    least, enough = min(size.rows, size.most), size.enough
     for item in items:
-        pending.add(item)
-        if pending.full(size):
-            yield pending.window(index, columns)
-            index, pending = index + 1, _Pending()
-    if pending.size:
-        yield pending.window(index, columns)
+        if isinstance(item, Record):
+            records.append(item)
+        else:
+            rejects.append(item)
+        count += 1
+        held += len(item.raw)
+        if (count >= least or held >= WINDOW_BYTES) and enough(count, held):
+            yield _window(index, records, rejects, columns)
+            index, count, held, records, rejects = index + 1, 0, 0, [], []
+    if held:
+        yield _window(index, records, rejects, columns)
+
+
+def _window(
+    index: int, records: Sequence[Record], rejects: Sequence[Reject], columns: Sequence[str]
+) -> Window:
+    """The records as a window; the first of `columns` is the text."""
+    values = zip(*(record.values for record in records), strict=True)
+    arrays = [pa.array(column, pa.string()) for column in values] or [
+        pa.array([], pa.string()) for _ in columns
+    ]
+    return Window(
+        index=index,
+        texts=arrays[0],
+        table=pa.RecordBatch.from_arrays(arrays, names=list(columns)),
+        raw=tuple(record.raw for record in records),
+        rejects=tuple(rejects),
+    )
 
 
 def halved(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[pa.RecordBatch, int]]:
