@@ -238,7 +238,7 @@ class JsonLinesWriter:
     abandon = close
 
 
-_scan = json.JSONDecoder().scan_once
+_DECODER = json.JSONDecoder()
 
 
 def _parsed(text: str) -> Any:
@@ -246,8 +246,8 @@ def _parsed(text: str) -> Any:
     a line end is there."""
     if text.startswith("{"):
         try:
-            value, end = _scan(text, 0)
-        except (StopIteration, ValueError):
+            value, end = _DECODER.raw_decode(text)
+        except ValueError:
             return json.loads(text)
         if len(text) - end < 3 and text[end:] in ("\n", "\r\n", ""):
             return value
