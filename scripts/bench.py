@@ -3,6 +3,7 @@
     python scripts/bench.py imdb_test.parquet --model imdb-bilstm
     python scripts/bench.py imdb_test.parquet --only network --only stages
     python scripts/bench.py imdb_test.parquet --write       # into docs/figures.json and the pages
+    python scripts/bench.py imdb_test.parquet --against main --write    # into docs/history.json
 
 Figures are medians; a ratio is the median of the rounds' own ratios.
 """
@@ -30,6 +31,7 @@ from scorer.model import Model, load_model
 from scorer.tables import Window, local_source, open_reader, open_writer
 from scorer.vectorizer import TokenBatch
 from scripts import figures
+from scripts.benchmarks import against as commits
 from scripts.benchmarks import processes, stages
 
 SCORE = str(Path(sys.executable).with_name("score"))
@@ -79,6 +81,12 @@ class Setting:
 @click.option(
     "--write", is_flag=True, help="Write the figures into docs/figures.json and the pages."
 )
+@click.option(
+    "--against",
+    metavar="REV",
+    help="Measure this tree beside a commit, and nothing else; --write appends to "
+    "docs/history.json.",
+)
 def main(
     data: Path,
     model: str,
@@ -87,14 +95,20 @@ def main(
     repeats: int,
     only: tuple[str, ...],
     write: bool,
+    against: str | None,
 ) -> None:
     """Measure a model on a Parquet file of texts, beside Keras and ONNX Runtime."""
+    if against and only:
+        raise click.UsageError("--against measures whole runs: leave --only out")
     if write and only:
         raise click.UsageError("--write wants all tables: leave --only out")
     tables: dict[str, list[list[str]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(model, data, column, threads, repeats, Path(scratch))
         print(f"{model} on {data.name}, {threads} threads, median of {repeats}", flush=True)
+        if against:
+            two_commits(setting, against, write=write)
+            return
         for name, bench in BENCHES.items():
             if not only or name in only:
                 tables[name] = bench(setting)
@@ -111,6 +125,34 @@ def main(
                 "tables": tables,
             },
         )
+
+
+def two_commits(setting: Setting, revision: str, *, write: bool) -> None:
+    """This tree's whole runs in turn with those of a commit."""
+    ten = setting.slice_of(10, "ten.parquet")
+    runs = commits.Runs(
+        zoo.shipped_zoo(),
+        setting.model,
+        setting.threads,
+        commits.files_of(setting.data, ten, setting.scratch),
+        setting.scratch,
+    )
+    with commits.tree_of(figures.ROOT, revision) as theirs:
+        measured = commits.rounds(runs, figures.ROOT, theirs, setting.repeats)
+        against = commits.commit_of(theirs)
+    table = commits.compared(measured, revision)
+    print_table(f"against {revision}", table)
+    if write:
+        entry = {
+            "commit": commits.commit_of(figures.ROOT),
+            "against": against,
+            "machine": figures.machine(setting.threads),
+            "model": setting.model,
+            "rows": pq.ParquetFile(setting.data).metadata.num_rows,
+            "repeats": setting.repeats,
+            "table": table,
+        }
+        commits.append_history(figures.ROOT / "docs" / "history.json", entry)
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:

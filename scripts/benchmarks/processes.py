@@ -8,9 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-#: starts its arguments as a command, waits, and prints its seconds and its peak memory in KB; tells
-#: the command when it started, on the clock that all processes share
+#: starts its arguments as a command, waits, and prints its seconds, its peak memory in KB and the
+#: processors' seconds; tells the command when it started, on the clock that all processes share
 WAITER = """
 import os, sys, time
 started = time.perf_counter()
@@ -19,7 +20,7 @@ to_null = [(os.POSIX_SPAWN_DUP2, null, 1)]
 environment = {**os.environ, "PROCESS_STARTED": repr(started)}
 pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], environment, file_actions=to_null)
 _, status, usage = os.wait4(pid, 0)
-print(time.perf_counter() - started, usage.ru_maxrss)
+print(time.perf_counter() - started, usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
@@ -27,10 +28,11 @@ QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: wall-clock seconds and peak resident memory in MB."""
+    """One finished process: wall-clock seconds, peak resident memory in MB, processors' seconds."""
 
     seconds: float
     peak_mb: float
+    cpu: float
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,27 @@ class Pair:
     ratio: float
 
 
-def run(command: Sequence[str]) -> Run:
-    """Run a command to its end. Raises CalledProcessError where it fails.
+def run(command: Sequence[str], tree: Path | None = None) -> Run:
+    """Run a command to its end; with the Python modules of `tree`, where one is given. Raises
+    CalledProcessError where it fails.
 
     A small process starts it and waits: the peak of a process begins at its parent's size, and
     this one may hold gigabytes.
     """
     waiter = [sys.executable, "-I", "-S", "-c", WAITER, *command]
-    done = subprocess.run(waiter, capture_output=True, text=True, env=QUIET, check=True)
-    seconds, peak_kb = done.stdout.split()[-2:]
-    return Run(float(seconds), int(peak_kb) / 1024)
+    environment = QUIET if tree is None else QUIET | {"PYTHONPATH": str(tree)}
+    done = subprocess.run(
+        waiter, capture_output=True, text=True, env=environment, cwd=tree, check=True
+    )
+    seconds, peak_kb, cpu = done.stdout.split()[-3:]
+    return Run(float(seconds), int(peak_kb) / 1024, float(cpu))
 
 
 def median(runs: Sequence[Run]) -> Run:
     return Run(
-        statistics.median(r.seconds for r in runs), statistics.median(r.peak_mb for r in runs)
+        statistics.median(r.seconds for r in runs),
+        statistics.median(r.peak_mb for r in runs),
+        statistics.median(r.cpu for r in runs),
     )
 
 
