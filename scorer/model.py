@@ -7,7 +7,7 @@ What becomes of the outputs says scores.py, on which columns of a table a model 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from scorer import zoo
 from scorer.binding import Binding, bind
 from scorer.bundle import Bundle, read_entry
 from scorer.card import Card
+from scorer.card_columns import with_columns
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
@@ -255,17 +256,20 @@ def load_model(
     device: str = "auto",
     engine: str | None = None,
     precision: str = "float32",
+    columns: Mapping[str, str] | None = None,
 ) -> Model:
     """Find, check and load a model by `name`, `name@version` or path.
 
-    device is auto, cpu or gpu; engine forces `cpu` or `keras`; precision is float32 or mixed.
+    device is auto, cpu or gpu; engine forces `cpu` or `keras`; precision is float32 or mixed;
+    columns says what a table calls the columns that the model reads beside the text, by the card's
+    names: {"entity": "airline"}.
     Raises UsageError, ModelNotFound, CardError, BundleError, UnsupportedModel, EngineError.
     """
     check_choice("device", device, ("auto", "cpu", "gpu"))
     check_choice("engine", engine, ("cpu", "keras"))
     check_choice("precision", precision, ("float32", "mixed"))
     entry = zoo.find(reference, zoos)
-    card = entry.card
+    card = with_columns(entry.card, columns or {})
     bundle = read_entry(entry)
     check_outputs(card, bundle)
     compiled_before = compilation.seconds

@@ -42,6 +42,7 @@ FLOORS = (
     "layers",
     "vectorizer",
     "zoo",
+    "card_columns",
     "card",
     "card_out_of_domain card_text card_vectorizer",
     "composition",

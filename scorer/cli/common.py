@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ from scorer.cli import completion
 from scorer.cli.grouping import CommandList, Grouped, GroupedCommand
 from scorer.cli.options import argument, option
 from scorer.cli.stopping import Stopped, leave, stoppable
-from scorer.errors import OutputClosed, ScorerError
+from scorer.errors import OutputClosed, ScorerError, UsageError
 from scorer.files import output_errors
 from scorer.printable import printable
 
@@ -291,18 +292,56 @@ class EngineOptions:
         help="Give a thread N rows at a time. Default: as many as suit the engine and the texts.",
     )
     zoos: tuple[Path, ...] = option("--zoo", group=MODEL, **ZOO)
+    other_names: tuple[str, ...] = option(
+        "--column",
+        group=INPUT,
+        multiple=True,
+        metavar="NAME=COLUMN",
+        help="Read from COLUMN what the card calls NAME, as in entity=airline (repeatable). "
+        "Default: the card's names.",
+    )
 
     def load(self, reference: str, device: str | None = None) -> Model:
         """The model, on another `device` than the one asked for where that is given."""
+        (model,) = self.load_all([reference], device)
+        return model
+
+    def load_all(self, references: Sequence[str], device: str | None = None) -> list[Model]:
+        """Several models; each column that is renamed must be one that a model reads."""
         from scorer.model import load_model
 
-        return load_model(
-            reference,
-            zoos=self.zoos,
-            device=device or self.device,
-            engine=self.engine,
-            precision=self.precision,
-        )
+        renamed = self._renamed()
+        read: list[dict[str, str]] = [{} for _ in references]
+        if renamed:
+            from scorer.card_columns import check_known, columns_read
+            from scorer.zoo import find
+
+            cards = [find(reference, self.zoos).card for reference in references]
+            check_known(renamed, cards)
+            names = [columns_read(card.scorer) for card in cards]
+            read = [{k: v for k, v in renamed.items() if k in known} for known in names]
+        return [
+            load_model(
+                reference,
+                zoos=self.zoos,
+                device=device or self.device,
+                engine=self.engine,
+                precision=self.precision,
+                columns=columns,
+            )
+            for reference, columns in zip(references, read, strict=True)
+        ]
+
+    def _renamed(self) -> dict[str, str]:
+        """The card's names and the table's. Raises UsageError."""
+        pairs: dict[str, str] = {}
+        for given in self.other_names:
+            name, equals, column = given.partition("=")
+            if not (name and equals and column):
+                raise UsageError(f"--column {given!r}: write NAME=COLUMN, as in entity=airline")
+            if pairs.setdefault(name, column) != column:
+                raise UsageError(f"--column: {name!r} is given twice: give it one column")
+        return pairs
 
 
 @dataclass(frozen=True)

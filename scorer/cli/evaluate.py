@@ -144,7 +144,7 @@ def main(arguments: Arguments) -> None:
     if folder is not None:
         folder.check([source.path for source in sources if source.path is not None])
     with no_garbage(), compiling_shown(shown=telling.human):
-        models = [arguments.engine.load(reference) for reference in arguments.references]
+        models = arguments.engine.load_all(arguments.references)
     from scorer.evaluation.run import evaluate
 
     with _progress(shown=telling.human and sys.stderr.isatty()) as watch:

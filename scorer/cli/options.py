@@ -57,6 +57,8 @@ def takes(kind: type[Arguments]) -> Callable[[Callable[[Arguments], None]], Call
         def called(**given: Any) -> None:
             function(_built(kind, given))
 
+        names = [part.name for part in click_fields(kind)]
+        assert len(set(names)) == len(names), f"{kind.__name__}: two options share a field's name"
         command: Callable[..., None] = called
         for part, group in reversed(list(_with_groups(kind, OTHER))):
             make, flags, attributes = part.metadata[_CLICK]
