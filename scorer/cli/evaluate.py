@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from scorer.cli import completion
+from scorer.cli.colour import say
 from scorer.cli.common import (
     ENGINE,
     HELP,
@@ -201,7 +202,7 @@ def _say(report: Report, folder: ReportFolder | None, telling: TellingOptions) -
     from scorer.evaluation.terminal import render_text
 
     if telling.human:
-        click.echo(render_text(report), err=True)
+        say(render_text(report))
         if folder is not None:
             click.echo(f"-> {folder.page}", err=True)
     if telling.as_json:

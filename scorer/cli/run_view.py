@@ -108,23 +108,41 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _file_line(file: FileSummary) -> str:
+    from scorer.evaluation.sentences import drift_lines, wrapped
+
     counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
-    rejects = f"\n  unreadable rows: {file.rejects}" if file.rejects else ""
-    names = f"{printable(file.input)} -> {printable(file.output)}"
-    return f"{names}\n  {file.read:,} rows = {counts}{rejects}{_evaluation_lines(file)}"
+    lines = [
+        f"{printable(file.input)} -> {printable(file.output)}",
+        f"  {file.read:,} rows = {counts}",
+    ]
+    lines += [f"  unreadable rows: {file.rejects}"] if file.rejects else []
+    for words in _found(file):
+        lines += wrapped(printable(words), "  ")
+    lines += [f"  report: {printable(file.report)}/report.html"] if file.report else []
+    lines += [f"  {printable(note)}" for note in file.notes]
+    return "\n".join([*lines, *drift_lines(file.drift, " ")])
 
 
-def _evaluation_lines(file: FileSummary) -> str:
-    """The first figures with their intervals, where the report is, and how the texts drifted."""
+def _found(file: FileSummary) -> Iterator[str]:
+    """What was read, predicted and understood, and the first figures with their intervals."""
+    from scorer.evaluation.sentences import (
+        baseline_in_words,
+        labels_in_words,
+        predictions_in_words,
+    )
+
+    if file.text_column is not None:
+        yield f"text: column {file.text_column!r}"
+    if file.predictions is not None:
+        yield f"predictions: {predictions_in_words(file.predictions)}"
+    if file.labels is not None:
+        yield from labels_in_words(file.labels, file.left_out)
     shown = [
         f"{name} {figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
         for name, figure in file.figures.items()
         if name in SHOWN_FIGURES and figure.value is not None and figure.low is not None
     ]
-    lines = [", ".join(shown)] if shown else []
-    lines += [f"report: {printable(file.report)}/report.html"] if file.report else []
-    lines += [printable(note) for note in file.notes]
-    if file.drift and file.drift.moved:
-        parts = ", ".join(f"{part.name} {part.psi:.2f}" for part in file.drift.moved)
-        lines.append(f"drift since training is {file.drift.verdict} (PSI: {parts})")
-    return "".join(f"\n  {line}" for line in lines)
+    if shown:
+        yield ", ".join(shown)
+    if file.baseline is not None:
+        yield baseline_in_words(file.baseline)

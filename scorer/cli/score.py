@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from scorer.cli import completion
+from scorer.cli.colour import say
 from scorer.cli.common import (
     ENGINE,
     HELP,
@@ -37,6 +38,7 @@ from scorer.cli.startup import no_garbage, skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
+    from scorer.evaluation.request import EvaluationOptions
     from scorer.jobs.each import Runner
     from scorer.jobs.plan import RunPlan
     from scorer.jobs.policy import RunPolicy
@@ -109,6 +111,13 @@ class Arguments:
         help="Write the run's summary as JSON to this file. Default: no file.",
     )
     labels: LabelOptions = options(LabelOptions, group=REPORT)
+    report: bool = option(
+        "--report",
+        group=REPORT,
+        is_flag=True,
+        help="Write a report even without labels: how predictions, scores, lengths and unknown "
+        "words are distributed. Default: write one where there are labels.",
+    )
     force: bool = option(
         "--force", group=RUN, is_flag=True, help="Replace outputs that exist already."
     )
@@ -154,8 +163,15 @@ class Arguments:
             ),
             read=self.reading.read(),
             csv_safe=self.csv_safe,
-            evaluation=None if self.labels.no_report else self.labels.evaluation(),
+            evaluation=self._evaluation(),
         )
+
+    def _evaluation(self) -> EvaluationOptions | None:
+        if self.report and self.labels.no_report:
+            raise UsageError("--report and --no-report exclude each other")
+        if self.labels.no_report:
+            return None
+        return replace(self.labels.evaluation(), unlabelled=self.report)
 
     def _policy(self) -> RunPolicy:
         from scorer.jobs.policy import Resume, RunPolicy
@@ -219,7 +235,7 @@ def main(arguments: Arguments) -> None:
     elif settings.policy.dry_run:
         echo(render_plan(summary))
     if telling.human and (len(made.jobs) > 1 or not summary.failures):
-        click.echo(render(summary), err=True)
+        say(render(summary))
     raise SystemExit(summary.exit_code)
 
 

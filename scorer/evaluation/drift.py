@@ -77,7 +77,7 @@ class DriftCounter:
         self._problem = problem
         self._profile = profile
         self.rows = self.truncated = self.tokens = self.oov = 0
-        self._row_tokens, self._row_oov_share = WholeNumbers(), shares()
+        self.row_tokens, self.row_oov_share = WholeNumbers(), shares()
         self._counts: dict[str, NDArray[np.int64]] = {}
         for name in PARTS if profile else ():
             histogram: ProfileHistogram = getattr(profile, name)
@@ -92,8 +92,8 @@ class DriftCounter:
         self.tokens += int(tokens.sum(dtype=np.int64))
         self.oov += int(oov.sum(dtype=np.int64))
         unknown = oov / np.maximum(tokens, 1)
-        self._row_tokens.add(tokens)
-        self._row_oov_share.add(unknown)
+        self.row_tokens.add(tokens)
+        self.row_oov_share.add(unknown)
         if self._profile is None or not len(tokens):
             return
         self._count("tokens", tokens)
@@ -107,7 +107,7 @@ class DriftCounter:
 
     def result(self) -> Drift | None:
         """What was found; None before the first scored row."""
-        tokens, unknown = self._row_tokens.quartiles(), self._row_oov_share.quartiles()
+        tokens, unknown = self.row_tokens.quartiles(), self.row_oov_share.quartiles()
         if tokens is None or unknown is None:
             return None
         parts = [self._part(name, self._counts[name]) for name in self._counts]

@@ -1,8 +1,9 @@
 """Evaluates while windows stream by: collects a few bytes a row, computes everything at the end.
 
-Held per row: 2 bytes for the label (1 for each label, where a row may have several), 4 for its
-tokens, 4 for every output of every model, 4 for every slice column; 8 for a number that float32
-would change. Texts are kept of the few rows that are shown.
+Held per row: 2 bytes for the label (1 for each label, where a row may have several; 4 for unknown
+tokens, where there is no label), 4 for its tokens, 4 for every output of every model, 4 for every
+slice column; 8 for a number that float32 would change. Texts are kept of the few rows that are
+shown.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Collected:
     predictions: PredictionCounter
     outputs: list[NDArray[np.float32]] = field(default_factory=list)
     lengths: SliceColumn = field(default_factory=lambda: SliceColumn("text length in tokens"))
+    unknown: list[NDArray[np.int32]] = field(default_factory=list)
     mistakes: TopRows = field(default_factory=lambda: TopRows(MISTAKES))
     scored: int = 0
 
@@ -82,6 +84,7 @@ class Evaluator:
             )
             for subject in subjects
         ]
+        self.text_column: str | None = None
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
         self.names = RowNames(request.ids, request.id_column)
@@ -119,9 +122,11 @@ class Evaluator:
             model.drift.add(said)
             model.predictions.add(said)
             model.scored += int(np.count_nonzero(said.scored))
-            if added:
-                model.outputs.append(outputs[at])
-                model.lengths.add(pa.array(said.n_tokens))
+            model.outputs.append(outputs[at])
+            model.lengths.add(pa.array(said.n_tokens))
+            if not added:
+                model.unknown.append(said.n_oov)
+            else:
                 self._keep_mistakes(model, added[model.truth], outputs[at], keep)
         if len(self.models) > 1:
             self._keep_differing(outputs, keep)

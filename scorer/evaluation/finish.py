@@ -16,6 +16,7 @@ from scorer.evaluation import curves
 from scorer.evaluation.advice import advise
 from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.compare import compare, disagreement
+from scorer.evaluation.distributions import distributions, prediction_slice
 from scorer.evaluation.drift_words import explained
 from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
@@ -25,6 +26,7 @@ from scorer.evaluation.promises import check_promises
 from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (
     Comparison,
+    Distributions,
     Method,
     Mistake,
     ModelReport,
@@ -35,6 +37,7 @@ from scorer.evaluation.sample import Sample
 from scorer.evaluation.sections import class_figures, figures, slice_section
 from scorer.evaluation.top import TEXT
 from scorer.evaluation.why import why
+from scorer.scores import Scores
 from scorer.tasks import Statistic, Truth
 
 FEW_ROWS = 100
@@ -48,8 +51,6 @@ def finish(
     # What reading the tables has left free: else it would count on top of what is needed here.
     pa.default_memory_pool().release_unused()
     labels, warnings = _label_sources(evaluator)
-    if not any(labels) and evaluator.request.slices:
-        warnings.append("no labels: there are no figures to slice")
     samples, rows = _samples(evaluator, labels)
     models = tuple(
         _model_report(evaluator, model, source, sample, rows_of)
@@ -63,6 +64,7 @@ def finish(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         scorer=__version__,
         inputs=tuple(inputs),
+        text_column=evaluator.text_column,
         rows=evaluator.rows,
         rejected=evaluator.rejected,
         labels=labels[0],
@@ -132,6 +134,7 @@ def _model_report(
         unscored=evaluator.rows - model.scored,
         evaluated=int(np.count_nonzero(rows)),
         predictions=predictions,
+        distributions=_distributions(evaluator, model),
         label_source=source,
         left_out=_left_out(model) if source is not None else (),
         drift=explained(model.drift.result(), predictions, subject.card),
@@ -154,6 +157,23 @@ def _model_report(
         }
     )
     return report.model_copy(update=_SECTIONS[problem.task.truth](sample, measured, resampler))
+
+
+def _distributions(evaluator: Evaluator, model: Collected) -> Distributions | None:
+    """Of the scored rows; by slice where no label column was read, so that no figures are."""
+    if not model.scored:
+        return None
+    problem, slices = model.subject.problem, []
+    if not evaluator.request.label_columns:
+        outputs = model.all_outputs()
+        scored = np.isfinite(outputs[:, 0])
+        tokens, unknown = model.lengths.numbers()[scored], np.concatenate(model.unknown)[scored]
+        kept = np.ones(len(tokens), dtype=np.bool_)
+        scores = Scores(outputs[scored], tokens, unknown, ~kept, kept)
+        columns = [*evaluator.slices.values(), model.lengths]
+        slices = [prediction_slice(column.cut(scored), problem, scores) for column in columns]
+    drift = model.drift
+    return distributions(model.predictions, drift.row_tokens, drift.row_oov_share, problem, slices)
 
 
 def _left_out(model: Collected) -> tuple[LeftOut, ...]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from scorer.card import TaskField
 from scorer.evaluation.drift import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
-from scorer.evaluation.part import Figure, Part
+from scorer.evaluation.part import Figure, Part, Quartiles
 from scorer.evaluation.predictions import Predictions
 from scorer.evaluation.why import Why
 
@@ -149,6 +149,32 @@ class Promise(Part):
     sentence: str
 
 
+class SlicedPredictions(Part):
+    """One value of a slice: its rows, what they were given and what their texts are like."""
+
+    value: str
+    rows: int = Field(description="scored rows")
+    predicted: dict[str, int] = Field(description="rows by label; empty for a regression")
+    score: Quartiles = Field(description="as of `predictions.score`")
+    tokens: Quartiles
+    oov_share: Quartiles
+
+
+class PredictionSlice(Part):
+    column: str
+    note: str
+    rows: tuple[SlicedPredictions, ...]
+
+
+class Distributions(Part):
+    """Of all scored rows. `slices` are there where no row has a label."""
+
+    score: Histogram = Field(description="of what `predictions.score` has the quartiles of")
+    tokens: Histogram = Field(description="tokens per row; the last bin holds all longer ones")
+    oov_share: Histogram = Field(description="the rows' shares of unknown tokens")
+    slices: tuple[PredictionSlice, ...] = ()
+
+
 class ModelReport(Part):
     """All about one model on this data; what needs labels is empty where there are none."""
 
@@ -163,6 +189,7 @@ class ModelReport(Part):
     predictions: Predictions | None = Field(
         default=None, description="of all scored rows, labelled or not"
     )
+    distributions: Distributions | None = None
     label_source: LabelSource | None = Field(
         default=None, description="how this model's labels were read; null without usable labels"
     )
@@ -256,6 +283,7 @@ class Report(Part):
     created: str = Field(description="ISO 8601, UTC")
     scorer: str = Field(description="version of this tool")
     inputs: tuple[str, ...]
+    text_column: str | None = Field(default=None, description="the column of the texts")
     rows: int
     rejected: int
     labels: LabelSource | None = Field(description="of the first model")

@@ -119,6 +119,7 @@ def _evaluate(
     first = models[0].bind(reader, reading.text_column)
     if first.text is None:
         return
+    evaluator.text_column = first.text
     bindings = [first, *(model.bind(reader, first.text) for model in models[1:])]
     context = [column for binding in bindings for column in binding.context_columns]
     others = dict.fromkeys([*columns, *context])

@@ -50,6 +50,11 @@ class SliceColumn:
             column = pc.strftime(column, format="%Y-%m-%d")
         self._column.add(column)
 
+    def numbers(self) -> Floats:
+        """float (rows,): the values of a column of numbers so far."""
+        assert isinstance(self._column, NumberColumn)
+        return self._column.values()
+
     def cut(self, rows: NDArray[Any]) -> Sliced:
         """Cut those rows (mask or indices of all rows so far)."""
         if self._column is None:

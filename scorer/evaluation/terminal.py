@@ -7,37 +7,63 @@ from collections.abc import Sequence
 from scorer.evaluation.part import Figure
 from scorer.evaluation.report import figure_text, findings
 from scorer.evaluation.result import ModelReport, Report
+from scorer.evaluation.sentences import (
+    WIDTH,
+    baseline_in_words,
+    labels_in_words,
+    marked,
+    predictions_in_words,
+    wrapped,
+)
 from scorer.figures import figure_spec
 from scorer.printable import printable
 
-WIDTH = 80
-_SIGNS = {"good": "ok", "warn": "!", "bad": "!!"}
-
 
 def render_text(report: Report) -> str:
-    """A table of the headline figures of every model, then the findings."""
+    """What was understood, a table of the headline figures of every model, then the findings."""
     evaluated = [model for model in report.models if model.figures]
-    lines = [_counts(report)]
-    if len(evaluated) == 1:
-        lines += _single(evaluated[0])
+    lines = [*wrapped(_counts(report)), *_labels(report)]
+    if len(report.models) == 1:
+        lines += _single(report.models[0])
     elif evaluated:
-        lines += _several(evaluated)
+        lines += _several(report, evaluated)
     for level, words in findings(report):
-        lines += _wrapped(f"{_SIGNS[level]:>2} ", printable(words))
+        lines += marked(level, printable(words))
     return "\n".join(lines)
 
 
 def _counts(report: Report) -> str:
     text = f"{report.rows:,} rows"
-    if report.labels is None:
+    scored = max(model.scored for model in report.models)
+    aside = [f"{report.rows - scored:,} unscored"] if scored < report.rows else []
+    aside += [f"{report.rejected:,} unreadable"] if report.rejected else []
+    text += f" ({', '.join(aside)})" if aside else ""
+    if report.text_column is not None:
+        text += f", text in {printable(report.text_column)!r}"
+    if not any(model.label_source for model in report.models):
         return f"{text}, no labels"
     most = max(model.evaluated for model in report.models)
-    name = printable(report.labels.column)
-    return _fit(f"{text}, {most:,} evaluated against {name!r}", WIDTH)
+    return f"{text}, {most:,} evaluated"
+
+
+def _labels(report: Report) -> list[str]:
+    """How the labels were read, once for models that read them alike."""
+    said = [
+        words
+        for model in report.models
+        if model.label_source is not None
+        for words in labels_in_words(model.label_source, model.left_out)[
+            : None if len(report.models) == 1 else 1
+        ]
+    ]
+    return [line for words in dict.fromkeys(said) for line in wrapped(printable(words))]
 
 
 def _single(model: ModelReport) -> list[str]:
     lines = [_fit(model.model, WIDTH)]
+    if model.predictions is not None:
+        said = f"predictions: {predictions_in_words(model.predictions)}"
+        lines += wrapped(printable(said), "  ")
     promised = {p.metric: p for p in model.promises}
     for name in model.headlines:
         item = model.figures[name]
@@ -47,18 +73,34 @@ def _single(model: ModelReport) -> list[str]:
             verdict = promised[name].verdict.removesuffix(" than promised")
             line += f"  card {figure_text(promise)}: {verdict}"
         lines.append(_fit(line.rstrip(), WIDTH))
+        if model.baseline is not None and name == model.baseline.main_figure:
+            lines += wrapped(printable(baseline_in_words(model.baseline)), "    ")
     return lines
 
 
-def _several(models: Sequence[ModelReport]) -> list[str]:
-    """Figures side by side, the columns that fit."""
-    names = [name for name in models[0].headlines if name in models[0].figures][:4]
-    wide = min(max(len(model.model) for model in models), WIDTH - 12 * len(names) - 2)
+def _several(report: Report, models: Sequence[ModelReport]) -> list[str]:
+    """Figures side by side, the columns that fit; those of shared labels where labels differ."""
+    compared = report.comparison
+    if compared is not None and compared.labels:
+        rows = {name: compared.figures[name] for name in compared.leaderboard}
+        names = list(next(iter(rows.values())))
+        lines = wrapped(printable(f"{compared.rows:,} rows compared. {compared.note}"))
+    else:
+        rows = {model.model: model.figures for model in models}
+        names = [name for name in models[0].headlines if name in models[0].figures][:4]
+        lines = []
+    wide = min(max(map(len, rows)), WIDTH - 12 * len(names) - 2)
     head = " " * (wide + 2) + "".join(f"{_fit(figure_spec(name).title, 11):>12}" for name in names)
-    lines = [head.rstrip()]
-    for model in models:
-        values = "".join(f"{_value(model.figures[name]):>12}" for name in names)
-        lines.append(f"  {_fit(model.model, wide):<{wide}}{values}")
+    lines.append(head.rstrip())
+    for model, figures in rows.items():
+        values = "".join(f"{_value(figures[name]):>12}" for name in names)
+        lines.append(f"  {_fit(model, wide):<{wide}}{values}")
+    if compared is not None and compared.baseline is not None:
+        base = compared.baseline
+        values = "".join(
+            f"{_value(base.figures[name]) if name in base.figures else '':>12}" for name in names
+        )
+        lines.append(f"  {_fit(printable(base.says), wide):<{wide}}{values}".rstrip())
     return lines
 
 
@@ -70,12 +112,6 @@ def _bounds(item: Figure) -> str:
     if item.low is None or item.high is None:
         return ""
     return f"{figure_text(item.low)} to {figure_text(item.high)}"
-
-
-def _wrapped(sign: str, words: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(words, WIDTH, initial_indent=sign, subsequent_indent=" " * len(sign))
 
 
 def _fit(text: str, width: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scorer.errors import UsageError
 from scorer.evaluation.drift import Drift, DriftCounter
 from scorer.evaluation.drift_words import explained
 from scorer.evaluation.folder import ReportFolder
@@ -58,6 +59,11 @@ class TableEvaluation:
         Raises ColumnError, UsageError, and OutputExists where the report's folder is another's.
         """
         self._name = reader.name
+        if self._options is not None and self._options.unlabelled and self._folder is None:
+            raise UsageError(
+                f"{reader.name}: --report needs a folder beside the output, and this output is not "
+                "a file here: name one with --output, or use evaluate"
+            )
         if self._options is None or self._folder is None:
             return ()
         asked = request(self._model, reader, self._options)
@@ -81,8 +87,8 @@ class TableEvaluation:
     def end(self) -> None:
         """Nothing is held open."""
 
-    def finish(self, write: Callable[[Report], None]) -> Evaluated:
-        """Compute, and `write` the report where there is one.
+    def finish(self, write: Callable[[Report], None], text_column: str | None) -> Evaluated:
+        """Compute, and `write` the report where there is one; the texts were in `text_column`.
 
         Raises OutputError, and ColumnError where the labels asked for make no sense.
         """
@@ -91,6 +97,7 @@ class TableEvaluation:
             return Evaluated(explained(self._drift.result(), said, self._subject.card), said)
         from scorer.evaluation.finish import finish
 
+        self._evaluator.text_column = text_column
         report = finish(self._evaluator, [self._name])
         model = report.models[0]
         written = None

@@ -157,7 +157,7 @@ def _score(
         tally = _run(model, settings, table, [*watchers, evaluation], records)
         if job.source.fingerprint() != before:
             raise InputError(f"{job.source.name}: changed while it was read: nothing published")
-        evaluated = evaluation.finish(write)
+        evaluated = evaluation.finish(write, table.binding.text)
     return _summary(job, table, tally, records, evaluated, perf_counter() - started)
 
 

@@ -137,16 +137,5 @@ def _slice_findings(model: ModelReport) -> list[Finding]:
 
 
 def _drift_findings(model: ModelReport) -> list[Finding]:
-    from scorer.evaluation.drift import PARTS
-
-    if model.drift is None or not model.drift.parts:
-        return []
-    moved = model.drift.moved
-    if not moved:
-        return (
-            [("good", "No drift: scores, lengths and vocabulary are as in training.")]
-            if (model.drift.verdict == "stable")
-            else [("warn", "Too few rows to tell whether the texts have changed since training.")]
-        )
-    parts = ", ".join(f"{PARTS[p.name].lower()} (PSI {p.psi:.2f}, {p.verdict})" for p in moved)
-    return [(LEVELS[model.drift.verdict], f"The texts differ from the training data in {parts}.")]
+    drift = model.drift
+    return [(drift.level, drift.says)] if drift is not None and drift.says else []

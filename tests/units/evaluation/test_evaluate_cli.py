@@ -253,8 +253,20 @@ def test_without_a_label_column_there_is_no_figure(model: Model, tmp_path: Path)
     assert done.exit_code == 0
     assert "no labels" in done.stderr
     sliced = evaluate("-m", "parrot", tmp_path / "rows.parquet", "--slice", "place")
-    assert "no figures to slice" in sliced.stderr
-    assert written(tmp_path / "rows.report").models[0].figures == {}
+    assert sliced.exit_code == 0
+    found = written(tmp_path / "rows.report").models[0]
+    assert found.figures == {}
+    assert found.distributions is not None
+    place, length = found.distributions.slices
+    assert [row.value for row in place.rows] == ["x", "y"]
+    assert length.column == "text length in tokens"
+    assert sum(row.rows for row in place.rows) == found.scored == N - 2
+    assert found.predictions is not None
+    total = {item.label: item.rows for item in found.predictions.labels}
+    for label, rows in total.items():
+        assert sum(row.predicted[label] for row in place.rows) == rows
+    for histogram in (found.distributions.score, found.distributions.tokens):
+        assert sum(item.counts[0] for item in histogram.bins) == found.scored
 
 
 @pytest.mark.parametrize(
@@ -326,7 +338,7 @@ def test_evaluate_has_every_option_of_score_that_makes_sense() -> None:
 
     assert flags(score) - flags(main) == {
         *("--probabilities", "--diagnostics", "--prefix", "--csv-safe", "--runner", "--resume"),
-        *("--incremental", "--dry-run", "--summary"),
+        *("--incremental", "--dry-run", "--summary", "--report"),
     }
     assert flags(main) - flags(score) == {"--require"}
 
