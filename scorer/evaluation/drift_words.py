@@ -110,7 +110,7 @@ def _scores(today: Quartiles, part: DriftPart, card: ScorerCard) -> str:
         part.training,
         show,
         f"the median {what} is {{}}",
-        f"the middle half of the {what} lies between {{}} and {{}}",
+        f"half of the rows have a {what} of {{}} to {{}}",
     )
 
 
@@ -145,6 +145,9 @@ def _consequence(
     if here is not None and here.verdict != "worse than promised":
         figure = figure_spec(here.metric).text
         return "good", f"The {figure} here, {here.today.value:.3g}, is {here.verdict} all the same."
+    if not near and here is not None and head is not None:
+        figure = figure_spec(here.metric).text
+        return "warn", f"The {figure} here is {here.today.value:.3g}, promised: {head.value:.3g}."
     if not near:
         return "warn", "Its card has no figures of other texts: label some rows and evaluate them."
     metric = near[0].figures[0].metric

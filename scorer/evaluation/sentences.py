@@ -17,14 +17,18 @@ SHOWN_LABELS = 5
 
 def marked(level: str, words: str, indent: str = "") -> list[str]:
     """A finding in lines of at most WIDTH columns, its mark before the first."""
-    return wrapped(words, f"{indent}{MARKS[level]:>2} ")
+    return _wrapped(words, f"{indent}{MARKS[level]:>2} ", hanging=0)
 
 
-def wrapped(words: str, first: str = "") -> list[str]:
-    """Lines of at most WIDTH columns; `first` stands before the words, and blanks below it."""
-    return textwrap.wrap(
-        words, WIDTH, initial_indent=first, subsequent_indent=" " * len(first) or "  "
-    ) or [first.rstrip()]
+def wrapped(words: str, indent: str = "") -> list[str]:
+    """Lines of at most WIDTH columns, those below the first two columns further in."""
+    return _wrapped(words, indent, hanging=2)
+
+
+def _wrapped(words: str, first: str, hanging: int) -> list[str]:
+    below = " " * (len(first) + hanging)
+    lines = textwrap.wrap(words, WIDTH, initial_indent=first, subsequent_indent=below)
+    return lines or [first.rstrip()]
 
 
 def predictions_in_words(found: Predictions) -> str:
@@ -45,10 +49,11 @@ def labels_in_words(source: LabelSource, left_out: Sequence[LeftOut]) -> list[st
     """What was understood of the labels, and what was predicted of rows that were left out."""
     said = [source.understood]
     for rows in left_out[:2]:
-        what = "without a label" if rows.value is None else f"labelled {rows.value!r}"
+        which = "without a label" if rows.value is None else f"labelled {rows.value!r}"
         ordered = sorted(rows.predicted.items(), key=lambda item: -item[1])
         shares = [f"{n / rows.rows:.0%} {name}" for name, n in ordered[:SHOWN_LABELS] if n]
-        said.append(f"the {rows.rows:,} scored rows {what} are predicted {', '.join(shares)}")
+        n_rows = "1 scored row" if rows.rows == 1 else f"{rows.rows:,} scored rows"
+        said.append(f"predictions for {n_rows} {which}: {', '.join(shares)}")
     return said
 
 
@@ -65,8 +70,8 @@ def baseline_in_words(baseline: Baseline) -> str:
 
 
 def drift_lines(drift: Drift | None, indent: str = "") -> list[str]:
-    """The drift in words, if there is anything to say."""
-    return marked(drift.level, drift.says, indent) if drift is not None and drift.says else []
+    """The drift in words, if anything has changed."""
+    return marked(drift.level, drift.says, indent) if drift is not None and drift.moved else []
 
 
 def _number(value: float) -> str:

@@ -93,7 +93,7 @@ def test_score_says_what_it_read_predicted_and_understood(model: Model, tmp_path
         "stars out of 5 in 'stars': 1-2 negative, 3 left out, 4-5 positive; 60 rows of 3 left out"
         in text
     )
-    assert re.search(r"the 60 scored rows labelled '3' are predicted \d+% \w+, \d+% \w+", text)
+    assert re.search(r"predictions for 60 scored rows labelled '3': \d+% \w+, \d+% \w+", text)
     assert re.search(r"always '\w+': 0\.50\d\d \(", text)
     assert "! The texts differ from the training data: the median text has 4 words" in text
     assert "(product reviews) the model has accuracy 0.62 (majority baseline: 0.55)" in text

@@ -108,6 +108,8 @@ def test_a_model_that_is_as_good_as_promised_raises_no_alarm() -> None:
     assert found.says.endswith("The accuracy here, 0.925, is as promised all the same.")
     worse = promise.model_copy(update={"verdict": "worse than promised"})
     assert drift(90, 3, with_figures(), (worse,)).level == "warn"
+    alone = drift(90, 3, with_figures(()), (worse,))
+    assert alone.says.endswith("The accuracy here is 0.925, promised: 0.931.")
 
 
 def test_a_card_without_figures_of_other_texts_asks_for_labels() -> None:
