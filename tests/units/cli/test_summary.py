@@ -206,6 +206,7 @@ def test_marks_are_coloured_on_a_terminal_only(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
     colour.say("rows.csv ! here\n ! The texts differ\n !! worse\nok as promised")
     text = capsys.readouterr().err
     assert re.sub("\x1b\\[[0-9;]*m", "", text).startswith("rows.csv ! here\n ! The texts")
