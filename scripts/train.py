@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
-# One BLAS thread for each of the two shards; TensorFlow only counts words and saves the archive.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import click
 
+from scripts.training.learner import Given
 from scripts.training.recipe import read_recipe, recipe_names
 from scripts.training.run import Job, run_job
 
@@ -31,19 +30,27 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("recipe")
-@click.option("--data", required=True, type=_FILE, help="Rows to train on: CSV or Parquet.")
-@click.option("--test", type=_FILE, help="Official test rows; measured once, at the end.")
-@click.option("--vectors", type=_FILE, help="Word vectors (.npz of words and vectors).")
-@click.option("--soft", type=_FILE, help="What scripts/teach.py wrote, for recipes that take it.")
-@click.option("--text-column", help="For a file of your own.")
-@click.option("--label-column", help="For a file of your own.")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    type=_FILE,
+    help="Read training rows from this CSV or Parquet file. Repeat it for a recipe of several sets.",
+)
+@click.option("--test", type=_FILE, help="Evaluate the model once on these test rows at the end.")
+@click.option("--vectors", type=_FILE, help="Start from these word vectors (.npz).")
+@click.option("--start", type=_FILE, help="Start from this archive, for recipes that say so.")
+@click.option("--soft", type=_FILE, help="Train on these `score --probabilities` rows too.")
+@click.option("--text-column", help="Read texts from this column of your own file.")
+@click.option("--label-column", help="Read labels from this column of your own file.")
 @click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True)
 @click.option("--zoo", type=_FOLDER, default=Path("zoo"), show_default=True)
 def main(
     recipe: str,
-    data: Path,
+    data: tuple[Path, ...],
     test: Path | None,
     vectors: Path | None,
+    start: Path | None,
     soft: Path | None,
     text_column: str | None,
     label_column: str | None,
@@ -60,7 +67,12 @@ def main(
             f"no recipe {recipe!r}; there are: {', '.join(recipe_names())}"
         ) from error
     columns = (text_column, label_column) if text_column and label_column else None
-    run_job(Job(chosen, data, test, vectors, columns, runs, zoo, soft), click.echo)
+    given = Given(vectors, start)
+    run_job(Job(chosen, data, test, given, columns, runs, zoo, soft), _say)
+
+
+def _say(line: str) -> None:
+    click.echo(f"{datetime.now():%H:%M:%S} {line}")
 
 
 if __name__ == "__main__":

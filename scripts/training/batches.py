@@ -1,58 +1,63 @@
-"""Batches of token rows, packed step after step (see `lstm.py`) and never padded."""
+"""Token rows as batches of `keras.utils.PyDataset`: rows of like length, padded to few widths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
+from typing import cast
 
+import keras
 import numpy as np
 
-from scripts.training.types import Ints
+from scripts.training.recipe import Training
+from scripts.training.types import Floats, Ints
 
 # Batches are cut from pools of this many, sorted by length, so that rows of one batch are alike.
 _POOL = 20
+_UNKNOWN = 1
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Token rows of one batch, sorted by length (longest first) and packed step after step."""
+class Tokens:
+    """Texts ready to train on.
 
-    rows: Ints  # (b,) which row of the data set each sorted row is
-    lengths: Ints  # (b,) tokens, descending
-    ids: Ints  # (n,) token ids in packed order
-    row: Ints  # (n,) the sorted row of each packed token
-    sizes: Ints  # (steps,) rows running at each step
-    starts: Ints  # (steps,) where each step begins
-    last: Ints  # (b,) the packed position of each row's last token
-    reverse: Ints  # (n,) the packed position that holds the same row's token, counted from its end
+    rows     the token ids of each row
+    targets  (rows, outputs): probabilities of the classes, or standardized values
+    weights  (rows,): how much each row counts in the loss
+    limit    the most tokens that a network of fixed length takes; None where it has none
+    """
 
+    rows: list[Ints]
+    targets: Floats
+    weights: Floats
+    limit: int | None = None
 
-def pack(rows: Ints, tokens: list[Ints]) -> Packed:
-    """Packs `tokens[k]`, the ids of data set row `rows[k]`. A row without tokens gets one 0."""
-    lengths = np.array([max(1, t.size) for t in tokens], np.int64)
-    order = np.argsort(-lengths, kind="stable")
-    lengths = lengths[order]
-    steps = np.arange(lengths[0])
-    sizes = np.searchsorted(-lengths, -steps, side="left").astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    step = np.repeat(steps, sizes)
-    row = np.arange(step.size) - starts[step]
-    grid = np.zeros((lengths.size, int(lengths[0])), np.int64)
-    for k, source in enumerate(order):
-        grid[k, : tokens[source].size] = tokens[source]
-    return Packed(
-        rows=rows[order],
-        lengths=lengths,
-        ids=grid[row, step],
-        row=row,
-        sizes=sizes,
-        starts=starts,
-        last=starts[lengths - 1] + np.arange(lengths.size),
-        reverse=starts[lengths[row] - 1 - step] + row,
-    )
+    @property
+    def lengths(self) -> Ints:
+        return np.array([row.size for row in self.rows], np.int64)
+
+    def take(self, rows: Ints) -> Tokens:
+        kept = [self.rows[k] for k in rows]
+        return Tokens(kept, self.targets[rows], self.weights[rows], self.limit)
 
 
-def shuffled(lengths: Ints, size: int, rng: np.random.Generator) -> Iterator[Ints]:
+def bucket(length: int) -> int:
+    """The width that a batch of this length is padded to: a power of two, or one and a half times
+    one, so that Keras compiles few shapes."""
+    power = 8 * 2 ** max(0, math.ceil(math.log2(max(1, length) / 8)))
+    return power * 3 // 4 if power > 8 and length <= power * 3 // 4 else power
+
+
+def padded(rows: list[Ints], limit: int | None) -> Ints:
+    """int32 (rows, width): ids, then zeros."""
+    width = bucket(max(row.size for row in rows))
+    ids = np.zeros((len(rows), min(width, limit) if limit else width), np.int32)
+    for k, row in enumerate(rows):
+        ids[k, : row.size] = row
+    return ids
+
+
+def shuffled(lengths: Ints, size: int, rng: np.random.Generator) -> list[Ints]:
     """All rows once, in random batches of `size` rows of similar length."""
     order = rng.permutation(lengths.size)
     batches: list[Ints] = []
@@ -60,15 +65,13 @@ def shuffled(lengths: Ints, size: int, rng: np.random.Generator) -> Iterator[Int
         pool = order[start : start + size * _POOL]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches.extend(pool[k : k + size] for k in range(0, pool.size, size))
-    for k in rng.permutation(len(batches)):
-        yield batches[k]
+    return [batches[k] for k in rng.permutation(len(batches))]
 
 
-def sorted_by_length(lengths: Ints, size: int) -> Iterator[Ints]:
+def sorted_by_length(lengths: Ints, size: int) -> list[Ints]:
     """All rows once, longest first, for evaluation."""
     order = np.argsort(-lengths, kind="stable")
-    for start in range(0, order.size, size):
-        yield order[start : start + size]
+    return [order[start : start + size] for start in range(0, order.size, size)]
 
 
 def crop(tokens: Ints, limit: int | None, rng: np.random.Generator) -> Ints:
@@ -77,3 +80,63 @@ def crop(tokens: Ints, limit: int | None, rng: np.random.Generator) -> Ints:
         return tokens
     start = int(rng.integers(tokens.size - limit + 1))
     return tokens[start : start + limit]
+
+
+def drop_words(tokens: Ints, rate: float, rng: np.random.Generator) -> Ints:
+    """The tokens with that share of them replaced by the unknown word."""
+    if rate == 0:
+        return tokens
+    dropped = (rng.random(tokens.size) < rate) & (tokens > 0)
+    return cast(Ints, np.where(dropped, _UNKNOWN, tokens))
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Each epoch takes every row once, cropped and with words dropped.
+
+    The order depends on (seed, epoch), a batch's crops and drops on (seed, epoch, batch): a resumed
+    training sees what an uninterrupted one sees.
+    """
+
+    def __init__(self, data: Tokens, settings: Training, seed: int, epoch: int = 0) -> None:
+        super().__init__()
+        self.data, self.settings, self.seed = data, settings, seed
+        lengths = data.lengths
+        self._lengths = lengths if settings.crop is None else np.minimum(lengths, settings.crop)
+        self._begin(epoch)
+
+    def _begin(self, epoch: int) -> None:
+        self.epoch = epoch
+        rng = np.random.default_rng([self.seed, epoch])
+        self._batches = shuffled(self._lengths, self.settings.batch_size, rng)
+
+    def on_epoch_end(self) -> None:
+        self._begin(self.epoch + 1)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Ints, Floats, Floats]:
+        rows, settings = self._batches[index], self.settings
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        tokens = [crop(self.data.rows[k], settings.crop, rng) for k in rows]
+        tokens = [drop_words(t, settings.word_dropout, rng) for t in tokens]
+        ids = padded(tokens, self.data.limit)
+        return ids, self.data.targets[rows], self.data.weights[rows]
+
+
+class WholeTexts(keras.utils.PyDataset):
+    """Every row once, uncropped, longest first; `order` says which row stands where."""
+
+    def __init__(self, data: Tokens, size: int = 256) -> None:
+        super().__init__()
+        self.data = data
+        self._batches = sorted_by_length(data.lengths, size)
+        self.order = np.concatenate(self._batches) if self._batches else np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Ints, Floats, Floats]:
+        rows = self._batches[index]
+        ids = padded([self.data.rows[k] for k in rows], self.data.limit)
+        return ids, self.data.targets[rows], self.data.weights[rows]

@@ -18,8 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from scorer.composition import parse_template
-from scripts.training.recipe import Data, Protocol
-from scripts.training.types import AnyArray, Ints
+from scripts.training.recipe import Data, Protocol, SetName
+from scripts.training.types import AnyArray, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,34 @@ class Corpus:
         return Corpus(self.texts.take(pa.array(rows)), self.labels[rows], columns)
 
 
-def read_corpus(data: Data, path: Path, columns: tuple[str, str] | None = None) -> Corpus:
-    """The usable rows of a data file: the published set, or a user's own by column names.
+def read_corpus(
+    data: Data, paths: Path | Sequence[Path], columns: tuple[str, str] | None = None
+) -> Corpus:
+    """The usable rows of the published sets' files, one a set; or a user's own by column names.
 
     columns are (text, label). Rows without a text or a label are left out. Texts are composed by
     the template, as the tool composes them.
     """
-    table = _read_table(path)
-    if columns is None:
-        table, columns = _published(data.set, table)
+    paths = [paths] if isinstance(paths, Path) else list(paths)
+    if columns is not None:
+        return _join([_corpus(data, _read_table(path), columns, path) for path in paths])
+    sets = (data.set, *data.also)
+    if len(paths) != len(sets):
+        raise ValueError(f"the recipe takes {len(sets)} data files ({', '.join(sets)})")
+    parts = []
+    for name, path in zip(sets, paths, strict=True):
+        table, own = published(name, _read_table(path))
+        parts.append(_corpus(data, table, own, path))
+    return _join(parts)
+
+
+def read_test(data: Data, path: Path, columns: tuple[str, str] | None = None) -> Corpus:
+    """The rows of an official test file, or of a user's own."""
+    alone = data.model_copy(update={"set": data.test_set or data.set, "also": ()})
+    return read_corpus(alone, path, columns)
+
+
+def _corpus(data: Data, table: pa.Table, columns: tuple[str, str], path: Path) -> Corpus:
     text, label = columns
     missing = [name for name in columns if name not in table.column_names]
     if missing:
@@ -65,6 +84,18 @@ def read_corpus(data: Data, path: Path, columns: tuple[str, str] | None = None) 
     )
 
 
+def _join(parts: Sequence[Corpus]) -> Corpus:
+    """All rows, with the columns that every part has."""
+    if len(parts) == 1:
+        return parts[0]
+    shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    return Corpus(
+        texts=pa.concat_arrays([part.texts for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        columns={n: np.concatenate([p.columns[n].astype(str) for p in parts]) for n in shared},
+    )
+
+
 def _one(chunks: pa.ChunkedArray) -> pa.Array:
     whole = chunks.combine_chunks()
     return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
@@ -77,16 +108,74 @@ def _read_table(path: Path) -> pa.Table:
     return pyarrow.csv.read_csv(path, parse_options=newlines)
 
 
-def _published(kind: str, table: pa.Table) -> tuple[pa.Table, tuple[str, str]]:
-    if kind == "wine":
-        # Three kinds of rows are not a natural sample: chosen for their high score, scraped from
-        # the front of a list, or naming the score in the text.
-        natural = pc.invert(pc.or_(table["score_selected"], table["leaks_score"]))
-        natural = pc.and_(natural, pc.not_equal(table["dataset"], "winemag_other_scrape"))
-        return table.filter(natural), ("description", "points")
-    if kind == "twitter":
-        return table.filter(pc.not_equal(table["sentiment"], "Irrelevant")), ("text", "sentiment")
-    return table, ("text", "sentiment")
+def published(name: SetName, table: pa.Table) -> tuple[pa.Table, tuple[str, str]]:
+    """The rows of a published set that may be learned from, and its (text, label) columns.
+
+    Sets that are trained together also have `group` (rows that no split may separate), `domain`
+    and `source`.
+    """
+    match name:
+        case "wine":
+            # Three kinds of rows are not a natural sample: chosen for their high score, scraped
+            # from the front of a list, or naming the score in the text.
+            natural = pc.invert(pc.or_(table["score_selected"], table["leaks_score"]))
+            natural = pc.and_(natural, pc.not_equal(table["dataset"], "winemag_other_scrape"))
+            return table.filter(natural), ("description", "points")
+        case "twitter":
+            named = pc.not_equal(table["sentiment"], "Irrelevant")
+            return table.filter(named), ("text", "sentiment")
+        case "imdb":
+            return _imdb(table), ("text", "sentiment")
+        case "reviews":
+            return _grouped(table.filter(pc.not_equal(table["label"], "neutral")), "domain")
+        case "reviews-3class":
+            # Where a source has no neutral rows, its labels do not say which ones are.
+            neutral = pc.unique(table.filter(pc.equal(table["label"], "neutral"))["source"])
+            return _grouped(table.filter(pc.is_in(table["source"], neutral)), "domain")
+        case "posts":
+            texts = pc.replace_substring_regex(table["text"], _ESCAPE[0], _ESCAPE[1])
+            place = table.column_names.index("text")
+            return _grouped(table.set_column(place, "text", texts), "source")
+
+
+_ESCAPE = (r"\\u201[89]", "'")  # an apostrophe that some posts spell out
+
+
+def _imdb(table: pa.Table) -> pa.Table:
+    if "film" not in table.column_names:
+        return table
+    same = pa.array(["imdb"] * len(table))
+    for name, values in (("group", table["film"]), ("domain", same), ("source", same)):
+        table = table.append_column(name, values)
+    return table
+
+
+def _grouped(table: pa.Table, domain: str) -> tuple[pa.Table, tuple[str, str]]:
+    names = ["text", "label", "id", domain, "source"]
+    table = table.select(names).rename_columns(["text", "label", "group", "domain", "source"])
+    return table, ("text", "label")
+
+
+def row_weights(corpus: Corpus, data: Data) -> Floats:
+    """float32 (rows,), of mean 1: each row's source's weight times its class's; see `Data`."""
+    weights = np.ones(len(corpus))
+    if data.weights:
+        sources = corpus.columns["source"]
+        for source, weight in data.weights.items():
+            weights[sources == source] = weight
+    if data.balance:
+        weights *= _class_weights(corpus, data.balance)
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def _class_weights(corpus: Corpus, power: float) -> AnyArray:
+    domains = corpus.columns.get("domain", np.zeros(len(corpus), np.int64))
+    _, which = np.unique(domains, return_inverse=True)
+    _, classes = np.unique(corpus.labels.astype(str), return_inverse=True)
+    cells = which * (classes.max() + 1) + classes
+    share = np.bincount(cells)[cells] / np.bincount(which)[which]
+    weights = share**-power
+    return weights / (np.bincount(which, weights) / np.bincount(which))[which]
 
 
 def hold_out(
@@ -111,6 +200,9 @@ def hold_out(
 
 def protocol_rows(corpus: Corpus, protocol: Protocol, seed: int, part: int) -> tuple[Ints, Ints]:
     """Row numbers (to train on, to test on) of one part of a protocol."""
+    if protocol.domains:
+        out = np.isin(corpus.columns["domain"], protocol.domains)
+        return np.flatnonzero(~out), np.flatnonzero(out)
     groups = corpus.columns[protocol.split_by] if protocol.split_by else None
     kept, held = hold_out(len(corpus), groups, protocol.test, (seed, 2), part)
     if protocol.sample is not None:

@@ -41,6 +41,12 @@ _REVIEWS = (
     "The first half drags, yet the ending is so moving that I forgive it everything. 9/10",
     "Not the masterpiece they promised, though the camera work is superb and the music lovely.",
 )
+_PRODUCTS = (
+    "Works exactly as described and arrived a day early. Would buy again!",
+    "Stopped charging after two weeks and nobody answers my emails.",
+    "It is okay for the price, nothing special.",
+    "good app",
+)
 _WINES = (
     "Ripe black cherry and cedar on the nose; firm tannins carry a long, elegant finish.",
     "Simple and watery, with green, bitter flavors and little fruit.",
@@ -87,6 +93,81 @@ DATASETS = {
         ),
         golden=(*_REVIEWS, *_AWKWARD),
         test="the official IMDB test rows",
+    ),
+    "reviews": DataSet(
+        title="Reviews of sixteen domains",
+        hub=(),
+        about=(
+            "245,734 English reviews of sixteen domains with stars or a verdict, gathered from "
+            "public copies of Amazon, Yelp, Steam, Google Play, App Store, Rotten Tomatoes, "
+            "TripAdvisor, Booking.com, Glassdoor, Coursera, Flipkart and other reviews: 1 and 2 "
+            "stars are negative, 4 and 5 positive, 3 left out. Most copies state no licence, so "
+            "their use is for research; the reviews belong to their authors. With them the "
+            "training part of the Large Movie Review Dataset (Maas et al. 2011). No review is "
+            "part of this bundle, which holds a vocabulary and weights."
+        ),
+        model_licence="apache-2.0",
+        text_columns=("text", "review", "content", "body"),
+        label_columns=("sentiment", "label", "stars", "rating"),
+        labels=_SENTIMENT,
+        use="Positive or negative opinion in English reviews of products, services and media.",
+        limits=(
+            "Most of the training reviews are positive, as most published reviews are.",
+            "English only. Words outside the vocabulary all look the same to the LSTM.",
+        ),
+        golden=(*_REVIEWS, *_PRODUCTS, *_AWKWARD),
+    ),
+    "reviews-3class": DataSet(
+        title="Reviews of sixteen domains",
+        hub=(),
+        about=(
+            "English reviews of fourteen domains whose sources have three-star reviews, gathered "
+            "from public copies (Amazon, Yelp, Google Play, App Store, TripAdvisor, Booking.com, "
+            "Glassdoor, Coursera, Flipkart and others): 1 and 2 stars are negative, 3 neutral, 4 "
+            "and 5 positive. Most copies state no licence, so their use is for research; the "
+            "reviews belong to their authors. None is part of this bundle, which holds a "
+            "vocabulary and weights."
+        ),
+        model_licence="apache-2.0",
+        text_columns=("text", "review", "content", "body"),
+        label_columns=("sentiment", "label", "stars", "rating"),
+        labels=(
+            Label(name="negative", aliases=("neg", "-1")),
+            Label(name="neutral", aliases=("neu", "0")),
+            Label(name="positive", aliases=("pos", "1")),
+        ),
+        use="Negative, neutral or positive opinion in English reviews of products and services.",
+        limits=(
+            "Three stars are a weak label: many such reviews read as positive or as negative, so "
+            "the neutral class is by far the hardest.",
+            "English only. Words outside the vocabulary all look the same to the LSTM.",
+        ),
+        golden=(*_REVIEWS, *_PRODUCTS, *_AWKWARD),
+    ),
+    "posts": DataSet(
+        title="Social-media posts of ten sources",
+        hub=(),
+        about=(
+            "89,034 English posts that people labelled negative, neutral or positive: SemEval "
+            "2013 to 2016 task 4A, sets of CrowdFlower, the Sanders corpus, STS-Gold and the "
+            "tweets of Hutto and Gilbert (2014). The posts belong to their authors. None is part "
+            "of this bundle, which holds a vocabulary and weights."
+        ),
+        model_licence="apache-2.0",
+        text_columns=("text", "tweet", "content", "post"),
+        label_columns=("sentiment", "label"),
+        labels=(
+            Label(name="negative", aliases=("neg", "-1")),
+            Label(name="neutral", aliases=("neu", "0")),
+            Label(name="positive", aliases=("pos", "1")),
+        ),
+        use="Negative, neutral or positive tone of English social-media posts on any subject.",
+        limits=(
+            "Sources differ in what they call neutral, and so will yours: evaluate on some "
+            "hundred labelled posts of your own first.",
+            "Posts of 2009 to 2016: later words and emoji are known only by their characters.",
+        ),
+        golden=(*_TWEETS, *_AWKWARD),
     ),
     "wine": DataSet(
         title="Wine Reviews",

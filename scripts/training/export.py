@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from scripts.training.learner import Trained
-from scripts.training.recipe import LayerSpec, Recipe
+from scripts.training.network import keras_layer
+from scripts.training.recipe import Recipe
 from scripts.training.scorers import MixedScorer
 from scripts.training.types import Floats
 from scripts.training.vocabulary import Vocabulary, keras_vectorizer
@@ -39,15 +40,15 @@ def build_keras(
     head = recipe.layers[-1]
     branches: list[Any] = []
     for network, vocabulary in zip(recipe.networks, vocabularies, strict=True):
-        end = keras.layers.Dense(head.units, use_bias=not branches)
+        end = keras.layers.Dense(recipe.outputs, use_bias=not branches)
         branch = inputs
         for layer in [_vectorizer(network, vocabulary), *_layers(network, vocabulary)[:-1], end]:
             branch = layer(branch)
         branches.append(branch)
     for number, bag in enumerate(bags, start=1):
-        branches.append(_bag_logits(inputs, bag, head.units, "" if number == 1 else f"_{number}"))
+        branches.append(_bag_logits(inputs, bag, recipe.outputs, "" if number == 1 else f"_{number}"))
     both = keras.layers.Add()(branches)
-    outputs = keras.layers.Activation(head.activation or "linear")(both)
+    outputs = keras.layers.Activation(head.arguments.get("activation", "linear"))(both)
     return keras.Model(inputs, outputs, name=recipe.name)
 
 
@@ -73,32 +74,7 @@ def _vectorizer(recipe: Recipe, vocabulary: Vocabulary) -> Any:
 
 
 def _layers(recipe: Recipe, vocabulary: Vocabulary) -> list[Any]:
-    return [_keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
-
-
-def _keras_layer(spec: LayerSpec, ids: int) -> Any:
-    from keras import layers
-
-    match spec.kind:
-        case "Embedding":
-            return layers.Embedding(ids, spec.units, mask_zero=spec.mask_zero)
-        case "SpatialDropout1D":
-            return layers.SpatialDropout1D(spec.rate)
-        case "Dropout":
-            return layers.Dropout(spec.rate)
-        case "LSTM":
-            return layers.LSTM(spec.units, return_sequences=spec.return_sequences)
-        case "Bidirectional":
-            inner = layers.LSTM(spec.units, return_sequences=spec.return_sequences, name="lstm")
-            return layers.Bidirectional(inner)
-        case "Conv1D":
-            return layers.Conv1D(spec.units, spec.width, activation="relu")
-        case "ReLU":
-            return layers.ReLU()
-        case "GlobalMaxPooling1D":
-            return layers.GlobalMaxPooling1D()
-        case "Dense":
-            return layers.Dense(spec.units, activation=spec.activation)
+    return [keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
 
 
 def save_model(trained: Trained, path: Path) -> Any:
@@ -123,7 +99,7 @@ def _layer_variables(model: Any) -> list[Any]:
     """The variables branch after branch, those of the bags of n-grams last."""
     merge = next((x for x in model.layers if type(x).__name__ == "Add"), None)
     if merge is None:
-        return [variable for layer in model.layers for variable in layer.trainable_variables]
+        return [variable for layer in model.layers for variable in _own_weights(layer)]
     return [variable for end in merge.input for variable in _chain_variables(end)]
 
 
@@ -133,7 +109,12 @@ def _chain_variables(end: Any) -> list[Any]:
     if layer.name == "text":
         return []
     inputs = layer.input[0] if isinstance(layer.input, list) else layer.input  # without the mask
-    return [*_chain_variables(inputs), *layer.trainable_variables]
+    return [*_chain_variables(inputs), *_own_weights(layer)]
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """Those that training finds; a TextVectorization keeps its idf apart."""
+    return [] if type(layer).__name__ == "TextVectorization" else layer.weights
 
 
 def _write_reproducibly(source: Path, target: Path) -> None:

@@ -1,10 +1,11 @@
-"""How each task is learnt: its targets, its loss, its activation, and what says how good it is."""
+"""How each task is trained: its targets, its loss, its activation, and what says how good it is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
+import keras
 import numpy as np
 
 from scorer.tasks import BINARY, MULTICLASS, REGRESSION, Task
@@ -14,7 +15,7 @@ from scripts.training.types import AnyArray, Floats, Ints
 class Head(ABC):
     """The end of a network. Logits and targets are float32 (rows, outputs).
 
-    standardised    targets are learnt in standard deviations from their mean
+    standardised    targets are standard deviations from their mean
     score_name      what `score` is, of a learning curve or a baseline
     """
 
@@ -27,11 +28,19 @@ class Head(ABC):
         """The network's outputs."""
 
     @abstractmethod
-    def loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
-        """The loss summed over the rows, and its gradient (rows, outputs)."""
+    def keras_loss(self, label_smoothing: float) -> Any:
+        """The loss of logits that `model.fit` minimizes; label smoothing as in Szegedy et al. 2016."""
 
-    def smooth_loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
-        """A loss for an optimiser that needs second derivatives."""
+    @abstractmethod
+    def keras_metric(self) -> Any:
+        """What the learning curve shows beside the loss."""
+
+    @abstractmethod
+    def loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
+        """The loss of each row (rows,), and its gradient (rows, outputs)."""
+
+    def smooth_loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
+        """A loss for an optimizer that needs second derivatives."""
         return self.loss(logits, targets)
 
     def label_names(self, labels: AnyArray) -> tuple[str, ...]:
@@ -60,9 +69,15 @@ class BinaryHead(Head):
         half = np.float32(0.5)
         return cast(Floats, half * np.tanh(half * logits) + half)
 
-    def loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
+    def keras_loss(self, label_smoothing: float) -> Any:
+        return keras.losses.BinaryCrossentropy(True, label_smoothing)
+
+    def keras_metric(self) -> Any:
+        return keras.metrics.BinaryAccuracy(threshold=0.0)
+
+    def loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
         loss = np.logaddexp(0, logits) - targets * logits
-        return float(loss.sum()), self.activated(logits) - targets
+        return loss.sum(axis=1), self.activated(logits) - targets
 
     def targets(self, labels: AnyArray, names: tuple[str, ...]) -> Floats:
         return class_codes(labels, names).astype(np.float32)[:, None]
@@ -80,10 +95,16 @@ class MulticlassHead(Head):
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return cast(Floats, powers / powers.sum(axis=1, keepdims=True))
 
-    def loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
+    def keras_loss(self, label_smoothing: float) -> Any:
+        return keras.losses.CategoricalCrossentropy(True, label_smoothing)
+
+    def keras_metric(self) -> Any:
+        return keras.metrics.CategoricalAccuracy()
+
+    def loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return float(-(targets * log_p).sum()), np.exp(log_p) - targets
+        return -(targets * log_p).sum(axis=1), np.exp(log_p) - targets
 
     def targets(self, labels: AnyArray, names: tuple[str, ...]) -> Floats:
         return np.eye(len(names), dtype=np.float32)[class_codes(labels, names)]
@@ -102,14 +123,20 @@ class RegressionHead(Head):
     def activated(self, logits: Floats) -> Floats:
         return logits
 
-    def loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
-        error = logits - targets
-        return float(np.abs(error).sum()), np.sign(error)
+    def keras_loss(self, label_smoothing: float) -> Any:
+        return keras.losses.MeanAbsoluteError()
 
-    def smooth_loss(self, logits: Floats, targets: Floats) -> tuple[float, Floats]:
+    def keras_metric(self) -> Any:
+        return keras.metrics.MeanAbsoluteError()
+
+    def loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
+        error = logits - targets
+        return np.abs(error).sum(axis=1), np.sign(error)
+
+    def smooth_loss(self, logits: Floats, targets: Floats) -> tuple[Floats, Floats]:
         """Half of the squared error."""
         error = logits - targets
-        return 0.5 * float(np.vdot(error, error)), error
+        return 0.5 * (error * error).sum(axis=1), error
 
     def label_names(self, labels: AnyArray) -> tuple[str, ...]:
         return ()
@@ -121,7 +148,7 @@ class RegressionHead(Head):
         return labels.astype(np.float64)
 
     def score(self, logits: Floats, targets: Floats, scale: float) -> float:
-        return -self.loss(logits, targets)[0] / len(logits) * scale
+        return -float(self.loss(logits, targets)[0].mean()) * scale
 
 
 HEADS: tuple[Head, ...] = (BinaryHead(), MulticlassHead(), RegressionHead())
@@ -130,6 +157,12 @@ HEADS: tuple[Head, ...] = (BinaryHead(), MulticlassHead(), RegressionHead())
 def head_of(task: str) -> Head:
     """The head of the task of that name. Raises KeyError."""
     return {head.task.name: head for head in HEADS}[task]
+
+
+def judge(task: str, logits: Floats, targets: Floats, scale: float) -> tuple[float, float]:
+    """Mean loss, and accuracy or minus the mean absolute error in the targets' own units."""
+    head = head_of(task)
+    return float(head.loss(logits, targets)[0].mean()), head.score(logits, targets, scale)
 
 
 def class_codes(labels: AnyArray, names: tuple[str, ...]) -> Ints:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
-from scripts.training.corpus import Corpus, hold_out
-from scripts.training.fit import Epoch, Fit, best_epoch, judge
-from scripts.training.heads import class_codes, head_of
+from scripts.training.corpus import Corpus, hold_out, row_weights
+from scripts.training.fit import Epoch, Fit, Log, best_epoch
+from scripts.training.heads import class_codes, head_of, judge
 from scripts.training.linear import bag_of_words, fit_logistic
-from scripts.training.network import Network, build_layers
+from scripts.training.network import Network, build_logits
 from scripts.training.recipe import Recipe
 from scripts.training.scorers import LinearScorer, MixedScorer, NetworkScorer, Scorer, dataset
+from scripts.training.start import start_from
 from scripts.training.types import Floats
 from scripts.training.vocabulary import (
     Vocabulary,
@@ -26,8 +26,6 @@ from scripts.training.vocabulary import (
     random_table,
 )
 from scripts.training.wide import Bag, Mix, fit_mix, learn_bag
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,16 @@ class Trained:
         return self.scorer.outputs(texts), self.learnt[0].vocabulary.tokenize(texts)
 
 
+@dataclass(frozen=True)
+class Given:
+    """Files that a recipe may start from: word vectors, and the archive of its `start`."""
+
+    vectors: Path | None = None
+    archive: Path | None = None
+
+
 def train(
-    recipe: Recipe,
-    corpus: Corpus,
-    vectors: Path | None,
-    folder: Path,
-    log: Log,
-    soft: Corpus | None = None,
+    recipe: Recipe, corpus: Corpus, given: Given, folder: Path, log: Log, soft: Corpus | None = None
 ) -> Trained:
     """Holds out a validation part, learns vocabulary and weights. Resumes from `folder`.
 
@@ -101,30 +102,33 @@ def train(
     parts = Parts(recipe, labels, part, validation, soft)
     if recipe.training.optimizer == "lbfgs":
         return _fit_linear(parts, log)
-    trained = _fit_networks(parts, vectors, folder, log)
+    trained = _fit_networks(parts, given, folder, log)
     if not recipe.data.refit:
         return trained
     log("once more, on all rows; those of validation are learnt too now")
-    return _fit_networks(replace(parts, train=corpus), vectors, folder / "whole", log, trained)
+    return _fit_networks(replace(parts, train=corpus), given, folder / "whole", log, trained)
 
 
 def _initial_table(
     recipe: Recipe, vocabulary: Vocabulary, vectors: Path | None, rng: np.random.Generator
 ) -> tuple[Floats, float | None]:
     embedding = recipe.layers[0]
+    width = embedding.arguments["output_dim"]
     if embedding.vectors is None:
-        return random_table(vocabulary.ids, embedding.units, rng), None
+        return random_table(vocabulary.ids, width, rng), None
     if vectors is None:
         raise ValueError(f"{recipe.name} begins from {embedding.vectors} word vectors")
-    return pretrained_table(vocabulary, vectors, embedding.units, rng)
+    return pretrained_table(vocabulary, vectors, width, rng)
 
 
 @dataclass(frozen=True)
 class _Examples:
-    """Training and validation texts with their targets, standardised for a regression."""
+    """Training and validation texts with their targets, standardized for a regression, and how
+    much each counts."""
 
     texts: tuple[pa.Array, pa.Array]
     targets: tuple[Floats, Floats]
+    weights: tuple[Floats, Floats]
     shift: float = 0.0
     scale: float = 1.0
 
@@ -133,17 +137,20 @@ def _examples(parts: Parts) -> _Examples:
     head = head_of(parts.recipe.task)
     texts = parts.texts, parts.validation.texts
     own, held = (head.targets(c.labels, parts.labels) for c in (parts.train, parts.validation))
+    data = parts.recipe.data
+    weights, judged = row_weights(parts.train, data), np.ones(len(held), np.float32)
     if parts.soft is not None:
         own = np.concatenate([own, parts.soft.labels.astype(np.float32)[:, None]])
+        weights = np.concatenate([weights, np.ones(len(parts.soft), np.float32)])
     if not head.standardised:
-        return _Examples(texts, (own, held))
+        return _Examples(texts, (own, held), (weights, judged))
     shift, scale = float(own.mean()), float(own.std())
     own, held = ((t - np.float32(shift)) / np.float32(scale) for t in (own, held))
-    return _Examples(texts, (own, held), shift, scale)
+    return _Examples(texts, (own, held), (weights, judged), shift, scale)
 
 
 def _fit_networks(
-    parts: Parts, vectors: Path | None, folder: Path, log: Log, before: Trained | None = None
+    parts: Parts, given: Given, folder: Path, log: Log, before: Trained | None = None
 ) -> Trained:
     """Each network alone, then each bag of n-grams, then the mix of all.
 
@@ -156,9 +163,11 @@ def _fit_networks(
     for number, recipe in enumerate(parts.recipe.networks):
         vocabulary = learn_vocabulary(recipe.vectorizer, texts)
         rng = np.random.default_rng([recipe.seed, 1 + 10 * number])
-        table, found = _initial_table(recipe, vocabulary, vectors, rng)
-        layers = build_layers(recipe, table, rng)
-        network = Network(recipe.task, layers, scale=examples.scale, shift=examples.shift)
+        table, found = _initial_table(recipe, vocabulary, given.vectors, rng)
+        model = build_logits(recipe, table, recipe.seed + 10 * number)
+        if given.archive is not None:
+            found = start_from(given.archive, recipe, vocabulary, model, recipe.seed)
+        network = Network(recipe.task, model, scale=examples.scale, shift=examples.shift)
         networks.append(NetworkScorer(recipe, vocabulary, network))
         earlier = before.learnt[number].curve if before else None
         place = folder / "beside" if number else folder
@@ -181,8 +190,10 @@ def _fit(
     """The learning curve. An `earlier` one says for how many epochs."""
     recipe = scorer.recipe
     sets = []
-    for texts, target in zip(examples.texts, examples.targets, strict=True):
-        data = dataset(recipe, scorer.vocabulary.tokenize(texts), target)
+    for texts, target, weights in zip(
+        examples.texts, examples.targets, examples.weights, strict=True
+    ):
+        data = dataset(recipe, scorer.vocabulary.tokenize(texts), target, weights)
         sets.append(data.take(np.flatnonzero(data.lengths > 0)))
     fit = Fit(scorer.network, recipe.training, recipe.seed, folder, len(sets[0].rows))
     fit.run(sets[0], sets[1], log, best_epoch(earlier) if earlier else None)
@@ -200,14 +211,16 @@ def _mixed(
     by a mix that is given."""
     first = networks[0].network
     (train, validation), (own, held) = examples.texts, examples.targets
-    bags = tuple(learn_bag(first.task, settings, train, own) for settings in recipe.wide)
+    bags = tuple(
+        learn_bag(first.task, settings, train, own, examples.weights[0]) for settings in recipe.wide
+    )
     parts: list[NetworkScorer | Bag] = [*networks, *bags]
     logits = [part.logits(validation) for part in parts]
     mix = mix or fit_mix(first.task, logits, held)
     names = ["network", "second network"][: len(networks)]
     names += [settings.title for settings in recipe.wide] + ["all"]
     for name, part in zip(names, [*logits, mix(*logits)], strict=True):
-        loss, score = judge(first, part, held)
+        loss, score = judge(first.task, part, held, first.scale)
         log(f"{name}: validation loss {loss:.4f}, score {score:.4f}")
     log(f"mix: {', '.join(f'{weight:.3f}' for weight in mix.weights)}")
     return MixedScorer(networks, bags, mix)

@@ -101,23 +101,18 @@ def _vectorizer_line(recipe: Recipe, words: int) -> str:
 
 
 def _layer_line(layer: LayerSpec) -> str:
-    parts = {
-        "Embedding": f"{layer.units} dimensions"
-        + (", padding masked" if layer.mask_zero else ", padding read as a word")
-        + (f", begun from {_VECTORS[layer.vectors]} vectors" if layer.vectors else "")
-        + ("" if layer.trainable else ", frozen"),
-        "Conv1D": f"{layer.units} filters of width {layer.width}, relu",
-        "Dropout": f"{layer.rate}",
-        "SpatialDropout1D": f"{layer.rate}",
-        "LSTM": f"{layer.units} units",
-        "Bidirectional": f"LSTM, {layer.units} units each way",
-        "Dense": f"{layer.units}, {layer.activation or 'linear'}",
-        "GlobalMaxPooling1D": "",
-        "ReLU": "",
-    }[layer.kind]
-    if layer.return_sequences:
-        parts += ", all steps"
+    inner = f"{layer.layer.kind}, {_arguments(layer.layer)}" if layer.layer else ""
+    parts = ", ".join(part for part in (inner, _arguments(layer)) if part)
+    if layer.vectors:
+        parts += f", initialized from {_VECTORS[layer.vectors]} vectors"
     return f"{layer.kind}: {parts}" if parts else layer.kind
+
+
+def _arguments(layer: LayerSpec) -> str:
+    """Keras' own names and values: `units 64, return_sequences`."""
+    return ", ".join(
+        name if value is True else f"{name} {value}" for name, value in layer.arguments.items()
+    )
 
 
 def _training(trained: Trained) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scorer.layers import KINDS
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -15,20 +17,32 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+SetName = Literal["imdb", "wine", "twitter", "reviews", "reviews-3class", "posts"]
+
+
 class Data(_Table):
     """Which rows, and which of them judge the model while it is trained."""
 
-    set: Literal["imdb", "wine", "twitter"]
+    set: SetName
+    also: tuple[SetName, ...] = ()  # further sets, whose files follow on the command line
     template: str | None = None  # how the text is made of several columns; see scorer.composition
-    soft: bool = False  # texts with teachers' probabilities join the training part
+    soft: int = 0  # so many texts with another model's probabilities join the training part
+    test_set: SetName | None = None  # that of the official test file; None: `set`
     split_by: str | None = None  # rows that share this column stay on one side; None: at random
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of the rows held out
-    # Share of the other rows that is held out too, at random: they judge how the model knows what
-    # it has met in other words.
+    # Share of the rows that are kept for the card's figures and that nothing else reads.
+    test: float = Field(default=0.0, ge=0, lt=1)
+    # Share of the other rows that is held out too, at random: they measure the model on rewordings
+    # of what it was trained on.
     met: float = Field(default=0.0, ge=0, lt=1)
     # In the end the model is trained once more, on all rows, for as many epochs as were best and
     # with the same mix.
     refit: bool = False
+    # How much each source's rows count in the loss; 1 where it is not named, 0 leaves it out.
+    weights: dict[str, float] = {}
+    # The classes of each domain count as if each had (its share ** (1 - balance)) of the rows:
+    # 0 as they are, 1 all alike.
+    balance: float = Field(default=0.0, ge=0, le=1)
 
 
 class Protocol(_Table):
@@ -37,7 +51,8 @@ class Protocol(_Table):
     name: str
     data: str  # what the figure is measured on, in words
     split_by: str | None = None
-    test: float = Field(gt=0, lt=1)  # share of the rows held out
+    test: float = Field(default=0.0, ge=0, lt=1)  # share of the rows held out
+    domains: tuple[str, ...] = ()  # or these domains, whole
     parts: int = 1  # so many such shares are held out in turn, each by a training of its own
     sample: int | None = None  # train on that many of the other rows only
     source: float | None = None  # the source's figure under this protocol
@@ -66,21 +81,36 @@ class Vectorizer(_Table):
     output_sequence_length: int | None = None
 
 
-class LayerSpec(_Table):
-    """One Keras layer by its class name and the settings that differ between models."""
+class LayerSpec(BaseModel):
+    """One Keras layer: its class name, and the arguments of that class.
 
-    kind: Literal[
-        "Embedding", "SpatialDropout1D", "Dropout", "LSTM", "Bidirectional", "Dense",
-        "Conv1D", "ReLU", "GlobalMaxPooling1D",
-    ]  # fmt: skip
-    units: int = 0  # Embedding: dimensions; Conv1D: filters; Bidirectional: of each direction
-    rate: float = 0.0
-    width: int = 0  # Conv1D
-    activation: Literal["relu", "sigmoid", "softmax", "linear"] | None = None
-    return_sequences: bool = False
+    layer    the layer that a Bidirectional or TimeDistributed wraps
+    vectors  word vectors that an Embedding starts from
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    layer: LayerSpec | None = None
     vectors: Literal["glove", "word2vec", "teacher"] | None = None
-    trainable: bool = True
-    mask_zero: bool = True  # Embedding
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+    def with_arguments(self, **changes: Any) -> LayerSpec:
+        return LayerSpec.model_validate({**self.model_dump(), **changes})
+
+    @model_validator(mode="after")
+    def _declared(self) -> LayerSpec:
+        """The zoo takes only layers, and only values, that scorer.layers declares."""
+        if self.kind not in KINDS:
+            raise ValueError(f"no layer {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+        for name, setting in KINDS[self.kind].settings.items():
+            given = self.arguments.get(name)
+            if given is not None and not any(map(setting.check, (given, [given]))):
+                raise ValueError(f"{self.kind} does not take {name} = {given!r}")
+        return self
 
 
 class Wide(_Table):
@@ -130,6 +160,8 @@ class Recipe(_Table):
     limits: tuple[str, ...] = ()  # beyond those of the data set
     source: Source
     seed: int = 7
+    start: bool = False  # from the weights of a bundle's network of the same layers
+    commit: str | None = None  # whose scripts trained the shipped weights, where not this one's
     bundle: bool = True  # False: trained and reported only
     data: Data
     protocols: tuple[Protocol, ...] = ()
@@ -158,8 +190,13 @@ class Recipe(_Table):
 
     @property
     def convolution(self) -> int:
-        """Width of the network's convolution; 0 without one."""
-        return max((layer.width for layer in self.layers), default=0)
+        """Width of the network's widest convolution; 0 without one."""
+        return max((layer.arguments.get("kernel_size", 0) for layer in self.layers), default=0)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network gives for a text."""
+        return int(self.layers[-1].arguments["units"])
 
 
 def read_recipe(name_or_path: str) -> Recipe:

@@ -6,16 +6,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from scorer.card import PromisedFigure, render_card
 from scorer.evaluation.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Measured, figures, sampled, write_card
-from scripts.training.corpus import Corpus, describe, protocol_rows, read_corpus
+from scripts.training.corpus import Corpus, describe, hold_out, protocol_rows, read_corpus, read_test
 from scripts.training.datasets import DATASETS
 from scripts.training.export import save_model
-from scripts.training.learner import Log, Trained, train
+from scripts.training.fit import Log
+from scripts.training.learner import Given, Trained, train
 from scripts.training.plots import plot_curves
 from scripts.training.recipe import Protocol, Recipe
+from scripts.training.types import AnyArray
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Job:
     """What to train, on which files, and where the results go. columns: (text, label)."""
 
     recipe: Recipe
-    data: Path
+    data: tuple[Path, ...]
     test: Path | None
-    vectors: Path | None
+    given: Given
     columns: tuple[str, str] | None
     runs: Path
     zoo: Path
@@ -37,13 +41,16 @@ def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     recipe = _adapted(job)
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
-    soft = _read_soft(job)
+    soft = _read_soft(job, log)
     made: list[PromisedFigure] = []
+    kept, test = hold_out(len(corpus), _groups(recipe, corpus), recipe.data.test, (recipe.seed, 5))
+    corpus, held = corpus.take(kept), corpus.take(test)
     for protocol in recipe.protocols:
         made += _run_protocol(job, recipe, protocol, corpus, log)
-    trained = train(recipe, corpus, job.vectors, job.runs / recipe.name / "shipped", log, soft)
-    plot_curves(trained.learnt, job.runs / recipe.name / "shipped" / "curve.png")
-    made += _official(job, recipe, trained) + _validation(trained)
+    folder = job.runs / recipe.name / "shipped"
+    trained = train(recipe, corpus, job.given, folder, log, soft)
+    plot_curves(trained.learnt, folder / "curve.png")
+    made += _held_out(trained, held) + _official(job, recipe, trained) + _validation(trained)
     for f in made:
         log(f"{f.metric} {f.value:.4f} ({f.low} to {f.high}) on {f.rows:,} rows: {f.data}")
     summary = [f.model_dump(mode="json", exclude_none=True) for f in made]
@@ -53,13 +60,18 @@ def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     return made
 
 
-def _read_soft(job: Job) -> Corpus | None:
-    """What `scripts/teach.py` wrote: texts, and a teacher's probability of the last label."""
-    if not job.recipe.data.soft:
+def _read_soft(job: Job, log: Log) -> Corpus | None:
+    """Texts with a bundle's probability of the second label, as `score --probabilities` writes
+    them; so many of them as the recipe takes, drawn at random."""
+    data = job.recipe.data
+    if not data.soft:
         return None
     if job.soft is None:
-        raise ValueError(f"{job.recipe.name} learns from a teacher: give --soft")
-    return read_corpus(job.recipe.data, job.soft, ("text", "probability"))
+        raise ValueError(f"{job.recipe.name} trains on a model's probabilities too: give --soft")
+    soft = read_corpus(data, job.soft, ("text", "probability_positive"))
+    rows = np.random.default_rng([job.recipe.seed, 6]).permutation(len(soft))[: data.soft]
+    log(f"{rows.size:,} texts with a model's probabilities")
+    return soft.take(np.sort(rows))
 
 
 def _adapted(job: Job) -> Recipe:
@@ -92,17 +104,35 @@ def _test_part(
     data = recipe.data.model_copy(update={"split_by": protocol.split_by})
     changed = recipe.model_copy(update={"data": data})
     folder = job.runs / recipe.name / protocol.name / str(part + 1)
-    trained = train(changed, corpus.take(kept), job.vectors, folder, log)
+    trained = train(changed, corpus.take(kept), job.given, folder, log)
     plot_curves(trained.learnt, folder / "curve.png")
     return sampled(trained, corpus.take(held))
+
+
+def _groups(recipe: Recipe, corpus: Corpus) -> AnyArray | None:
+    by = recipe.data.split_by
+    return corpus.columns[by] if by else None
+
+
+def _held_out(trained: Trained, held: Corpus) -> list[PromisedFigure]:
+    """Of the rows that nothing was trained or chosen on: all together, then each domain."""
+    if not len(held):
+        return []
+    on = Measured("held-out rows")
+    made = figures([sampled(trained, held)], on)
+    for domain in np.unique(held.columns["domain"]) if "domain" in held.columns else ():
+        rows = held.take(np.flatnonzero(held.columns["domain"] == domain))
+        made += figures([sampled(trained, rows)], Measured(f"held-out rows: {domain}"))
+    return made
 
 
 def _official(job: Job, recipe: Recipe, trained: Trained) -> list[PromisedFigure]:
     if job.test is None:
         return []
-    corpus = read_corpus(recipe.data, job.test, job.columns)
+    corpus = read_test(recipe.data, job.test, job.columns)
     own = job.columns is not None
-    data = "the user's test rows" if own else DATASETS[recipe.data.set].test
+    test_set = recipe.data.test_set or recipe.data.set
+    data = "the user's test rows" if own else DATASETS[test_set].test
     source, baseline = (None, None) if own else (recipe.source.figure, recipe.source.baseline)
     return figures([sampled(trained, corpus)], Measured(data, source, baseline))
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
+from scripts.training.batches import Tokens
 from scripts.training.heads import BinaryHead, head_of
 from scripts.training.linear import bag_of_words
-from scripts.training.network import Network, Tokens
+from scripts.training.network import Network
 from scripts.training.recipe import Recipe
 from scripts.training.types import Floats, Ints
 from scripts.training.vocabulary import Vocabulary
@@ -28,15 +29,20 @@ class Scorer(Protocol):
         ...
 
 
-def dataset(recipe: Recipe, tokens: TokenBatch, targets: Floats) -> Tokens:
-    """Each row's ids; before a convolution with the padding it needs (see `conv.py`)."""
-    ids, offsets = tokens.ids.astype(np.int64), tokens.offsets
+def dataset(
+    recipe: Recipe, tokens: TokenBatch, targets: Floats, weights: Floats | None = None
+) -> Tokens:
+    """Each row's ids; before a convolution with as much padding as one window of it reads, so that
+    the maximum over a text sees the same windows at any width."""
+    ids, offsets = tokens.ids.astype(np.int32), tokens.offsets
     rows: list[Ints] = [ids[a:b] for a, b in itertools.pairwise(offsets)]
+    limit = recipe.vectorizer.output_sequence_length
     if recipe.convolution:
-        padding = np.zeros(recipe.convolution, np.int64)
-        limit = recipe.vectorizer.output_sequence_length
+        padding = np.zeros(recipe.convolution, np.int32)
         rows = [np.concatenate([row, padding])[:limit] for row in rows]
-    return Tokens(rows, targets, np.array([row.size for row in rows], np.int64))
+    if weights is None:
+        weights = np.ones(len(rows), np.float32)
+    return Tokens(rows, targets, weights, limit)
 
 
 class NetworkScorer:
@@ -47,7 +53,7 @@ class NetworkScorer:
 
     def logits(self, texts: pa.Array) -> Floats:
         tokens = self.vocabulary.tokenize(texts)
-        empty = np.zeros((len(texts), self.recipe.layers[-1].units), np.float32)
+        empty = np.zeros((len(texts), self.recipe.outputs), np.float32)
         return self.network.logits(dataset(self.recipe, tokens, empty))
 
     def outputs(self, texts: pa.Array) -> Floats:
@@ -62,7 +68,7 @@ class NetworkScorer:
 
     def arrays(self) -> list[Floats]:
         """The last layer takes in the mean and the spread of a regression's targets."""
-        arrays = [array.copy() for array in self.network.weights.values()]
+        arrays = self.network.arrays()
         arrays[-2] *= np.float32(self.network.scale)
         arrays[-1] = arrays[-1] * np.float32(self.network.scale) + np.float32(self.network.shift)
         return arrays
@@ -86,7 +92,7 @@ class MixedScorer:
         bias takes in all others, so that theirs are left out."""
         first = self.networks[0].network
         scale, shift = np.float32(first.scale), np.float32(first.shift)
-        stored = [list(scorer.network.weights.values()) for scorer in self.networks]
+        stored = [scorer.network.arrays() for scorer in self.networks]
         linear = [bag.linear for bag in self.bags]
         biases = [*(own[-1] for own in stored), *(part.bias for part in linear)]
         kernels = [*(own[-2] for own in stored), *(part.kernel for part in linear)]

@@ -102,10 +102,13 @@ class Linear:
         return logits
 
 
-def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> Linear:
+def fit_wide(
+    task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams, weights: Floats | None = None
+) -> Linear:
     """By L-BFGS with an L2 penalty.
 
-    targets (rows, outputs) are probabilities, or standardised values, whose error is squared. The
+    targets (rows, outputs) are probabilities, or standardized values, whose error is squared;
+    weights (rows,) say how much each row's loss counts (None: all alike). The
     penalty falls on weights divided by the n-gram's idf: rare ones, which say more, pay less. With
     the setting `rare` above zero they pay still less, so that they learn texts by heart.
     """
@@ -114,11 +117,13 @@ def fit_wide(task: str, bags: sp.csr_matrix, targets: Floats, grams: Grams) -> L
     scaled = (bags @ sp.diags(idf.astype(np.float32))).tocsr()
     transposed = scaled.T.tocsr()
     columns, outputs = bags.shape[1], targets.shape[1]
+    counts = np.ones(len(targets), np.float32) if weights is None else weights
 
     def objective(flat: AnyArray) -> tuple[float, AnyArray]:
         kernel, bias = flat[:-outputs].reshape(columns, outputs), flat[-outputs:]
         logits = (scaled @ kernel.astype(np.float32) + bias).astype(np.float32)
-        loss, g = head_of(task).smooth_loss(logits, targets)
+        losses, g = head_of(task).smooth_loss(logits, targets)
+        loss, g = float(losses @ counts), g * counts[:, None]
         gradient = transposed @ g + np.float32(grams.settings.l2) * kernel
         penalty = 0.5 * grams.settings.l2 * float(np.vdot(kernel, kernel))
         return loss + penalty, np.append(gradient.ravel(), g.sum(axis=0)).astype(np.float64)
@@ -141,9 +146,11 @@ class Bag:
         return self.linear.logits(self.grams.bags(texts))
 
 
-def learn_bag(task: str, settings: Wide, texts: pa.Array, targets: Floats) -> Bag:
+def learn_bag(
+    task: str, settings: Wide, texts: pa.Array, targets: Floats, weights: Floats | None = None
+) -> Bag:
     grams = learn_grams(settings, texts)
-    return Bag(grams, fit_wide(task, grams.bags(texts), targets, grams))
+    return Bag(grams, fit_wide(task, grams.bags(texts), targets, grams, weights))
 
 
 @dataclass(frozen=True)
@@ -167,7 +174,7 @@ def fit_mix(task: str, parts: list[Floats], targets: Floats) -> Mix:
         return Mix(tuple(flat[:count].tolist()), flat[count:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
-        return head_of(task).loss(mix(flat)(*parts), targets)[0] / len(targets)
+        return float(head_of(task).loss(mix(flat)(*parts), targets)[0].mean())
 
     start = np.concatenate([np.full(count, 1 / count), np.zeros(targets.shape[1])])
     options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}

@@ -19,13 +19,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 from scorer.card import read_card
-from scripts.training.batches import crop, pack, shuffled
-from scripts.training.corpus import hold_out, read_corpus
-from scripts.training.export import build_keras
+from scripts.training.batches import (
+    Tokens,
+    TrainingBatches,
+    WholeTexts,
+    bucket,
+    crop,
+    padded,
+    shuffled,
+)
+from scripts.training.corpus import Corpus, hold_out, read_corpus, row_weights
 from scripts.training.fit import Fit
-from scripts.training.layers import Layer
-from scripts.training.network import Network, Tokens, build_layers
-from scripts.training.recipe import Data, Recipe, read_recipe, recipe_names
+from scripts.training.learner import Given
+from scripts.training.network import Network, build_logits
+from scripts.training.heads import judge
+from scripts.training.recipe import Data, Recipe, Training, read_recipe, recipe_names
 from scripts.training.run import Job, run_job
 from scripts.training.scorers import dataset
 from scripts.training.vocabulary import Vocabulary, pretrained_table
@@ -50,70 +58,16 @@ def recipe(layers: list[dict[str, Any]], **changes: Any) -> Recipe:
     return Recipe.model_validate({**fields, **changes})
 
 
-EMBEDDING = {"kind": "Embedding", "units": 5}
+EMBEDDING = {"kind": "Embedding", "output_dim": 5, "mask_zero": True}
 SIGMOID = {"kind": "Dense", "units": 1, "activation": "sigmoid"}
+LSTM = {"kind": "LSTM", "units": 4}
 SMALL = [
-    {"kind": "Embedding", "units": 6},
+    {"kind": "Embedding", "output_dim": 6, "mask_zero": True},
     {"kind": "SpatialDropout1D", "rate": 0.1},
-    {"kind": "Bidirectional", "units": 4},
+    {"kind": "Bidirectional", "layer": LSTM},
     {"kind": "Dropout", "rate": 0.1},
     SIGMOID,
 ]
-NETWORKS: dict[str, tuple[str, int, dict[str, Any], list[dict[str, Any]]]] = {
-    "lstm": ("binary", 1, {}, [EMBEDDING, {"kind": "LSTM", "units": 4}, SIGMOID]),
-    "stacked": (
-        "binary",
-        1,
-        {},
-        [
-            EMBEDDING,
-            {"kind": "Bidirectional", "units": 4, "return_sequences": True},
-            {"kind": "Bidirectional", "units": 3},
-            SIGMOID,
-        ],
-    ),
-    "pooled": (
-        "binary",
-        1,
-        {},
-        [
-            EMBEDDING,
-            {"kind": "Bidirectional", "units": 4, "return_sequences": True},
-            {"kind": "ReLU"},
-            {"kind": "GlobalMaxPooling1D"},
-            SIGMOID,
-        ],
-    ),
-    "classes": (
-        "multiclass",
-        3,
-        {},
-        [
-            EMBEDDING,
-            {"kind": "LSTM", "units": 17, "return_sequences": True},
-            {"kind": "LSTM", "units": 4},
-            {"kind": "Dense", "units": 6, "activation": "relu"},
-            {"kind": "Dense", "units": 3, "activation": "softmax"},
-        ],
-    ),
-    "value": (
-        "regression",
-        1,
-        {"output_sequence_length": 7},
-        [EMBEDDING, {"kind": "LSTM", "units": 5}, {"kind": "Dense", "units": 1}],
-    ),
-    "convolution": (
-        "binary",
-        1,
-        {"output_sequence_length": 12},
-        [
-            {**EMBEDDING, "mask_zero": False},
-            {"kind": "Conv1D", "units": 9, "width": 3},
-            {"kind": "GlobalMaxPooling1D"},
-            SIGMOID,
-        ],
-    ),
-}
 
 
 def film_table(rows: int = 96) -> pa.Table:
@@ -137,120 +91,17 @@ def data(tmp_path: Path) -> Path:
 
 
 def job(chosen: Recipe, data: Path, tmp_path: Path, **changes: Any) -> Job:
-    fields: dict[str, Any] = {"test": None, "vectors": None, "columns": None}
+    fields: dict[str, Any] = {"test": None, "given": Given(), "columns": None}
     places = {"runs": tmp_path / "runs", "zoo": tmp_path / "zoo"}
-    return Job(chosen, data, **{**fields, **places, **changes})
-
-
-# --- the network against Keras ---
-
-
-def keras_twin(chosen: Recipe, network: Network) -> Any:
-    """The exported Keras model with the network's weights; takes ids instead of text."""
-    import keras
-
-    words = tuple(f"w{n}" for n in range(chosen.vectorizer.max_tokens - 2))
-    model = build_keras(chosen, [Vocabulary(chosen.vectorizer, words)])
-    layers = [layer for layer in model.layers if "vectorization" not in layer.name]
-    layers[-1].activation = keras.activations.linear
-    twin = keras.Sequential([keras.Input((None,), dtype="int32"), *layers])
-    twin.set_weights(list(network.weights.values()))
-    return twin
-
-
-def keras_gradients(task: str, twin: Any, ids: Any, targets: Any) -> tuple[float, list[Any], Any]:
-    """Mean loss, dloss/dweights and logits, by TensorFlow's own differentiation."""
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        logits = twin(ids, training=False)
-        if task == "binary":
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
-        elif task == "multiclass":
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-        else:
-            losses = tf.abs(logits - targets)
-        loss = tf.reduce_sum(losses) / len(targets)
-    found = tape.gradient(loss, twin.trainable_variables)
-    return float(loss), [tf.convert_to_tensor(g).numpy() for g in found], logits.numpy()
-
-
-# Keras warns that pooling drops the mask; after ReLU that changes nothing, which is tested here.
-@pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d'.*does not support masking")
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_loss_gradients_and_logits_are_keras(kind: str) -> None:
-    task, outputs, vectorizer, layers = NETWORKS[kind]
-    chosen = recipe(layers, task=task, vectorizer={"max_tokens": 30, **vectorizer})
-    rng = np.random.default_rng(0)
-    table = rng.normal(size=(30, 5)).astype(np.float32)
-    network = Network(task, build_layers(chosen, table, rng))
-    rows = [rng.integers(1, 30, n) for n in (3, 7, 1, 6, 7, 2)]
-    targets = rng.dirichlet(np.ones(3), 6)[:, :outputs].astype(np.float32)
-    width = chosen.vectorizer.output_sequence_length or 7
-    ids = np.zeros((6, width), np.int32)
-    for k, row in enumerate(rows):
-        ids[k, : row.size] = row
-    if chosen.convolution:  # the padding that the convolution reads
-        rows = [np.concatenate([row, np.zeros(3, np.int64)])[:width] for row in rows]
-    expected_loss, expected, logits = keras_gradients(
-        task, keras_twin(chosen, network), ids, targets
-    )
-
-    loss, found = network.gradients(rows, targets, np.random.default_rng(0))
-
-    assert loss == pytest.approx(expected_loss, abs=1e-6)
-    for name, gradient in zip(network.weights, expected, strict=True):
-        np.testing.assert_allclose(found[name], gradient, atol=1e-6, err_msg=name)
-    data = Tokens(rows, targets, np.array([row.size for row in rows]))
-    np.testing.assert_allclose(network.logits(data, 4), logits, atol=1e-6)
-
-
-def test_a_frozen_embedding_has_no_gradient() -> None:
-    frozen = [{**EMBEDDING, "trainable": False}, {"kind": "LSTM", "units": 3}, SIGMOID]
-    rng = np.random.default_rng(0)
-    layers = build_layers(recipe(frozen), np.ones((40, 5), np.float32), rng)
-    rows = [np.array([2, 3]), np.array([4])]
-    _, found = Network("binary", layers).gradients(rows, np.ones((2, 1), np.float32), rng)
-    assert "0/embeddings" not in found
-    assert np.abs(found["1/kernel"]).max() > 0
-
-
-def test_dropout_keeps_the_mean_and_is_off_in_inference() -> None:
-    layers: list[Layer] = build_layers(
-        recipe([EMBEDDING, {"kind": "SpatialDropout1D", "rate": 0.5}, SIGMOID]),
-        np.ones((40, 5), np.float32),
-        np.random.default_rng(0),
-    )
-    from scripts.training.layers import Context
-
-    batch = pack(np.arange(400), [np.full(3, 2)] * 400)
-    x = np.ones((1200, 5), np.float32)
-    same, _ = layers[1].forward(x, Context(batch))
-    assert same is x
-    dropped, _ = layers[1].forward(x, Context(batch, np.random.default_rng(0)))
-    assert set(np.unique(dropped)) == {0.0, 2.0}
-    assert dropped.mean() == pytest.approx(1, abs=0.1)
-    by_row = dropped[np.argsort(batch.row, kind="stable")].reshape(400, 3, 5)
-    assert (by_row == by_row[:, :1]).all(), "a row drops the same features at every step"
+    return Job(chosen, (data,), **{**fields, **places, **changes})
 
 
 # --- batches ---
 
 
-@given(st.lists(st.lists(st.integers(1, 50), max_size=9), min_size=1, max_size=8))
-def test_packing_keeps_every_token_in_its_row(texts: list[list[int]]) -> None:
-    batch = pack(np.arange(len(texts)), [np.array(t, np.int64) for t in texts])
-    for k, row in enumerate(batch.rows):
-        found = batch.ids[batch.row == k].tolist()
-        assert found == (texts[row] or [0])
-        assert batch.ids[batch.reverse][batch.row == k].tolist() == found[::-1]
-        assert batch.ids[batch.last[k]] == found[-1]
-    assert batch.sizes.sum() == batch.ids.size
-
-
 def test_an_epoch_takes_every_row_once() -> None:
     lengths = np.random.default_rng(0).integers(1, 300, 1000)
-    batches = list(shuffled(lengths, 32, np.random.default_rng(1)))
+    batches = shuffled(lengths, 32, np.random.default_rng(1))
     assert sorted(np.concatenate(batches).tolist()) == list(range(1000))
     spreads = [np.ptp(lengths[rows]) for rows in batches]
     assert np.median(spreads) < 60, "rows of one batch are alike in length"
@@ -262,6 +113,62 @@ def test_a_crop_is_a_window() -> None:
     assert found.size == 10
     assert (np.diff(found) == 1).all()
     assert crop(tokens, None, np.random.default_rng(0)) is tokens
+
+
+def tokens_of(rows: list[np.ndarray], limit: int | None = None) -> Tokens:
+    ones = np.ones(len(rows), np.float32)
+    return Tokens(rows, np.arange(len(rows), dtype=np.float32)[:, None], ones, limit)
+
+
+@given(st.integers(1, 5000))
+def test_a_bucket_holds_its_rows_and_wastes_at_most_half(length: int) -> None:
+    assert length <= bucket(length) <= max(8, 1.5 * length)
+
+
+def test_batches_depend_on_seed_epoch_and_place_alone() -> None:
+    """A resumed training sees the batches of one that was never stopped."""
+    rng = np.random.default_rng(0)
+    data = tokens_of([rng.integers(2, 90, n) for n in rng.integers(1, 60, 200)])
+    chosen = Training(batch_size=16, crop=20, word_dropout=0.3)
+    running = TrainingBatches(data, chosen, 7)
+    running.on_epoch_end()
+    resumed = TrainingBatches(data, chosen, 7, epoch=1)
+    assert len(running) == len(resumed) == 13
+    seen = []
+    for k in reversed(range(len(running))):
+        for one, other in zip(running[k], resumed[k], strict=True):
+            np.testing.assert_array_equal(one, other)
+        seen += running[k][1][:, 0].astype(int).tolist()
+        assert running[k][0].shape[1] <= bucket(20)
+    assert sorted(seen) == list(range(200))
+    first = TrainingBatches(data, chosen, 7)
+    assert any(not np.array_equal(a, b) for a, b in zip(first[0], running[0], strict=True))
+    dropped = np.concatenate([(running[k][0] == 1).ravel() for k in range(13)])
+    kept = np.concatenate([(running[k][0] > 1).ravel() for k in range(13)])
+    assert 0.25 < dropped.sum() / (dropped.sum() + kept.sum()) < 0.35
+
+
+def test_whole_texts_are_cropped_by_a_fixed_length_alone() -> None:
+    rows = [np.arange(2, 2 + n) for n in (3, 40, 12)]
+    batches = WholeTexts(tokens_of(rows, limit=40), size=2)
+    assert batches.order.tolist() == [1, 2, 0]
+    assert batches[0][0].shape == (2, 40)
+    assert padded(rows[:1], None).tolist() == [[2, 3, 4, 0, 0, 0, 0, 0]]
+
+
+def test_classes_of_a_domain_are_balanced_within_it() -> None:
+    labels = np.array(["bad", *["good"] * 9, *["bad"] * 5, *["good"] * 5])
+    domains = np.array([*["books"] * 10, *["games"] * 10])
+    corpus = Corpus(pa.array(["text"] * 20), labels, {"domain": domains, "source": domains})
+    even = row_weights(corpus, Data(set="reviews", balance=1.0))
+    for domain in ("books", "games"):
+        sums = [even[(domains == domain) & (labels == name)].sum() for name in ("bad", "good")]
+        assert sums == pytest.approx([5, 5], abs=1e-5)
+    half = row_weights(corpus, Data(set="reviews", balance=0.5))
+    assert half[0] / half[1] == pytest.approx(3, abs=1e-5), "the root of nine"
+    lighter = row_weights(corpus, Data(set="reviews", weights={"games": 0.25}))
+    assert lighter[0] / lighter[10] == pytest.approx(4)
+    assert lighter.mean() == pytest.approx(1)
 
 
 # --- splits ---
@@ -384,9 +291,9 @@ def network_of(chosen: Recipe) -> tuple[Network, Tokens]:
     rng = np.random.default_rng(5)
     rows = [rng.integers(1, 40, n) for n in rng.integers(1, 9, 40)]
     targets = np.array([[float((row == 3).any())] for row in rows], np.float32)
-    data = Tokens(rows, targets, np.array([row.size for row in rows]))
+    data = Tokens(rows, targets, np.ones(len(rows), np.float32))
     table = rng.normal(size=(40, 6)).astype(np.float32)
-    return Network("binary", build_layers(chosen, table, rng)), data
+    return Network("binary", build_logits(chosen, table, 5)), data
 
 
 def test_a_stopped_run_ends_as_one_never_stopped(tmp_path: Path) -> None:
@@ -407,9 +314,9 @@ def test_a_stopped_run_ends_as_one_never_stopped(tmp_path: Path) -> None:
     second, _ = network_of(chosen)
     lines: list[str] = []
     Fit(second, chosen.training, 7, tmp_path / "cut", 40).run(data, data, lines.append)
-    assert lines[0] == "goes on after epoch 2"
-    for name, array in whole.weights.items():
-        np.testing.assert_array_equal(second.weights[name], array)
+    assert lines[0] == "resumed after epoch 2"
+    for ours, expected in zip(second.arrays(), whole.arrays(), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:
@@ -420,7 +327,7 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:
     lines: list[str] = []
     other = chosen.training.model_copy(update={"learning_rate": 0.001})
     Fit(again, other, 7, tmp_path, 40).run(data, data, lines.append)
-    assert "begins anew" in lines[0]
+    assert "belongs to another run" in lines[0]
 
 
 def test_early_stopping_keeps_the_weights_of_the_lowest_loss(tmp_path: Path) -> None:
@@ -430,9 +337,9 @@ def test_early_stopping_keeps_the_weights_of_the_lowest_loss(tmp_path: Path) -> 
     fit = Fit(network, hasty, 7, tmp_path, 40)
     fit.run(data, data, lambda line: None)
     best = min(fit.curve, key=lambda e: e.loss)
-    from scripts.training.fit import evaluate
-
-    assert evaluate(network, data)[0] == pytest.approx(best.loss, abs=1e-6)
+    assert best.epoch < len(fit.curve), "the last epoch is not the best one here"
+    loss, _ = judge("binary", network.logits(data), data.targets, 1.0)
+    assert loss == pytest.approx(best.loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["count", "tf_idf"])
@@ -465,14 +372,14 @@ def test_a_missing_column_is_named(data: Path) -> None:
 
 def test_every_shipped_recipe_is_valid_and_named_as_its_file() -> None:
     names = recipe_names()
-    assert len(names) == 20
+    assert len(names) == 23
     for name in names:
         chosen = read_recipe(name)
         assert chosen.name == name
         embedding = next((s for s in chosen.layers if s.kind == "Embedding"), None)
         fixed = chosen.vectorizer.output_sequence_length is not None
         if embedding is not None:
-            assert embedding.mask_zero or fixed, "a score must not depend on its neighbours"
+            assert embedding.arguments.get("mask_zero") or fixed, "a score must not depend on its neighbours"
         if chosen.convolution:
             assert fixed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -20,12 +21,12 @@ from scorer.verify import available_engines, verify
 from scorer.zoo import find
 from scripts.training.corpus import read_corpus
 from scripts.training.heads import head_of
-from scripts.training.learner import train
+from scripts.training.learner import Given, train
 from scripts.training.recipe import Vectorizer, Wide
 from scripts.training.run import _validation, run_job
 from scripts.training.scorers import MixedScorer
 from scripts.training.wide import Grams, fit_mix, fit_wide, learn_grams
-from tests.promises.cards.test_training import SIGMOID, film_table, job, recipe
+from tests.promises.cards.test_training import LSTM, SIGMOID, film_table, job, recipe
 
 TEXTS = [
     "A fine, fine film!",
@@ -144,7 +145,7 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
     mix = fit_mix(task, [deep, wide], targets.astype(np.float32))
 
     def loss(logits: np.ndarray) -> float:
-        return head_of(task).loss(logits, targets.astype(np.float32))[0]
+        return float(head_of(task).loss(logits, targets.astype(np.float32))[0].sum())
 
     assert loss(mix(deep, wide)) < min(loss(deep), loss(wide), loss(wide / 3))
 
@@ -161,15 +162,15 @@ def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
     two: bool, data: Path, tmp_path: Path
 ) -> None:
     layers = [
-        {"kind": "Embedding", "units": 6},
-        {"kind": "Bidirectional", "units": 4, "return_sequences": True},
+        {"kind": "Embedding", "output_dim": 6, "mask_zero": True},
+        {"kind": "Bidirectional", "layer": {**LSTM, "return_sequences": True}},
         {"kind": "ReLU"},
         {"kind": "GlobalMaxPooling1D"},
         SIGMOID,
     ]
     convolution = [
-        {"kind": "Embedding", "units": 5, "mask_zero": False},
-        {"kind": "Conv1D", "units": 4, "width": 2},
+        {"kind": "Embedding", "output_dim": 5},
+        {"kind": "Conv1D", "filters": 4, "kernel_size": 2, "activation": "relu"},
         {"kind": "GlobalMaxPooling1D"},
         SIGMOID,
     ]
@@ -179,10 +180,10 @@ def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
         "training": {"batch_size": 8, "epochs": 2},
     }
     wide = [bag(2, 60, l2=1.0), characters(3, unit=True)][: 1 + two]
-    settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "soft": True}
+    settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "soft": 2}
     settings["template"] = "{text} {film}"
     soft = tmp_path / "soft.parquet"
-    taught = pa.table({"text": ["good film", "bad film"], "probability": [0.9, 0.1]})
+    taught = pa.table({"text": ["good film", "bad film"], "probability_positive": [0.9, 0.1]})
     pyarrow.parquet.write_table(taught, soft)
     chosen = recipe(layers, wide=wide, data=settings, **({"beside": beside} if two else {}))
     run_job(job(chosen, data, tmp_path, soft=soft), lambda line: None)
@@ -195,7 +196,7 @@ def test_a_wide_and_deep_recipe_becomes_a_bundle_that_the_tool_runs(
 
 
 def test_a_second_network_is_refused_where_nothing_would_be_mixed() -> None:
-    layers = [{"kind": "Embedding", "units": 6}, {"kind": "LSTM", "units": 4}, SIGMOID]
+    layers = [{"kind": "Embedding", "output_dim": 6, "mask_zero": True}, LSTM, SIGMOID]
     beside = {"vectorizer": {"max_tokens": 30}, "layers": layers, "training": {}}
     with pytest.raises(ValueError, match="needs `wide`"):
         recipe(layers, beside=beside)
@@ -203,11 +204,11 @@ def test_a_second_network_is_refused_where_nothing_would_be_mixed() -> None:
 
 def test_some_rows_of_met_groups_judge_the_model_too(data: Path, tmp_path: Path) -> None:
     """Held out at random from the groups that are trained on; no row is lost or on both sides."""
-    layers = [{"kind": "Embedding", "units": 4}, {"kind": "LSTM", "units": 3}, SIGMOID]
+    layers = [{"kind": "Embedding", "output_dim": 4, "mask_zero": True}, LSTM, SIGMOID]
     settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "met": 0.2}
     chosen = recipe(layers, data=settings, training={"batch_size": 8, "epochs": 1})
     corpus = read_corpus(chosen.data, data)
-    parts = train(chosen, corpus, None, tmp_path, lambda line: None).parts
+    parts = train(chosen, corpus, Given(), tmp_path, lambda line: None).parts
     both = pa.concat_arrays([parts.train.texts, parts.validation.texts]).to_pylist()
     assert sorted(both) == sorted(corpus.texts.to_pylist())
     met = np.isin(parts.validation.columns["film"], parts.train.columns["film"])
@@ -216,12 +217,12 @@ def test_some_rows_of_met_groups_judge_the_model_too(data: Path, tmp_path: Path)
 
 
 def test_a_model_that_is_trained_once_more_has_learnt_every_row(data: Path, tmp_path: Path) -> None:
-    layers = [{"kind": "Embedding", "units": 4}, {"kind": "LSTM", "units": 3}, SIGMOID]
+    layers = [{"kind": "Embedding", "output_dim": 4, "mask_zero": True}, LSTM, SIGMOID]
     settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "refit": True}
     training = {"batch_size": 8, "epochs": 3}
     chosen = recipe(layers, data=settings, training=training, wide=[bag(2, 60, l2=1.0)])
     corpus = read_corpus(chosen.data, data)
-    trained = train(chosen, corpus, None, tmp_path, lambda line: None)
+    trained = train(chosen, corpus, Given(), tmp_path, lambda line: None)
     before = trained.judged
     assert before is trained.before
     assert len(before.parts.train) + len(before.parts.validation) == len(corpus)
@@ -230,12 +231,13 @@ def test_a_model_that_is_trained_once_more_has_learnt_every_row(data: Path, tmp_
     assert isinstance(trained.scorer, MixedScorer)
     assert isinstance(before.scorer, MixedScorer)
     assert trained.scorer.mix is before.scorer.mix
-    again = np.load(tmp_path / "whole" / "checkpoint.npz")
-    arrays = trained.scorer.networks[0].network.weights
     best = min(before.learnt[0].curve, key=lambda e: e.loss).epoch
-    assert len(json.loads((tmp_path / "whole" / "curve.json").read_text())) == best
-    for name, array in arrays.items():  # the last epoch's weights, not the best one's
-        np.testing.assert_array_equal(array, again[f"now|{name}"])
+    stored = json.loads((tmp_path / "whole" / "curve.json").read_text())["curve"]
+    assert len(stored) == best
+    last = keras.saving.load_model(tmp_path / "whole" / f"epoch-{best}.keras")
+    arrays = trained.scorer.networks[0].network.arrays()
+    for array, expected in zip(arrays, last.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, expected)  # the last epoch's weights
     (figure,) = _validation(trained)
     assert figure.value == _validation(before)[0].value
     assert figure.rows == len(before.parts.validation)
