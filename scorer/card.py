@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from scorer.card_out_of_domain import Finite, MetricName, OutOfDomain
+from scorer.card_out_of_domain import DomainFigures, Finite, MetricName, OutOfDomain
 from scorer.card_text import join_front_matter, split_front_matter
 from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
@@ -128,10 +128,33 @@ class PromisedFigure(_Part):
     note: str = ""
 
 
+class TrainedPart(_Part):
+    """One network of a model: which epoch's weights it has, and the validation loss there."""
+
+    epoch: Annotated[int, Field(gt=0)]
+    validation_loss: Finite
+    vectors_found: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class Training(_Part):
+    """What trained the weights.
+
+    rows, validation_rows, taught_rows  labelled rows, those held out of them for early stopping
+                                        and the mix, and rows with another model's probabilities
+    release, commit                     of the scripts that trained the weights
+    networks                            in the order of the archive's branches; none of a linear
+                                        model
+    """
+
     recipe: str
     seed: int
     data: str
+    rows: Annotated[int, Field(gt=0)] | None = None
+    validation_rows: Annotated[int, Field(ge=0)] | None = None
+    taught_rows: Annotated[int, Field(ge=0)] = 0
+    release: str | None = None
+    commit: str | None = None
+    networks: tuple[TrainedPart, ...] = ()
 
 
 class Speed(_Part):
@@ -151,6 +174,7 @@ class ScorerCard(_Part):
     vectorizer         how a text becomes ids, where the archive alone does not say it
     inputs             what feeds each of several inputs, in any order
     output_activation  what is applied to the archive's outputs, which are logits
+    by_domain          what the model scored on held-out rows of each domain of its own data
     out_of_domain      what the model scored on data sets of other kinds of texts
     """
 
@@ -170,6 +194,7 @@ class ScorerCard(_Part):
     label_columns: tuple[Column, ...] = ()
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     figures: tuple[PromisedFigure, ...] = ()
+    by_domain: Annotated[tuple[DomainFigures, ...], Field(max_length=256)] = ()
     out_of_domain: Annotated[tuple[OutOfDomain, ...], Field(max_length=256)] = ()
     golden: tuple[Golden, ...] = ()
     training_profile: TrainingProfile | None = Field(default=None, alias="reference")

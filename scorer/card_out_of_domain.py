@@ -48,25 +48,32 @@ class StabilityIndexes(_Part):
     score: Index
 
 
-class OutOfDomain(_Part):
-    """What the model scored on a data set that it was not trained on.
+class DomainFigures(_Part):
+    """What the model scored on some labelled rows.
 
-    data               the data set's name
-    texts              what its texts are, as in "restaurant reviews"
+    data               the name of the domain or data set
     rows               labelled and scored rows: what the figures are of
     figures            the headline figure first
     majority_baseline  the headline figure of the prediction that is best without reading a text:
                        always the most frequent label; of a regression always the median
+    """
+
+    data: Words
+    rows: Annotated[int, Field(gt=0)]
+    figures: Annotated[tuple[MeasuredFigure, ...], Field(min_length=1)]
+    majority_baseline: Finite | None = None
+
+
+class OutOfDomain(DomainFigures):
+    """What the model scored on a data set that it was not trained on.
+
+    texts              what its texts are, as in "restaurant reviews"
     median_tokens      median of the tokens per row, before any truncation
     median_oov_share   median of the rows' shares of tokens that the vocabulary lacks, 0..1
     psi                how far the data set is from the training data
     """
 
-    data: Words
     texts: Words
-    rows: Annotated[int, Field(gt=0)]
-    figures: Annotated[tuple[MeasuredFigure, ...], Field(min_length=1)]
-    majority_baseline: Finite | None = None
     median_tokens: Index
     median_oov_share: Share
     psi: StabilityIndexes | None = None

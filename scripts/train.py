@@ -35,7 +35,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     required=True,
     multiple=True,
     type=_FILE,
-    help="Read training rows from this CSV or Parquet file. Repeat it for a recipe of several sets.",
+    help="Read training rows from this CSV or Parquet file; repeat for a recipe of more sets.",
 )
 @click.option("--test", type=_FILE, help="Evaluate the model once on these test rows at the end.")
 @click.option("--vectors", type=_FILE, help="Start from these word vectors (.npz).")

@@ -44,7 +44,7 @@ class Tokens:
 def bucket(length: int) -> int:
     """The width that a batch of this length is padded to: a power of two, or one and a half times
     one, so that Keras compiles few shapes."""
-    power = 8 * 2 ** max(0, math.ceil(math.log2(max(1, length) / 8)))
+    power: int = 8 * 2 ** max(0, math.ceil(math.log2(max(1, length) / 8)))
     return power * 3 // 4 if power > 8 and length <= power * 3 // 4 else power
 
 
@@ -90,7 +90,7 @@ def drop_words(tokens: Ints, rate: float, rng: np.random.Generator) -> Ints:
     return cast(Ints, np.where(dropped, _UNKNOWN, tokens))
 
 
-class TrainingBatches(keras.utils.PyDataset):
+class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """Each epoch takes every row once, cropped and with words dropped.
 
     The order depends on (seed, epoch), a batch's crops and drops on (seed, epoch, batch): a resumed
@@ -124,7 +124,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return ids, self.data.targets[rows], self.data.weights[rows]
 
 
-class WholeTexts(keras.utils.PyDataset):
+class WholeTexts(keras.utils.PyDataset):  # type: ignore[misc]
     """Every row once, uncropped, longest first; `order` says which row stands where."""
 
     def __init__(self, data: Tokens, size: int = 256) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+import scorer
+from scorer.bundle import read_entry
 from scorer.card import (
     Card,
     Golden,
@@ -16,19 +19,23 @@ from scorer.card import (
     ProfileHistogram,
     PromisedFigure,
     ScorerCard,
+    TrainedPart,
     Training,
     TrainingProfile,
 )
+from scorer.card_out_of_domain import DomainFigures
 from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
 from scorer.tasks import Problem, task_named
+from scorer.zoo import Entry
+from scripts.training.bodies import card_body, figure_title
 from scripts.training.corpus import Corpus
-from scripts.training.datasets import DATASETS, DataSet
+from scripts.training.datasets import DATASETS, USES, DataSet
 from scripts.training.export import predict_alone
+from scripts.training.fit import best_epoch
 from scripts.training.heads import head_of
 from scripts.training.learner import Trained
-from scripts.training.prose import card_body, figure_title
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray
 
@@ -43,6 +50,15 @@ class Measured:
     source: float | None = None
     baseline: float | None = None
     note: str = ""
+    metrics: tuple[str, ...] = ()  # none: those of the task's cards
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured of a model: the promised figures, and those of each domain."""
+
+    figures: list[PromisedFigure]
+    by_domain: tuple[DomainFigures, ...] = ()
 
 
 def sampled(trained: Trained, corpus: Corpus) -> Sample:
@@ -65,7 +81,8 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[PromisedFigure]:
     )
     found = measure(sample, Resampler(len(sample)))
     made = []
-    for n, metric in enumerate(sample.problem.task.card_figures):
+    names = [m for m in on.metrics if math.isfinite(found.values.get(m, math.nan))]
+    for n, metric in enumerate(names or sample.problem.task.card_figures):
         low, high = found.interval(metric) or (None, None)
         beside = {"source": on.source, "baseline": on.baseline} if n == 0 else {}
         made.append(
@@ -87,7 +104,7 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[PromisedFigure]:
 
 def training_profile(trained: Trained) -> TrainingProfile:
     """Histograms for drift: lengths and unknown words of the training rows, and the scores of the
-    validation rows, since scores on rows learnt by heart are surer than any later ones."""
+    validation rows, since a model is surer of its training rows than of any others."""
     parts = trained.parts
     tokens = trained.learnt[0].vocabulary.tokenize(parts.train.texts)
     scored = tokens.n_tokens > 0
@@ -126,11 +143,12 @@ def golden_rows(trained: Trained, model: Any, texts: tuple[str, ...]) -> tuple[G
     )
 
 
-def write_card(trained: Trained, model: Any, made: list[PromisedFigure], *, own_data: bool) -> Card:
+def write_card(trained: Trained, model: Any, entry: Entry, found: Found, *, own_data: bool) -> Card:
     """The whole card. With `own_data` it does not speak of the published data set."""
     recipe = trained.parts.recipe
     data = DATASETS[recipe.data.set]
-    scorer = ScorerCard.model_validate(
+    use = {} if own_data else USES.get(recipe.name, {})
+    made = ScorerCard.model_validate(
         {
             "schema": 1,
             "name": recipe.name,
@@ -140,14 +158,12 @@ def write_card(trained: Trained, model: Any, made: list[PromisedFigure], *, own_
             "text_columns": data.text_columns,
             "text_template": recipe.data.template,
             "label_columns": data.label_columns,
-            "figures": made,
+            "figures": found.figures,
+            "by_domain": found.by_domain,
             "golden": golden_rows(trained, model, data.golden),
             "reference": training_profile(trained),
-            "training": Training(
-                recipe=f"scripts/recipes/{recipe.name}.toml",
-                seed=recipe.seed,
-                data="the user's own data" if own_data else data.title,
-            ),
+            "training": training_record(trained, own_data=own_data),
+            **use,
         }
     )
     fields: dict[str, Any] = {
@@ -157,11 +173,35 @@ def write_card(trained: Trained, model: Any, made: list[PromisedFigure], *, own_
         "pipeline_tag": "text-classification",
         "tags": ["scorer", recipe.task, *_kinds(recipe)],
         "datasets": [] if own_data else list(data.hub),
-        "model-index": [_model_index(recipe, made, data.title)],
-        "scorer": scorer,
-        "body": card_body(trained, made, own_data=own_data),
+        "model-index": [_model_index(recipe, found.figures, data.title)],
+        "scorer": made,
+        "body": card_body(recipe, made, read_entry(entry), own_data=own_data),
     }
     return Card.model_validate({k: v for k, v in fields.items() if v != []})
+
+
+def training_record(trained: Trained, *, own_data: bool) -> Training:
+    """What trained the weights, as the card keeps it."""
+    parts, recipe = trained.parts, trained.parts.recipe
+    best = [learnt.curve[best_epoch(learnt.curve) - 1] for learnt in trained.learnt]
+    networks = [] if recipe.training.optimizer == "lbfgs" else [
+        TrainedPart(
+            epoch=epoch.epoch,
+            validation_loss=round(epoch.loss, 4),
+            vectors_found=None if learnt.vectors_found is None else round(learnt.vectors_found, 4),
+        )
+        for learnt, epoch in zip(trained.learnt, best, strict=True)
+    ]  # fmt: skip
+    return Training(
+        recipe=f"scripts/recipes/{recipe.name}.toml",
+        seed=recipe.seed,
+        data="the user's own data" if own_data else DATASETS[recipe.data.set].title,
+        rows=len(trained.judged.parts.train),
+        validation_rows=len(parts.validation),
+        taught_rows=len(parts.soft) if parts.soft is not None else 0,
+        release=scorer.__version__,
+        networks=tuple(networks),
+    )
 
 
 def _labels(trained: Trained, data: DataSet) -> tuple[Label, ...]:

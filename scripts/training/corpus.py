@@ -165,7 +165,8 @@ def row_weights(corpus: Corpus, data: Data) -> Floats:
             weights[sources == source] = weight
     if data.balance:
         weights *= _class_weights(corpus, data.balance)
-    return (weights / weights.mean()).astype(np.float32)
+    mean_one: Floats = (weights / weights.mean()).astype(np.float32)
+    return mean_one
 
 
 def _class_weights(corpus: Corpus, power: float) -> AnyArray:
@@ -175,7 +176,8 @@ def _class_weights(corpus: Corpus, power: float) -> AnyArray:
     cells = which * (classes.max() + 1) + classes
     share = np.bincount(cells)[cells] / np.bincount(which)[which]
     weights = share**-power
-    return weights / (np.bincount(which, weights) / np.bincount(which))[which]
+    balanced: AnyArray = weights / (np.bincount(which, weights) / np.bincount(which))[which]
+    return balanced
 
 
 def hold_out(

@@ -230,3 +230,46 @@ DATASETS = {
         ),
     ),
 }  # fmt: skip
+
+_FILMS: dict[str, object] = {
+    "intended_for": "film reviews",
+    "not_for": "Tweets, single sentences, other products.",
+}
+_NOTES: dict[str, object] = {
+    "intended_for": "wine notes",
+    "not_for": "Anything but a taster's note of a wine.",
+}
+_BRANDS: dict[str, object] = {
+    "intended_for": "posts on games, brands",
+    "not_for": "Posts on other subjects: take posts-flagship.",
+}
+#: the fields of each card that say what its model is for
+USES: dict[str, dict[str, object]] = {
+    "reviews-flagship": {
+        "intended_for": "any review",
+        "not_for": "Posts without an opinion of something used, seen or visited.",
+        "recommended": True,
+    },
+    "reviews-3class": {
+        "intended_for": "reviews, with neutral",
+        "not_for": "Reviews that are surely positive or negative: take reviews-flagship.",
+    },
+    "posts-flagship": {
+        "intended_for": "posts",
+        "not_for": "Reviews of some sentences or more.",
+        "recommended": True,
+    },
+    "imdb-flagship": {**_FILMS, "recommended": True},
+    "wine-flagship": {**_NOTES, "recommended": True},
+    "wine-lstm": _NOTES,
+    "twitter-flagship": {**_BRANDS, "recommended": True},
+    "twitter-lstm": _BRANDS,
+    **{
+        f"imdb-{name}": _FILMS
+        for name in (
+            "bilstm", "bilstm-glove", "bilstm-glove-frozen", "bilstm-small", "bilstm-wide",
+            "bow-lr", "cnn", "deep-bilstm", "lstm", "lstm-glove", "lstm-glove-frozen",
+            "lstm-sgd", "lstm-small", "stacked-bilstm", "tfidf-lr",
+        )
+    },
+}  # fmt: skip

@@ -46,7 +46,9 @@ def build_keras(
             branch = layer(branch)
         branches.append(branch)
     for number, bag in enumerate(bags, start=1):
-        branches.append(_bag_logits(inputs, bag, recipe.outputs, "" if number == 1 else f"_{number}"))
+        branches.append(
+            _bag_logits(inputs, bag, recipe.outputs, "" if number == 1 else f"_{number}")
+        )
     both = keras.layers.Add()(branches)
     outputs = keras.layers.Activation(head.arguments.get("activation", "linear"))(both)
     return keras.Model(inputs, outputs, name=recipe.name)
@@ -144,5 +146,5 @@ def predict_alone(model: Any, texts: Sequence[str]) -> Floats:
     """Keras' outputs (rows, outputs), each text in a batch of its own."""
     import tensorflow as tf
 
-    rows = [model.predict(tf.constant([text]), verbose=0) for text in texts]
+    rows = [np.asarray(model(tf.constant([text]), training=False)) for text in texts]
     return np.concatenate(rows).astype(np.float32)

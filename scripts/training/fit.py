@@ -60,18 +60,19 @@ def optimizer_of(settings: Training, steps: int) -> Any:
     return optimizer
 
 
-class Checkpoint(keras.callbacks.Callback):
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the curve, the last epoch's model with its optimizer, and the best epoch's; stops where
     the validation loss has not fallen for `patience` epochs (None: never).
 
     Keras' BackupAndRestore forgets what EarlyStopping waited for, and so resumes another training.
     """
 
-    def __init__(self, folder: Path, run: str, patience: int | None, log: Log, scale: float) -> None:
+    def __init__(
+        self, folder: Path, run: str, patience: int | None, log: Log, scale: float
+    ) -> None:
         super().__init__()
-        self.folder, self.run, self.patience, self.log, self.scale = (
-            folder, run, patience, log, scale,
-        )  # fmt: skip
+        self.folder, self.run, self.patience = folder, run, patience
+        self.log, self.scale = log, scale
         self.curve: list[Epoch] = []
 
     def resume(self) -> Any | None:
@@ -148,9 +149,7 @@ class Fit:
         self.run_name = fingerprint(network, settings, seed, rows)
         self.curve: list[Epoch] = []
 
-    def run(
-        self, train: Tokens, validation: Tokens, log: Log, epochs: int | None = None
-    ) -> None:
+    def run(self, train: Tokens, validation: Tokens, log: Log, epochs: int | None = None) -> None:
         """Trains to the end or to the early stop and leaves the network with the best weights;
         or, with `epochs`, for so many, and leaves it with the last ones."""
         network, settings = self.network, self.settings

@@ -29,7 +29,7 @@ class Head(ABC):
 
     @abstractmethod
     def keras_loss(self, label_smoothing: float) -> Any:
-        """The loss of logits that `model.fit` minimizes; label smoothing as in Szegedy et al. 2016."""
+        """The loss of logits that `model.fit` minimizes; smoothing as in Szegedy et al. 2016."""
 
     @abstractmethod
     def keras_metric(self) -> Any:

@@ -139,6 +139,8 @@ def _examples(parts: Parts) -> _Examples:
     own, held = (head.targets(c.labels, parts.labels) for c in (parts.train, parts.validation))
     data = parts.recipe.data
     weights, judged = row_weights(parts.train, data), np.ones(len(held), np.float32)
+    if data.balanced_mix:
+        judged = row_weights(parts.validation, data)
     if parts.soft is not None:
         own = np.concatenate([own, parts.soft.labels.astype(np.float32)[:, None]])
         weights = np.concatenate([weights, np.ones(len(parts.soft), np.float32)])
@@ -216,7 +218,7 @@ def _mixed(
     )
     parts: list[NetworkScorer | Bag] = [*networks, *bags]
     logits = [part.logits(validation) for part in parts]
-    mix = mix or fit_mix(first.task, logits, held)
+    mix = mix or fit_mix(first.task, logits, held, examples.weights[1])
     names = ["network", "second network"][: len(networks)]
     names += [settings.title for settings in recipe.wide] + ["all"]
     for name, part in zip(names, [*logits, mix(*logits)], strict=True):

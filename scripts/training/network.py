@@ -40,9 +40,7 @@ class Network:
     """A model of logits. A regression is trained in standard deviations from the mean; `scale` and
     `shift` undo that."""
 
-    def __init__(
-        self, task: str, model: Any, *, scale: float = 1.0, shift: float = 0.0
-    ) -> None:
+    def __init__(self, task: str, model: Any, *, scale: float = 1.0, shift: float = 0.0) -> None:
         if task != REGRESSION.name and (scale, shift) != (1.0, 0.0):
             raise ValueError("only the targets of a regression are standardized")
         self.task, self.model = task, model

@@ -43,6 +43,8 @@ class Data(_Table):
     # The classes of each domain count as if each had (its share ** (1 - balance)) of the rows:
     # 0 as they are, 1 all alike.
     balance: float = Field(default=0.0, ge=0, le=1)
+    # The mix, and so the probabilities, are for rows weighted the same way: for macro recall.
+    balanced_mix: bool = False
 
 
 class Protocol(_Table):

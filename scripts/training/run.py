@@ -9,11 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from scorer.card import PromisedFigure, render_card
-from scorer.evaluation.sample import Sample
-from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
-from scripts.training.cards import Measured, figures, sampled, write_card
-from scripts.training.corpus import Corpus, describe, hold_out, protocol_rows, read_corpus, read_test
+from scorer.card_out_of_domain import DomainFigures
+from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, write_index
+from scripts.training.cards import Found, Measured, figures, sampled, write_card
+from scripts.training.corpus import (
+    Corpus,
+    describe,
+    hold_out,
+    protocol_rows,
+    read_corpus,
+    read_test,
+)
 from scripts.training.datasets import DATASETS
+from scripts.training.domains import CLASS_FIGURES, DOMAIN_FIGURES, measured
 from scripts.training.export import save_model
 from scripts.training.fit import Log
 from scripts.training.learner import Given, Trained, train
@@ -42,21 +50,24 @@ def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
     soft = _read_soft(job, log)
-    made: list[PromisedFigure] = []
     kept, test = hold_out(len(corpus), _groups(recipe, corpus), recipe.data.test, (recipe.seed, 5))
     corpus, held = corpus.take(kept), corpus.take(test)
-    for protocol in recipe.protocols:
-        made += _run_protocol(job, recipe, protocol, corpus, log)
+    without = [_run_protocol(job, recipe, each, corpus, log) for each in recipe.protocols]
     folder = job.runs / recipe.name / "shipped"
     trained = train(recipe, corpus, job.given, folder, log, soft)
     plot_curves(trained.learnt, folder / "curve.png")
-    made += _held_out(trained, held) + _official(job, recipe, trained) + _validation(trained)
+    made = _held_out(trained, held) + _official(job, recipe, trained)
+    protocols = [figure for each in without for figure in each.figures]
+    made = [*made, *protocols] if len(held) else [*protocols, *made]
+    made += _validation(trained)
+    domains = [domain for each in without for domain in each.by_domain]
+    found = Found(made, (*_by_domain(trained, held, log), *domains))
     for f in made:
         log(f"{f.metric} {f.value:.4f} ({f.low} to {f.high}) on {f.rows:,} rows: {f.data}")
     summary = [f.model_dump(mode="json", exclude_none=True) for f in made]
     (job.runs / recipe.name / "figures.json").write_text(json.dumps(summary, indent=1) + "\n")
     if recipe.bundle:
-        write_bundle(job, recipe, trained, made)
+        write_bundle(job, recipe, trained, found)
     return made
 
 
@@ -82,31 +93,35 @@ def _adapted(job: Job) -> Recipe:
     return job.recipe.model_copy(update={"data": data, "protocols": ()})
 
 
-def _run_protocol(
-    job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, log: Log
-) -> list[PromisedFigure]:
+def _run_protocol(job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, log: Log) -> Found:
     """Trains the recipe without a test part and measures it there; likewise for further parts."""
-    on = Measured(protocol.data, protocol.source, protocol.baseline, protocol.note)
-    samples = []
+    metrics = CLASS_FIGURES if protocol.domains else ()
+    on = Measured(protocol.data, protocol.source, protocol.baseline, protocol.note, metrics)
+    samples, by_domain = [], []
     for part in range(protocol.parts):
         log(f"protocol {protocol.name}, part {part + 1} of {protocol.parts}")
-        samples.append(_test_part(job, recipe, protocol, corpus, part, log))
+        trained, held = _trained_without(job, recipe, protocol, corpus, part, log)
+        samples.append(sampled(trained, held))
+        if protocol.domains:
+            by_domain += _by_domain(trained, held, log, ", left out of training")
         if protocol.parts > 1:
             first = figures(samples[-1:], on)[0]
             log(f"{first.metric} {first.value:.4f} on {first.rows:,} rows")
-    return figures(samples, on)
+    return Found(figures(samples, on), tuple(by_domain))
 
 
-def _test_part(
+def _trained_without(
     job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, part: int, log: Log
-) -> Sample:
+) -> tuple[Trained, Corpus]:
+    """A model trained without a part of the rows, and that part."""
     kept, held = protocol_rows(corpus, protocol, recipe.seed, part)
-    data = recipe.data.model_copy(update={"split_by": protocol.split_by})
+    by = recipe.data.split_by if protocol.domains else protocol.split_by
+    data = recipe.data.model_copy(update={"split_by": by})
     changed = recipe.model_copy(update={"data": data})
     folder = job.runs / recipe.name / protocol.name / str(part + 1)
     trained = train(changed, corpus.take(kept), job.given, folder, log)
     plot_curves(trained.learnt, folder / "curve.png")
-    return sampled(trained, corpus.take(held))
+    return trained, corpus.take(held)
 
 
 def _groups(recipe: Recipe, corpus: Corpus) -> AnyArray | None:
@@ -115,15 +130,30 @@ def _groups(recipe: Recipe, corpus: Corpus) -> AnyArray | None:
 
 
 def _held_out(trained: Trained, held: Corpus) -> list[PromisedFigure]:
-    """Of the rows that nothing was trained or chosen on: all together, then each domain."""
-    if not len(held):
-        return []
-    on = Measured("held-out rows")
-    made = figures([sampled(trained, held)], on)
-    for domain in np.unique(held.columns["domain"]) if "domain" in held.columns else ():
+    """Of the rows that nothing was trained or chosen on."""
+    on = Measured("held-out rows", metrics=CLASS_FIGURES)
+    return figures([sampled(trained, held)], on) if len(held) else []
+
+
+def _by_domain(
+    trained: Trained, held: Corpus, log: Log, note: str = ""
+) -> tuple[DomainFigures, ...]:
+    """The figures of the held-out rows of each domain."""
+    if not len(held) or "domain" not in held.columns:
+        return ()
+    found = []
+    for domain in np.unique(held.columns["domain"]):
         rows = held.take(np.flatnonzero(held.columns["domain"] == domain))
-        made += figures([sampled(trained, rows)], Measured(f"held-out rows: {domain}"))
-    return made
+        sample = sampled(trained, rows)
+        names = np.array(sample.problem.labels)[sample.target]
+        made, majority = measured(sample.problem, names, sample.output, DOMAIN_FIGURES)
+        found.append(
+            DomainFigures(
+                data=f"{domain}{note}", rows=len(sample), figures=made, majority_baseline=majority
+            )
+        )
+        log(f"{domain}: majority {majority}, " + ", ".join(f"{f.metric} {f.value}" for f in made))
+    return tuple(found)
 
 
 def _official(job: Job, recipe: Recipe, trained: Trained) -> list[PromisedFigure]:
@@ -143,19 +173,23 @@ def _validation(trained: Trained) -> list[PromisedFigure]:
     data = f"validation rows, split by {by}" if by else "validation rows, drawn at random"
     if split.met:
         data += ", with others drawn at random"
-    note = "The validation rows had a say in the weights, so their figure flatters a little."
+    note = (
+        "The validation rows are also used for model selection, so their figure is slightly "
+        "optimistic."
+    )
     if split.refit:
-        note += " The shipped weights have learnt them too: it is of the model before that."
+        note += " The last training includes them: the figure is that of the model before it."
     sample = sampled(trained.judged, trained.parts.validation)
     return figures([sample], Measured(data, note=note))[:1]
 
 
-def write_bundle(job: Job, recipe: Recipe, trained: Trained, made: list[PromisedFigure]) -> Path:
+def write_bundle(job: Job, recipe: Recipe, trained: Trained, found: Found) -> Path:
     """`<zoo>/<name>/<version>/` with model and card, and the zoo's index brought up to date."""
     folder = job.zoo / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
-    model = save_model(trained, folder / MODEL_FILE)
-    card = write_card(trained, model, made, own_data=job.columns is not None)
-    (folder / CARD_FILE).write_text(render_card(card), encoding="utf-8")
+    entry = Entry(folder / MODEL_FILE, folder / CARD_FILE)
+    model = save_model(trained, entry.model_path)
+    card = write_card(trained, model, entry, found, own_data=job.columns is not None)
+    entry.card_path.write_text(render_card(card), encoding="utf-8")
     write_index(job.zoo)
     return folder

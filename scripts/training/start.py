@@ -13,7 +13,9 @@ from scripts.training.types import Floats
 from scripts.training.vocabulary import Vocabulary
 
 
-def start_from(archive: Path, recipe: Recipe, vocabulary: Vocabulary, model: Any, seed: int) -> float:
+def start_from(
+    archive: Path, recipe: Recipe, vocabulary: Vocabulary, model: Any, seed: int
+) -> float:
     """Copies all weights but the head's into `model`; returns the share of words that had a vector.
 
     Embeddings are matched by word; those of other words are drawn from a normal distribution of the

@@ -8,6 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
 Weights = dict[str, Floats]
 AnyArray = NDArray[Any]

@@ -166,15 +166,19 @@ class Mix:
         return mixed
 
 
-def fit_mix(task: str, parts: list[Floats], targets: Floats) -> Mix:
-    """The mix of least mean loss on validation rows; so it calibrates the probabilities too."""
+def fit_mix(task: str, parts: list[Floats], targets: Floats, weights: Floats | None = None) -> Mix:
+    """The mix of least mean loss on validation rows; so it calibrates the probabilities too.
+
+    weights (rows,) say how much each row counts (None: all alike).
+    """
     count = len(parts)
 
     def mix(flat: AnyArray) -> Mix:
         return Mix(tuple(flat[:count].tolist()), flat[count:].astype(np.float32))
 
     def loss(flat: AnyArray) -> float:
-        return float(head_of(task).loss(mix(flat)(*parts), targets)[0].mean())
+        losses = head_of(task).loss(mix(flat)(*parts), targets)[0]
+        return float(np.average(losses, weights=weights))
 
     start = np.concatenate([np.full(count, 1 / count), np.zeros(targets.shape[1])])
     options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 2000}

@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-
 from scripts.teacher.bayes import fit_naive_bayes
 from scripts.teacher.documents import DocumentVectors, learn_documents
 from scripts.teacher.ensemble import Reviews, Settings, teach
@@ -18,6 +15,8 @@ from scripts.teacher.grams import count_grams, number_grams
 from scripts.teacher.reader import Reader, ReaderSettings
 from scripts.teacher.regions import Regions, RegionSettings, learn_regions
 from scripts.teacher.words import Words, read_words
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
 
 TEXTS = [
     "Good film, good plot!<br />It's fine.",

@@ -30,9 +30,9 @@ from scripts.training.batches import (
 )
 from scripts.training.corpus import Corpus, hold_out, read_corpus, row_weights
 from scripts.training.fit import Fit
+from scripts.training.heads import judge
 from scripts.training.learner import Given
 from scripts.training.network import Network, build_logits
-from scripts.training.heads import judge
 from scripts.training.recipe import Data, Recipe, Training, read_recipe, recipe_names
 from scripts.training.run import Job, run_job
 from scripts.training.scorers import dataset
@@ -379,7 +379,9 @@ def test_every_shipped_recipe_is_valid_and_named_as_its_file() -> None:
         embedding = next((s for s in chosen.layers if s.kind == "Embedding"), None)
         fixed = chosen.vectorizer.output_sequence_length is not None
         if embedding is not None:
-            assert embedding.arguments.get("mask_zero") or fixed, "a score must not depend on its neighbours"
+            assert embedding.arguments.get("mask_zero") or fixed, (
+                "a score must not depend on its neighbours"
+            )
         if chosen.convolution:
             assert fixed
 
