@@ -115,7 +115,12 @@ class TrainingProfile(_Part):
 
 
 class PromisedFigure(_Part):
-    """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with."""
+    """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with.
+
+    source             what the notebook says whose network the model rebuilds
+    baseline           the same figure of a linear model on the same rows
+    majority_baseline  of always the most frequent label; of a regression of always the median
+    """
 
     metric: MetricName
     value: Finite
@@ -125,6 +130,7 @@ class PromisedFigure(_Part):
     rows: Annotated[int, Field(gt=0)]
     source: Finite | None = None
     baseline: Finite | None = None
+    majority_baseline: Finite | None = None
     note: str = ""
 
 

@@ -22,7 +22,10 @@ _VECTORS = {
     "word2vec": "Google News word2vec",
     "teacher": "the teachers'",
 }
-_HEADER = "| figure | value | 95% interval | rows | measured on |\n|---|---|---|---|---|"
+_HEADER = (
+    "| figure | value | 95% interval | majority baseline | rows | measured on |\n"
+    "|---|---|---|---|---|---|"
+)
 
 
 def rewrite_card(entry: Entry, **changes: Any) -> None:
@@ -101,10 +104,10 @@ def _figures(recipe: Recipe, card: ScorerCard, *, own_data: bool) -> str:
 
 
 def _figure_row(f: PromisedFigure) -> str:
-    return (
-        f"| {figure_title(f.metric)} | {f.value:.4f} | {_interval(f.low, f.high)} "
-        f"| {f.rows:,} | {f.data} |"
-    )
+    majority = "" if f.majority_baseline is None else f"{f.majority_baseline:.4f}"
+    interval = _interval(f.low, f.high)
+    values = [figure_title(f.metric), f"{f.value:.4f}", interval, majority, f"{f.rows:,}", f.data]
+    return _cells(values)
 
 
 def _interval(low: float | None, high: float | None) -> str:

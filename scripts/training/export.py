@@ -1,19 +1,15 @@
-"""The trained arrays as an ordinary Keras archive: raw text in, score out, nothing to run twice.
-
-The same arrays give the same bytes (with the same zlib): members in a fixed order, no date.
-"""
+"""The trained arrays as an ordinary Keras archive: raw text in, score out."""
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from scripts.training.archive import save_archive
 from scripts.training.learner import Trained
 from scripts.training.network import keras_layer
 from scripts.training.recipe import Recipe
@@ -21,8 +17,6 @@ from scripts.training.scorers import MixedScorer
 from scripts.training.types import Floats
 from scripts.training.vocabulary import Vocabulary, keras_vectorizer
 from scripts.training.wide import Bag
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 
 def build_keras(
@@ -79,8 +73,12 @@ def _layers(recipe: Recipe, vocabulary: Vocabulary) -> list[Any]:
     return [keras_layer(spec, vocabulary.ids) for spec in recipe.layers]
 
 
-def save_model(trained: Trained, path: Path) -> Any:
-    """Writes the archive and returns the model that plain Keras loads from it."""
+def save_model(trained: Trained, path: Path, texts: Sequence[str]) -> Any:
+    """Writes the archive, its weights rounded, and returns what plain Keras loads from it.
+
+    Raises ValueError where Keras, before the rounding, differs from the trained networks on the
+    texts.
+    """
     import keras
 
     parts = trained.parts
@@ -90,11 +88,19 @@ def save_model(trained: Trained, path: Path) -> Any:
     arrays = trained.scorer.arrays()
     for variable, array in zip(_layer_variables(model), arrays, strict=True):
         variable.assign(array)
-    with TemporaryDirectory() as folder:
-        raw = Path(folder) / "model.keras"
-        model.save(raw)
-        _write_reproducibly(raw, path)
+    _compare(trained, model, texts)
+    save_archive(model, path)
     return keras.saving.load_model(path, compile=False)
+
+
+def _compare(trained: Trained, model: Any, texts: Sequence[str]) -> None:
+    ours, tokens = trained.outputs(pa.array(texts, pa.large_string()))
+    scored = tokens.n_tokens > 0  # Keras' own LSTM fails on a text without tokens
+    known = [text for text, has in zip(texts, scored, strict=True) if has]
+    expected = predict_alone(model, known)
+    gap = float(np.abs(ours[scored] - expected).max())
+    if gap > 1e-5 * max(1.0, float(np.abs(expected).max())):
+        raise ValueError(f"Keras and the trained networks differ by {gap:.1e}")
 
 
 def _layer_variables(model: Any) -> list[Any]:
@@ -117,29 +123,6 @@ def _chain_variables(end: Any) -> list[Any]:
 def _own_weights(layer: Any) -> list[Any]:
     """Those that training finds; a TextVectorization keeps its idf apart."""
     return [] if type(layer).__name__ == "TextVectorization" else layer.weights
-
-
-def _write_reproducibly(source: Path, target: Path) -> None:
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in sorted(old.namelist()):
-            data = old.read(name)
-            if name.endswith(".json"):
-                data = json.dumps(_lasting(json.loads(data))).encode()
-            # Vocabularies shrink to a third; weights would by a twentieth and load more slowly.
-            packed = zipfile.ZIP_STORED if name.endswith(".h5") else zipfile.ZIP_DEFLATED
-            new.writestr(zipfile.ZipInfo(name, _EPOCH), data, compress_type=packed)
-
-
-def _lasting(value: Any) -> Any:
-    """The configuration without what differs between runs: the date, and memory addresses."""
-    if isinstance(value, list):
-        return [_lasting(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {k: _lasting(v) for k, v in value.items() if k != "shared_object_id"}
-    if "date_saved" in kept:
-        kept["date_saved"] = "1980-01-01@00:00:00"
-    return kept
 
 
 def predict_alone(model: Any, texts: Sequence[str]) -> Floats:

@@ -188,7 +188,8 @@ def write_bundle(job: Job, recipe: Recipe, trained: Trained, found: Found) -> Pa
     folder = job.zoo / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
     entry = Entry(folder / MODEL_FILE, folder / CARD_FILE)
-    model = save_model(trained, entry.model_path)
+    texts = DATASETS[recipe.data.set].golden
+    model = save_model(trained, entry.model_path, texts)
     card = write_card(trained, model, entry, found, own_data=job.columns is not None)
     entry.card_path.write_text(render_card(card), encoding="utf-8")
     write_index(job.zoo)

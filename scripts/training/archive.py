@@ -1,0 +1,71 @@
+"""A Keras archive that takes half the room: rounded weights, deflated members, no date.
+
+The same weights give the same bytes (with the same zlib).
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from scripts.training.types import Floats
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
+MANTISSA_BITS = 12  # of float32's 23
+
+
+def round_mantissa(array: Floats, bits: int = MANTISSA_BITS) -> Floats:
+    """float32 of the same shape whose mantissas have `bits` bits, rounded to nearest, ties to even;
+    the zeros that follow are what deflating removes. Numbers that are not finite stay."""
+    drop = 23 - bits
+    raw = np.ascontiguousarray(array, np.float32).view(np.uint32).astype(np.uint64)
+    even = (raw >> np.uint64(drop)) & np.uint64(1)
+    raw = (raw + np.uint64((1 << (drop - 1)) - 1) + even) & np.uint64(
+        ~((1 << drop) - 1) & 0xFFFFFFFF
+    )
+    rounded = raw.astype(np.uint32).view(np.float32).reshape(array.shape)
+    return np.where(np.isfinite(array), rounded, array).astype(np.float32)
+
+
+def round_weights(model: Any) -> None:
+    """Rounds every float32 weight of a Keras model in place, but for a TextVectorization's idf,
+    which must stay what its vocabulary's counts gave."""
+    for layer in model.layers:
+        if type(layer).__name__ != "TextVectorization":
+            layer.set_weights([round_mantissa(array) for array in layer.get_weights()])
+
+
+def save_archive(model: Any, path: Path) -> None:
+    """Writes the model, its weights rounded, as `.keras`."""
+    round_weights(model)
+    with TemporaryDirectory() as folder:
+        raw = Path(folder) / "model.keras"
+        model.save(raw)
+        _write_reproducibly(raw, path)
+
+
+def _write_reproducibly(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name.endswith(".json"):
+                data = json.dumps(_lasting(json.loads(data))).encode()
+            member = zipfile.ZipInfo(name, _EPOCH)
+            new.writestr(member, data, compress_type=zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+def _lasting(value: Any) -> Any:
+    """The configuration without what differs between runs: the date, and memory addresses."""
+    if isinstance(value, list):
+        return [_lasting(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: _lasting(v) for k, v in value.items() if k != "shared_object_id"}
+    if "date_saved" in kept:
+        kept["date_saved"] = "1980-01-01@00:00:00"
+    return kept
