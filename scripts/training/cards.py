@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 import scorer
-from scorer.bundle import read_entry
+from scorer.bundle import read_bundle
 from scorer.card import (
     Card,
     Golden,
@@ -28,7 +29,6 @@ from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
 from scorer.tasks import Problem, task_named
-from scorer.zoo import Entry
 from scripts.training.bodies import card_body, figure_title
 from scripts.training.corpus import Corpus
 from scripts.training.datasets import DATASETS, USES, DataSet
@@ -146,7 +146,9 @@ def golden_rows(trained: Trained, model: Any, texts: tuple[str, ...]) -> tuple[G
     )
 
 
-def write_card(trained: Trained, model: Any, entry: Entry, found: Found, *, own_data: bool) -> Card:
+def write_card(
+    trained: Trained, model: Any, archive: Path, found: Found, *, own_data: bool
+) -> Card:
     """The whole card. With `own_data` it does not speak of the published data set."""
     recipe = trained.parts.recipe
     data = DATASETS[recipe.data.set]
@@ -178,7 +180,7 @@ def write_card(trained: Trained, model: Any, entry: Entry, found: Found, *, own_
         "datasets": [] if own_data else list(data.hub),
         "model-index": [_model_index(recipe, found.figures, data.title)],
         "scorer": made,
-        "body": card_body(recipe, made, read_entry(entry), own_data=own_data),
+        "body": card_body(recipe, made, read_bundle(archive), own_data=own_data),
     }
     return Card.model_validate({k: v for k, v in fields.items() if v != []})
 

@@ -75,18 +75,26 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.log, self.scale = log, scale
         self.curve: list[Epoch] = []
 
-    def resume(self) -> Any | None:
-        """The compiled model of the last epoch of this run; None where there is none."""
+    def resume(self, model: Any) -> None:
+        """Gives the compiled model the weights and the optimizer's state of this run's last epoch.
+
+        The optimizer stays the model's own: a stored one forgets what its decay leaves out.
+        """
         path = self.folder / _CURVE
         if not path.exists():
-            return None
+            return
         stored = json.loads(path.read_text("utf-8"))
         if stored["run"] != self.run:
             self.log(f"{path} belongs to another run: training starts from the first epoch")
-            return None
+            return
         self.curve = [Epoch(**epoch) for epoch in stored["curve"]]
         self.log(f"resumed after epoch {len(self.curve)}")
-        return keras.saving.load_model(self.path(len(self.curve)))
+        stored_model = keras.saving.load_model(self.path(len(self.curve)))
+        model.set_weights(stored_model.get_weights())
+        model.optimizer.build(model.trainable_variables)
+        pairs = zip(model.optimizer.variables, stored_model.optimizer.variables, strict=True)
+        for own, other in pairs:
+            own.assign(other)
 
     def path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}.keras"
@@ -97,7 +105,12 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         return self.patience is not None and waited >= self.patience
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Dropout starts each epoch anew from (layer, epoch), as a resumed training must."""
         self._started = time.monotonic()
+        for number, layer in enumerate(self.model.layers):
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                generator.state.assign([number, epoch << 16])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         sign = -self.scale if "val_mean_absolute_error" in logs else 1.0
@@ -155,11 +168,8 @@ class Fit:
         network, settings = self.network, self.settings
         patience = settings.patience if epochs is None else None
         kept = Checkpoint(self.folder, self.run_name, patience, log, network.scale)
-        resumed = kept.resume()
-        if resumed is None:
-            self._compile(len(train.rows))
-        else:
-            network.model = resumed
+        self._compile(len(train.rows))
+        kept.resume(network.model)
         batches = TrainingBatches(train, settings, self.seed, len(kept.curve))
         if not kept.stopped:
             network.model.fit(
@@ -168,6 +178,7 @@ class Fit:
                 initial_epoch=len(kept.curve),
                 epochs=epochs or settings.epochs,
                 callbacks=[kept],
+                shuffle=False,  # the batches are
                 verbose=1 if sys.stderr.isatty() else 0,
             )
         self.curve = kept.curve

@@ -10,7 +10,7 @@ import numpy as np
 
 from scorer.card import PromisedFigure, render_card
 from scorer.card_out_of_domain import DomainFigures
-from scorer.zoo import CARD_FILE, MODEL_FILE, Entry, write_index
+from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Found, Measured, figures, sampled, write_card
 from scripts.training.corpus import (
     Corpus,
@@ -187,10 +187,10 @@ def write_bundle(job: Job, recipe: Recipe, trained: Trained, found: Found) -> Pa
     """`<zoo>/<name>/<version>/` with model and card, and the zoo's index brought up to date."""
     folder = job.zoo / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
-    entry = Entry(folder / MODEL_FILE, folder / CARD_FILE)
+    archive = folder / MODEL_FILE
     texts = DATASETS[recipe.data.set].golden
-    model = save_model(trained, entry.model_path, texts)
-    card = write_card(trained, model, entry, found, own_data=job.columns is not None)
-    entry.card_path.write_text(render_card(card), encoding="utf-8")
+    model = save_model(trained, archive, texts)
+    card = write_card(trained, model, archive, found, own_data=job.columns is not None)
+    (folder / CARD_FILE).write_text(render_card(card), encoding="utf-8")
     write_index(job.zoo)
     return folder
