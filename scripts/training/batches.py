@@ -1,12 +1,12 @@
-"""Token rows as batches of `keras.utils.PyDataset`: rows of like length, padded to few widths."""
+"""Token rows as batches for `model.fit`: rows of like length, padded to few widths."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-import keras
 import numpy as np
 
 from scripts.training.recipe import Training
@@ -90,53 +90,75 @@ def drop_words(tokens: Ints, rate: float, rng: np.random.Generator) -> Ints:
     return cast(Ints, np.where(dropped, _UNKNOWN, tokens))
 
 
-class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches:
+    """Batches of ids (rows, width), targets (rows, outputs) and weights (rows,), by number."""
+
+    def __init__(self, data: Tokens) -> None:
+        self.data = data
+        self.rows: list[Ints] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Ints, Floats, Floats]:
+        rows = self.rows[index]
+        tokens = self.tokens(index, [self.data.rows[k] for k in rows])
+        return padded(tokens, self.data.limit), self.data.targets[rows], self.data.weights[rows]
+
+    def tokens(self, index: int, rows: list[Ints]) -> list[Ints]:
+        """The ids of a batch's rows as the network gets them."""
+        return rows
+
+    def dataset(self) -> Any:
+        """A `tf.data.Dataset` that goes through `self` whenever it is iterated. (Keras' PyDataset
+        takes the width of its first two batches for that of all, where they agree.)"""
+        import tensorflow as tf
+
+        def batches() -> Iterator[tuple[Ints, Floats, Floats]]:
+            for index in range(len(self)):
+                yield self[index]
+
+        outputs = self.data.targets.shape[1]
+        signature = (
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, outputs), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
+        )
+        found = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        return found.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
+
+
+class TrainingBatches(Batches):
     """Each epoch takes every row once, cropped and with words dropped.
 
     The order depends on (seed, epoch), a batch's crops and drops on (seed, epoch, batch): a resumed
     training sees what an uninterrupted one sees.
     """
 
-    def __init__(self, data: Tokens, settings: Training, seed: int, epoch: int = 0) -> None:
-        super().__init__()
-        self.data, self.settings, self.seed = data, settings, seed
+    def __init__(self, data: Tokens, settings: Training, seed: int) -> None:
+        super().__init__(data)
+        self.settings, self.seed = settings, seed
         lengths = data.lengths
         self._lengths = lengths if settings.crop is None else np.minimum(lengths, settings.crop)
-        self._begin(epoch)
+        self.begin(0)
 
-    def _begin(self, epoch: int) -> None:
+    def begin(self, epoch: int) -> None:
+        """Draws the batches of that epoch, counted from 0."""
         self.epoch = epoch
         rng = np.random.default_rng([self.seed, epoch])
-        self._batches = shuffled(self._lengths, self.settings.batch_size, rng)
+        self.rows = shuffled(self._lengths, self.settings.batch_size, rng)
 
-    def on_epoch_end(self) -> None:
-        self._begin(self.epoch + 1)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> tuple[Ints, Floats, Floats]:
-        rows, settings = self._batches[index], self.settings
+    def tokens(self, index: int, rows: list[Ints]) -> list[Ints]:
+        settings = self.settings
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        tokens = [crop(self.data.rows[k], settings.crop, rng) for k in rows]
-        tokens = [drop_words(t, settings.word_dropout, rng) for t in tokens]
-        ids = padded(tokens, self.data.limit)
-        return ids, self.data.targets[rows], self.data.weights[rows]
+        cropped = [crop(row, settings.crop, rng) for row in rows]
+        return [drop_words(row, settings.word_dropout, rng) for row in cropped]
 
 
-class WholeTexts(keras.utils.PyDataset):  # type: ignore[misc]
+class WholeTexts(Batches):
     """Every row once, uncropped, longest first; `order` says which row stands where."""
 
     def __init__(self, data: Tokens, size: int = 256) -> None:
-        super().__init__()
-        self.data = data
-        self._batches = sorted_by_length(data.lengths, size)
-        self.order = np.concatenate(self._batches) if self._batches else np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> tuple[Ints, Floats, Floats]:
-        rows = self._batches[index]
-        ids = padded([self.data.rows[k] for k in rows], self.data.limit)
-        return ids, self.data.targets[rows], self.data.weights[rows]
+        super().__init__(data)
+        self.rows = sorted_by_length(data.lengths, size)
+        self.order = np.concatenate(self.rows) if self.rows else np.zeros(0, np.int64)

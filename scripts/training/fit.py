@@ -170,15 +170,15 @@ class Fit:
         kept = Checkpoint(self.folder, self.run_name, patience, log, network.scale)
         self._compile(len(train.rows))
         kept.resume(network.model)
-        batches = TrainingBatches(train, settings, self.seed, len(kept.curve))
+        batches = TrainingBatches(train, settings, self.seed)
+        begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, logs: batches.begin(n))
         if not kept.stopped:
             network.model.fit(
-                batches,
-                validation_data=WholeTexts(validation),
+                batches.dataset(),
+                validation_data=WholeTexts(validation).dataset(),
                 initial_epoch=len(kept.curve),
                 epochs=epochs or settings.epochs,
-                callbacks=[kept],
-                shuffle=False,  # the batches are
+                callbacks=[begin, kept],
                 verbose=1 if sys.stderr.isatty() else 0,
             )
         self.curve = kept.curve

@@ -59,5 +59,5 @@ class Network:
         out = np.zeros((len(data.rows), data.targets.shape[1]), np.float32)
         if data.rows:
             batches = WholeTexts(data)
-            out[batches.order] = self.model.predict(batches, verbose=0)
+            out[batches.order] = self.model.predict(batches.dataset(), verbose=0)
         return out

@@ -10,6 +10,7 @@ import numpy as np
 
 from scorer.card import PromisedFigure, render_card
 from scorer.card_out_of_domain import DomainFigures
+from scorer.evaluation.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Found, Measured, figures, sampled, write_card
 from scripts.training.corpus import (
@@ -97,7 +98,8 @@ def _run_protocol(job: Job, recipe: Recipe, protocol: Protocol, corpus: Corpus, 
     """Trains the recipe without a test part and measures it there; likewise for further parts."""
     metrics = CLASS_FIGURES if protocol.domains else ()
     on = Measured(protocol.data, protocol.source, protocol.baseline, protocol.note, metrics)
-    samples, by_domain = [], []
+    samples: list[Sample] = []
+    by_domain: list[DomainFigures] = []
     for part in range(protocol.parts):
         log(f"protocol {protocol.name}, part {part + 1} of {protocol.parts}")
         trained, held = _trained_without(job, recipe, protocol, corpus, part, log)

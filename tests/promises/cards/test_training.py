@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,12 @@ def test_batches_depend_on_seed_epoch_and_place_alone() -> None:
     data = tokens_of([rng.integers(2, 90, n) for n in rng.integers(1, 60, 200)])
     chosen = Training(batch_size=16, crop=20, word_dropout=0.3)
     running = TrainingBatches(data, chosen, 7)
-    running.on_epoch_end()
-    resumed = TrainingBatches(data, chosen, 7, epoch=1)
+    running.begin(1)
+    resumed = TrainingBatches(data, chosen, 7)
+    resumed.begin(1)
     assert len(running) == len(resumed) == 13
+    fed = [batch[0].shape for batch in running.dataset().as_numpy_iterator()]
+    assert fed == [running[k][0].shape for k in range(13)]
     seen = []
     for k in reversed(range(len(running))):
         for one, other in zip(running[k], resumed[k], strict=True):
@@ -339,11 +343,12 @@ def test_early_stopping_keeps_the_weights_of_the_lowest_loss(tmp_path: Path) -> 
     chosen = recipe(SMALL)
     hasty = chosen.training.model_copy(update={"learning_rate": 0.5, "epochs": 8, "patience": 2})
     network, data = network_of(chosen)
+    contrary = replace(data, targets=1 - data.targets)  # what is learned makes this loss rise
     fit = Fit(network, hasty, 7, tmp_path, 40)
-    fit.run(data, data, lambda line: None)
+    fit.run(data, contrary, lambda line: None)
     best = min(fit.curve, key=lambda e: e.loss)
-    assert best.epoch < len(fit.curve), "the last epoch is not the best one here"
-    loss, _ = judge("binary", network.logits(data), data.targets, 1.0)
+    assert len(fit.curve) == best.epoch + 2 < 8
+    loss, _ = judge("binary", network.logits(contrary), contrary.targets, 1.0)
     assert loss == pytest.approx(best.loss, abs=1e-5)
 
 

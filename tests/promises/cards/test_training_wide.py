@@ -241,7 +241,7 @@ def test_a_model_that_is_trained_once_more_has_learnt_every_row(data: Path, tmp_
     (figure,) = _validation(trained)
     assert figure.value == _validation(before)[0].value
     assert figure.rows == len(before.parts.validation)
-    assert "learnt them too" in figure.note
+    assert "the model before it" in figure.note
 
 
 def test_a_regression_is_not_trained_once_more() -> None:
