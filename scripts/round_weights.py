@@ -1,4 +1,4 @@
-"""Rounds the weights of shipped bundles to 12 mantissa bits, deflates them, renews golden rows.
+"""Rounds the weights of shipped bundles to 11 mantissa bits, deflates them, renews golden rows.
 
     python scripts/round_weights.py imdb-bilstm imdb-cnn --texts imdb_test.parquet
     python scripts/round_weights.py --all --texts imdb_test.parquet --write

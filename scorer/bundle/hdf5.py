@@ -1,4 +1,5 @@
-"""Reads HDF5 as Keras writes it, in plain Python: groups, attributes, arrays stored in one piece.
+"""Reads HDF5 as Keras writes it, in plain Python: groups, attributes, arrays stored in one piece or
+as one deflated chunk (hdf5_packed.py).
 
 A weights file is a stranger's. HDF5's own C library has holes that a crafted file reaches, so no
 byte of one is handed to it. What Keras and h5py write by default is a small part of the format:
@@ -35,6 +36,7 @@ from scorer.bundle.hdf5_messages import (
     link_target,
     messages,
 )
+from scorer.bundle.hdf5_packed import Packed, filters, may_hold, packed, unpacked
 from scorer.errors import BundleError
 
 MAX_OBJECTS = 10_000
@@ -43,7 +45,7 @@ MAX_STEPS = 400_000
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SPACE, _LINK_INFO, _TYPE, _EXTERNAL, _LAYOUT = 0x01, 0x02, 0x03, 0x07, 0x08
 _LINK, _FILTERS, _ATTRIBUTE, _SYMBOLS = 0x06, 0x0B, 0x0C, 0x11
-_COMPACT, _CONTIGUOUS, _VIRTUAL = 0, 1, 3
+_COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 #: what reading damaged bytes raises
 _UNREADABLE = (struct.error, ValueError, IndexError, KeyError, OverflowError, MemoryError)
 
@@ -62,7 +64,8 @@ class Array:
     shape   None for HDF5's null space
     kind    of its values; `kind.dtype` is None where NumPy has none that we read
     offset  where its bytes begin; None where they were never written
-    size    how many bytes are stored
+    size    how many bytes its values take
+    packed  where its deflated bytes lie, if it is stored so; `offset` is None then
     fault   why it is not read: it lies in other files, in chunks, or is filtered
     """
 
@@ -71,6 +74,12 @@ class Array:
     offset: int | None
     size: int
     fault: str | None
+    packed: Packed | None = None
+
+    @property
+    def stored(self) -> int:
+        """How many bytes of the file it takes."""
+        return self.size if self.packed is None else self.packed.size
 
 
 class Group:
@@ -129,6 +138,8 @@ class File:
         """The array's own copy of its values. Raises ValueError where bytes or type are missing."""
         dtype = array.kind.dtype
         count = 0 if array.shape is None else math.prod(array.shape)
+        if dtype is not None and array.packed is not None and array.shape is not None:
+            return unpacked(self.raw, array.packed, array.shape, dtype)
         if dtype is None or array.offset is None or array.size != count * dtype.itemsize:
             raise ValueError("an array that cannot be read")
         found = np.frombuffer(self.raw, dtype, count, array.offset)
@@ -192,6 +203,11 @@ class File:
         found = {part.type: part for part in parts}
         kind = data_type(found[_TYPE])
         shape = dimensions(found[_SPACE].data)
+        chunk = self._packed(found, shape)
+        if chunk is not None and shape is not None and _EXTERNAL not in found:
+            count = math.prod(shape)
+            size = count * kind.size if may_hold(chunk, count, kind.size) else 0
+            return Array(shape, kind, None, size, None, chunk)
         offset, size, fault = self._layout(found[_LAYOUT])
         if _EXTERNAL in found:
             fault = f"stored in another file ({self._external(found[_EXTERNAL].data)!r})"
@@ -199,6 +215,13 @@ class File:
         elif _FILTERS in found and fault is None:
             fault = _IN_CHUNKS
         return Array(shape, kind, offset, size, fault)
+
+    def _packed(self, found: dict[int, Message], shape: tuple[int, ...] | None) -> Packed | None:
+        """The array's one deflated chunk, if it is stored so."""
+        layout = found[_LAYOUT].data
+        if shape is None or _FILTERS not in found or layout[1] != _CHUNKED:
+            return None
+        return packed(self.raw, layout, shape, filters(found[_FILTERS].data))
 
     def _layout(self, part: Message) -> tuple[int | None, int, str | None]:
         """Where an array's bytes lie, how many there are, and why they are not read."""
@@ -334,7 +357,7 @@ class File:
             at += 16 + -(-length // 8) * 8
 
 
-_IN_CHUNKS = "stored in chunks or through filters, as Keras never does"
+_IN_CHUNKS = "stored in several chunks or through filters other than shuffle and deflate"
 
 
 @contextmanager

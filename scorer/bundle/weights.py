@@ -143,9 +143,9 @@ class Stored:
                 f"{self._name}: {path}: shape {data.shape}, the configuration says {shape}"
             )
         needed = data.kind.size * math.prod((0,) if data.shape is None else data.shape)
-        if data.size != needed or needed > self._left:
+        if data.size != needed or data.stored > self._left:
             raise BundleError(f"{self._name}: {path}: fewer bytes stored than its shape needs")
-        self._left -= needed
+        self._left -= data.stored
         array = self._file.values(data).astype(np.float32, copy=False)
         if not np.isfinite(array).all():
             raise BundleError(f"{self._name}: {path}: holds NaN or infinite values")

@@ -175,7 +175,7 @@ two = np.zeros((2, 1), np.float32)
 add("cve-2026-0897-huge-shape", "fewer bytes stored", _huge)
 add(
     "cve-2026-0897-huge-chunked",
-    "in chunks or through filters",
+    "in several chunks or through filters",
     instead(KERNEL, lambda f, o: f.create_dataset(KERNEL, (2**40, 2**20), "f4", chunks=(1, 1))),
 )
 add("layout-claims-bytes-beyond-the-end", "fewer bytes stored|invalid dataset size", _lying_layout)
@@ -229,8 +229,14 @@ add(
 add("array-missing", "is missing", stored(lambda f, o: f.__delitem__(KERNEL)))
 add("ten-thousand-groups", "more than 10000 objects", stored(_many_groups))
 
-add("gzip", "in chunks or through filters", _array(KERNEL, two, compression="gzip"))
-add("chunked", "in chunks or through filters", _array(KERNEL, two, chunks=(1, 1)))
+_PIECES = "in several chunks or through filters"
+add("lzf", _PIECES, _array(KERNEL, two, compression="lzf"))
+add("chunked", _PIECES, _array(KERNEL, two, chunks=(1, 1)))
+add("gzip-chunks", _PIECES, _array(KERNEL, two, chunks=(1, 1), compression="gzip"))
+add(
+    "gzip-larger-chunk", _PIECES, _array(KERNEL, two, chunks=(4, 1), maxshape=(9, 1), compression=9)
+)
+add("gzip-checksum", _PIECES, _array(KERNEL, two, compression="gzip", fletcher32=True))
 add("compound", "expected float32", _array(KERNEL, np.zeros((2, 1), [("a", "f4"), ("b", "i8")])))
 add("strings", "expected float32", _array(KERNEL, [[b"a"], [b"b"]]))
 add(

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -184,3 +185,70 @@ def test_no_bundle_needs_the_c_library(tiny_bundle: Any) -> None:
     )
     path = tiny_bundle / "model.keras"
     assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == 0
+
+
+# --- one deflated chunk ---
+
+
+def packed_file(values: np.ndarray, **settings: Any) -> bytes:
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        file.create_dataset("a", data=values, chunks=values.shape, **settings)
+    return image.getvalue()
+
+
+@given(
+    st.integers(0, 99),
+    st.sampled_from(TYPES),
+    st.lists(st.integers(1, 7), min_size=1, max_size=3),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_one_deflated_chunk_is_read(
+    seed: int, kind: str, shape: list[int], shuffle: bool, level: int
+) -> None:
+    values = arrays(seed, kind, shape)
+    raw = packed_file(values, shuffle=shuffle, compression=level)
+    with hdf5.opened(raw, "x") as mine:
+        assert list(mine.faults()) == []
+        found = mine["a"]
+        assert isinstance(found, hdf5.Array)
+        assert found.packed is not None
+        assert found.packed.shuffled == shuffle
+        assert found.size == values.nbytes
+        assert np.array_equal(mine.values(found), values)
+
+
+def test_an_array_of_far_more_bytes_than_are_stored_is_not_inflated() -> None:
+    raw = packed_file(np.zeros(40_000_000, np.float32), compression=9)
+    started = time.process_time()
+    with hdf5.opened(raw, "x") as mine:
+        found = mine["a"]
+        assert isinstance(found, hdf5.Array)
+        assert found.size == 0, "too few bytes are stored for its shape"
+        with pytest.raises(ValueError, match="far more bytes"):
+            mine.values(found)
+    assert time.process_time() - started < 0.5
+
+
+def test_a_chunk_that_lies_of_its_size_is_refused() -> None:
+    """The stream holds fewer or more bytes than the shape says, or is cut."""
+    values = np.arange(6000, dtype=np.float32)
+    raw = packed_file(values, compression=9)
+    with h5py.File(io.BytesIO(raw), "r") as file:
+        chunk = file["a"].id.get_chunk_info(0)
+    for data in (
+        zlib.compress(values[:-1].tobytes()),
+        zlib.compress(np.append(values, 0).astype(np.float32).tobytes()),
+        zlib.compress(values.tobytes())[:-9],
+        b"no stream",
+    ):
+        space = chunk.size
+        assert len(data) <= space + 64
+        changed = raw[: chunk.byte_offset] + data[:space].ljust(space, b"\0")
+        changed += raw[chunk.byte_offset + space :]
+        with hdf5.opened(changed, "x") as mine:
+            found = mine["a"]
+            assert isinstance(found, hdf5.Array)
+            with pytest.raises(ValueError, match="inflate"):
+                mine.values(found)
