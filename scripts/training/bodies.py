@@ -185,8 +185,8 @@ def _training(recipe: Recipe, made: TrainingCard | None) -> str:
 def _validation_rows(recipe: Recipe, made: TrainingCard) -> str:
     if not made.validation_rows:
         return ""
-    by = f"grouped by {recipe.data.split_by}" if recipe.data.split_by else "at random"
-    return f"{made.validation_rows:,}, split {by}"
+    by = f"by {recipe.data.split_by}" if recipe.data.split_by else "at random"
+    return f"{made.validation_rows:,}, drawn {by}"
 
 
 def _trained_by(made: TrainingCard) -> str:

@@ -179,6 +179,7 @@ class Fit:
                 initial_epoch=len(kept.curve),
                 epochs=epochs or settings.epochs,
                 callbacks=[begin, kept],
+                shuffle=False,  # the batches are drawn in a random order
                 verbose=1 if sys.stderr.isatty() else 0,
             )
         self.curve = kept.curve

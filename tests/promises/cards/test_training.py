@@ -20,7 +20,9 @@ from hypothesis.extra.numpy import arrays
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+from scorer.bundle import read_entry
 from scorer.card import read_card
+from scorer.zoo import list_models, shipped_zoo
 from scripts.training.archive import round_mantissa
 from scripts.training.batches import (
     Tokens,
@@ -31,6 +33,7 @@ from scripts.training.batches import (
     padded,
     shuffled,
 )
+from scripts.training.bodies import card_body
 from scripts.training.corpus import Corpus, hold_out, read_corpus, row_weights
 from scripts.training.fit import Fit
 from scripts.training.heads import judge
@@ -425,7 +428,19 @@ def test_a_rounded_weight_is_near_and_short(values: np.ndarray) -> None:
     found = round_mantissa(values)
     finite = np.isfinite(values) & (np.abs(values) < 1e38)
     normal = finite & (np.abs(values) > 1e-37)
-    assert (np.abs(found - values)[normal] <= np.abs(values)[normal] * 2.0**-12).all()
+    near = np.abs(found[normal] - values[normal]) <= np.abs(values[normal]) * 2.0**-12
+    assert near.all()
     assert not (found[finite].view(np.uint32) & ((1 << 12) - 1)).any()
     np.testing.assert_array_equal(round_mantissa(found), found)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
+
+
+def test_cards_say_what_recipes_and_archives_say() -> None:
+    """No card of the zoo is written by hand."""
+    for entry in list_models():
+        if entry.zoo == shipped_zoo():
+            made = entry.card.scorer
+            recipe_of = read_recipe(made.name)
+            assert entry.card.body == card_body(
+                recipe_of, made, read_entry(entry), own_data=False
+            ), made.name
