@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -73,7 +74,10 @@ def _composed(card: ScorerCard) -> str:
 def _how(card: ScorerCard) -> str:
     lines = ["import scorer", "", f'model = scorer.load("{card.name}")']
     for row in [row for row in card.golden if row.output is not None][:2]:
-        lines += [f"model.predict({row.text!r})", f"# {_says(card, row)}"]
+        lines += [
+            f"model.predict({json.dumps(row.text, ensure_ascii=False)})",
+            f"# {_says(card, row)}",
+        ]
     code = "\n".join(lines)
     return (
         f"```sh\nscore --model {card.name} FILE.csv\n```\n\n```python\n{code}\n```\n\n"
