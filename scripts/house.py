@@ -26,6 +26,7 @@ PACKAGE = ROOT / "scorer"
 FLOORS = (
     "__main__",
     "cli",
+    "api",
     "distributed",
     "jobs",
     "evaluation",

@@ -13,7 +13,7 @@ from scorer.cli.options import click_fields
 from scorer.cli.score import main as score
 from scorer.tables.compression import COMPRESSIONS
 from scorer.tables.formats import FORMATS
-from scripts import architecture_docs, layer_docs
+from scripts import architecture_docs, layer_docs, python_docs
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,6 +34,11 @@ def test_the_drawing_of_the_architecture_is_what_the_imports_are() -> None:
     stale = "run `python scripts/architecture_docs.py`"
     page = architecture_docs.PAGE.read_text(encoding="utf-8")
     assert page == architecture_docs.page(), stale
+
+
+def test_the_reference_of_python_is_what_the_docstrings_say() -> None:
+    stale = "run `python scripts/python_docs.py`"
+    assert python_docs.PAGE.read_text(encoding="utf-8") == python_docs.page(), stale
 
 
 def test_the_page_of_formats_has_every_format_with_its_suffixes() -> None:

@@ -136,8 +136,13 @@ def test_no_rows_give_an_empty_table(binary: Model) -> None:
 
 def test_the_exported_names_are_these() -> None:
     assert sorted(scorer.__all__) == [
+        "Explanation",
+        "FileSummary",
         "Model",
         "OutputOptions",
+        "Report",
+        "ScorerError",
+        "Word",
         "evaluate_file",
         "load",
         "score_file",
@@ -147,7 +152,7 @@ def test_the_exported_names_are_these() -> None:
 
 def test_score_file_does_what_the_command_does(binary: Model, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text('id,text\n007,"a good, good film"\n008,\n')
-    summary = scorer.score_file(binary, tmp_path / "rows.csv")
+    summary = scorer.score_file(tmp_path / "rows.csv", binary)
     assert (summary.read, summary.scored, summary.unscored) == (2, 1, 1)
     lines = (tmp_path / "rows.scored.csv").read_text().splitlines()
     assert lines[0] == "id,text,prediction,probability"
