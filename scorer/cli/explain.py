@@ -106,10 +106,17 @@ def main(arguments: Arguments) -> None:
 
 def _check(arguments: Arguments) -> None:
     """Raise UsageError where a file was meant for a text, or the other way round."""
-    if arguments.row is None and Path(arguments.given).is_file():
+    if arguments.row is None and _is_file(arguments.given):
         raise UsageError(f"{arguments.given}: is a file: say which row of it with --row N")
     if arguments.row is None and arguments.text_column is not None:
         raise UsageError("--text-column is for a file: give --row N too, or leave it out")
+
+
+def _is_file(given: str) -> bool:
+    try:
+        return Path(given).is_file()
+    except (OSError, ValueError):  # a text may be longer than any file's name
+        return False
 
 
 def _explained(model: Model, arguments: Arguments) -> Explanation:

@@ -158,3 +158,75 @@ def test_score_file_does_what_the_command_does(binary: Model, tmp_path: Path) ->
     assert lines[0] == "id,text,prediction,probability"
     assert lines[1].startswith('007,"a good, good film",')
     assert lines[2] == "008,,,"
+
+
+def test_one_text_is_one_text_and_what_has_no_order_is_refused(binary: Model) -> None:
+    text = "a good, good film"
+    (row,) = binary.predict([text]).to_pylist()
+    assert binary.predict(text) == row
+    columns = binary.predict({"text": [text, None], "other": [1, 2]})
+    assert columns == binary.predict([text, None]).to_pydict()
+    for given, message in (
+        ({"a", "b"}, "not a set, which has no order: give a list"),
+        (b"film", "not bytes: decode them"),
+        (Path("rows.csv"), r"not a path: scorer.score_file\(path, model\) scores a file"),
+        ({"text": text}, "'text' maps to str"),
+        ({"text": ["a"], "b": [1, 2]}, "the dict's columns make no table"),
+        (7, "texts must be strings or null"),
+    ):
+        with pytest.raises(InputError, match=message):
+            binary.predict(given)
+    with pytest.raises(UsageError, match="text_column is 'text', and the texts were given without"):
+        binary.predict([text], text_column="text")
+
+
+def test_options_may_be_keywords(binary: Model) -> None:
+    texts = list(tiny.TEXTS)
+    options = OutputOptions(probabilities=True, threshold=0.3, prefix="m_")
+    expected = binary.predict(texts, options=options)
+    given = {"probabilities": True, "threshold": 0.3, "prefix": "m_"}
+    assert binary.predict(texts, **given).equals(expected)
+    assert binary.predict(texts, options=options, prefix="x_").column_names[0] == "x_prediction"
+    frame = {"text": ["film"] * 2, "mine": ["good", "dull"]}
+    mine = binary.predict(frame, text_column="mine")
+    assert mine == binary.predict(["good", "dull"]).to_pydict()
+
+
+def test_anything_with_an_arrow_stream_is_read(binary: Model) -> None:
+    class Stream:
+        """As another library would have it."""
+
+        def __init__(self, held: pa.Table | pa.ChunkedArray) -> None:
+            self.held = held
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return self.held.__arrow_c_stream__(requested_schema)
+
+    texts = [*tiny.TEXTS, None]
+    expected = binary.predict(texts)
+    assert binary.predict(Stream(pa.table({"text": texts}))).equals(expected)
+    assert binary.predict(Stream(pa.chunked_array([texts]))).equals(expected)
+    reader = pa.table({"text": texts}).to_reader()
+    assert binary.predict(reader).equals(expected)
+
+
+def test_polars_gives_polars(binary: Model) -> None:
+    polars = pytest.importorskip("polars")
+    texts = [*tiny.TEXTS, None]
+    expected = polars.from_arrow(binary.predict(texts))
+    frame = polars.DataFrame({"text": texts})
+    assert binary.predict(frame["text"]).equals(expected)
+    assert binary.predict(frame).equals(expected)
+    assert binary.predict(frame.lazy()).collect().equals(expected)
+    kinds = frame.cast({"text": polars.Categorical})
+    assert binary.predict(kinds).equals(expected)
+
+
+def test_duckdb_gives_a_relation(binary: Model) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    relation = duckdb.sql("select 'a good film' as text union all select 'dull' order by 1")
+    found = binary.predict(relation)
+    assert type(found) is type(relation)
+    assert found.columns == ["prediction", "probability"]
+    expected = binary.predict(["a good film", "dull"])["prediction"].to_pylist()
+    assert [row[0] for row in found.fetchall()] == expected
