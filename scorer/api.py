@@ -64,12 +64,14 @@ class LabelOptions(TypedDict, total=False):
     label_map     what values of the label column mean, as {"value": "label"}; a value that maps to
                   "" is left out
     slices        figures by these columns, too
+    id_column     stands beside the largest mistakes; else the first column whose values all differ
     threshold     the probability from which on a label is given; else the card's
     """
 
     label_column: str | tuple[str, ...] | None
     label_map: LabelMap
     slices: Sequence[str]
+    id_column: str | None
     threshold: float | None
 
 
@@ -216,14 +218,15 @@ def _evaluation(given: Mapping[str, Any]) -> EvaluationOptions:
     mapped: LabelMap = given.get("label_map", ())
     if isinstance(mapped, Mapping):
         mapped = [f"{value}={label}" for value, label in mapped.items()]
-    slices: Sequence[str] = _several(given.get("slices", ()))
     label = given.get("label_column")
     return EvaluationOptions(
-        label_column=label if label is None or isinstance(label, str) else tuple(label),
-        label_map=tuple(_several(mapped)),
-        slices=tuple(slices),
-        threshold=given.get("threshold"),
-        unlabelled=given.get("report") is True,
+        **{
+            **_of(EvaluationOptions, given),
+            "label_column": label if label is None or isinstance(label, str) else tuple(label),
+            "label_map": tuple(_several(mapped)),
+            "slices": tuple(_several(given.get("slices", ()))),
+            "unlabelled": given.get("report") is True,
+        }
     )
 
 
