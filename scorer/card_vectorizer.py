@@ -66,6 +66,16 @@ class VectorizerCard(BaseModel):
         """The file beside the archive; None where the archive holds the vectorizer."""
         return None if self.kind is None else FILES[self.kind]
 
+    @property
+    def arranging(self) -> list[str]:
+        """The fields that are given and mean something only where every row has as many ids."""
+        fields = {
+            "padding": self.padding,
+            "truncating": self.truncating,
+            "padding_id": self.padding_id or None,
+        }
+        return [name for name, value in fields.items() if value is not None]
+
     @model_validator(mode="after")
     def _consistent(self) -> VectorizerCard:
         faults = [
@@ -73,18 +83,9 @@ class VectorizerCard(BaseModel):
             for name, value in self._numbering.items()
             if value is not None and self.kind != "word_index"
         ]
-        if self.matrix is not None and self.sequence_length is not None:
-            faults.append("a bag (matrix) has no sequence_length")
-        if self.sequence_length is None:
-            faults += [
-                f"{name} needs a sequence_length"
-                for name, value in (
-                    ("padding", self.padding),
-                    ("truncating", self.truncating),
-                    ("padding_id", self.padding_id or None),
-                )
-                if value is not None
-            ]
+        if self.matrix is not None:
+            given = ["sequence_length"] if self.sequence_length is not None else []
+            faults += [f"a bag (matrix) has no {name}" for name in (*given, *self.arranging)]
         if faults:
             raise ValueError("; ".join(faults))
         return self

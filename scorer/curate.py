@@ -177,13 +177,18 @@ class _Fitting:
         return replace(self, bundle=bundle, card=card, notes=[]).models()[0]
 
     def check_range(self, models: Sequence[Model]) -> None:
-        """Raise BundleError where the outputs are not what the card's task speaks of."""
+        """Raise BundleError where the outputs are not what the card's task speaks of.
+
+        Looked at are the golden rows and our own texts, where the model gives numbers for them.
+        """
         card = self.card.scorer
-        rows = [row for row in card.golden if row.output is not None]
-        if not rows:
-            return
+        rows = [*(row for row in card.golden if row.output is not None), *_golden_inputs(self.card)]
         fed = models[0].feeding(*golden_inputs(card, rows))
         outputs = activated(models[0].engine.run(*fed.given), card)
+        counted = (fed.text.n_tokens > 0) & fed.readable & np.isfinite(outputs).all(axis=1)
+        outputs = outputs[counted]
+        if not len(outputs):
+            return
         fault = card.task.fault(outputs)
         if fault is not None:
             raise BundleError(f"{self.bundle.path}: {fault}")

@@ -45,6 +45,9 @@ def input_words(given: Input, cards: tuple[InputCard, ...], text_columns: tuple[
 def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Iterator[str]:
     """The vectorizer: what it is, what it does first, and how rows get their length."""
     told = told or VectorizerCard()
+    if not spec.vocabulary:
+        yield "none is given: --vectorizer FILE"
+        return
     beside = f", in {told.file}" if told.file else ""
     entries = spec.token_kind
     if spec.ngrams != (1,):

@@ -129,10 +129,11 @@ def _check_names(model: ModelSpec, outside: Sequence[str], pieces: Pieces) -> No
         if described.count(name) > 1:
             raise BundleError(f"the input {name!r} is described twice")
     missing = [name for name in outside if name not in described]
-    if missing and len(sources) > 1:
-        raise UnsupportedModel(
-            f"the model has the inputs {listed}: say which column feeds {missing[0]} "
-            f"(--input {missing[0]}=COLUMN)"
+    for name in missing if len(sources) > 1 else ():
+        pieces.lack(
+            f"--input {name}=COLUMN",
+            f"the model has the inputs {listed}: say which column feeds {name} "
+            f"(--input {name}=COLUMN)",
         )
 
 
@@ -151,13 +152,19 @@ class _Outside:
                 f"input {self.name}: it takes texts, and no TextVectorization reads it"
             )
         width = self._width(settings)
-        columns = next((c.columns for c in self.pieces.inputs if c.name == self.name), ("",))
-        if len(columns) > 1 or (width == 1 and len(self.model.inputs) > 1):
+        named = next((c.columns for c in self.pieces.inputs if c.name == self.name), None)
+        several = len(self.model.inputs) > 1
+        if named is None and several and width is not None and not self._reads_ids():
+            return self._of_numbers(width, width)  # noted as missing: numbers, by all that is known
+        columns = named or ("",)
+        if len(columns) > 1 or (width == 1 and several):
             return self._of_numbers(width, len(columns))
         spec = self.pieces.beside(width)
         if spec is None:
-            what = "token ids" if self._reads_ids() else "numbers"
-            raise UnsupportedModel(_NO_VECTORIZER.format(what=what))
+            ids = self._reads_ids()
+            what = "token ids" if ids else "numbers"
+            self.pieces.lack("--vectorizer FILE", _NO_VECTORIZER.format(what=what))
+            spec = self.pieces.stand_in(width, ids=ids)
         return self._of_text(width, spec)
 
     def _width(self, settings: Mapping[str, Any]) -> int | None:

@@ -36,12 +36,34 @@ class Pieces:
     vectorizer  the file that `described.kind` speaks of
     digest      the SHA-256 that this file must have; None: any
     inputs      what feeds each of several inputs
+    lacking     where it is a mapping, what is missing is noted there, by the option that would give
+                it, and something stands in its place, so that the rest can be told
     """
 
     described: VectorizerCard | None = None
     vectorizer: Path | None = None
     digest: str | None = None
     inputs: tuple[InputCard, ...] = ()
+    lacking: dict[str, str] | None = None
+
+    def lack(self, option: str, what: str) -> None:
+        """Note what is missing. Raises UnsupportedModel where nothing may stand in its place."""
+        if self.lacking is None:
+            raise UnsupportedModel(what)
+        self.lacking[option] = what
+
+    def stand_in(self, length: int | None, *, ids: bool) -> VectorizerSpec:
+        """A vectorizer without a word, in the place of one that is missing."""
+        stated = self.described.sequence_length if self.described else None
+        bag = 1 if length is None else length
+        return VectorizerSpec(
+            standardize=None,
+            split=None,
+            output_mode="int" if ids else "count",
+            output_sequence_length=(length or stated) if ids else None,
+            vocabulary=(),
+            width=None if ids else bag,
+        )
 
     @property
     def kind(self) -> Kind | None:
@@ -116,10 +138,11 @@ class Pieces:
     def _fitted(self, content: Any, length: int | None) -> VectorizerSpec:
         """The spec, `length` ids long where neither the card nor the vectorizer sets a length."""
         assert self.described is not None
-        spec = described_spec(self.described, content)
+        plain = replace_card(self.described, padding=None, truncating=None, padding_id=0)
+        spec = described_spec(plain, content)
         open_ended = spec.output_mode == "int" and spec.output_sequence_length is None
         if length is None or not open_ended:
-            return spec
+            return described_spec(self.described, content)
         return described_spec(replace_card(self.described, sequence_length=length), content)
 
 

@@ -22,6 +22,7 @@ from scorer.tasks import task_names
 
 if TYPE_CHECKING:
     from scorer.adding.answers import NewCard
+    from scorer.adding.understood import Understood
     from scorer.card import Card
     from scorer.curate import Offer
 
@@ -156,7 +157,44 @@ def _asked(arguments: Arguments) -> Arguments:
         if name in ("labels", "text_columns"):
             value = tuple(part.strip() for part in answer.split(",") if part.strip())
         arguments = replace(arguments, described=replace(arguments.described, **{name: value}))
-    return arguments
+    return _asked_of_the_model(arguments)
+
+
+def _asked_of_the_model(arguments: Arguments) -> Arguments:
+    """The arguments with what the model itself cannot do without.
+
+    What no answer mends is left to the adding, which says it.
+    """
+    from scorer.adding.understood import read_as_far_as_known
+
+    while True:
+        try:
+            card = _card(arguments).scorer
+            reading = arguments.reading
+            _, lacking = read_as_far_as_known(arguments.archive, card, reading.vectorizer)
+        except ScorerError:
+            return arguments
+        if not lacking:
+            return arguments
+        option, _, what = next(iter(lacking)).partition(" ")
+        if option == "--vectorizer":
+            path = click.Path(path_type=Path, exists=True, dir_okay=False)
+            file = click.prompt(_FILE, type=path, err=True)
+            reading = replace(reading, vectorizer=file)
+        elif option == "--sequence-length":
+            length = click.prompt(_LENGTH, type=click.IntRange(min=1), err=True)
+            reading = replace(reading, sequence_length=length)
+        else:
+            name = what.partition("=")[0]
+            columns = click.prompt(_COLUMNS.format(name=name), err=True)
+            named = ",".join(part.strip() for part in columns.split(","))
+            reading = replace(reading, inputs=(*reading.inputs, f"{name}={named}"))
+        arguments = replace(arguments, reading=reading)
+
+
+_FILE = "File that made ids of words (tokenizer.json, a word index, vocabulary.txt, .keras)"
+_LENGTH = "Ids of every row (what training padded to)"
+_COLUMNS = "Columns that feed the network's input {name}, separated by commas"
 
 
 def _given(arguments: Any) -> Iterator[tuple[str, str]]:
@@ -183,19 +221,18 @@ def _value(arguments: Any, name: str) -> Any:
 
 def _dry_run(arguments: Arguments) -> str:
     """What was understood of a model, what is missing, and the next command to try."""
-    from scorer.adding.understood import Understood, archive_words, needed, understand_bundle
-    from scorer.bundle import Pieces, read_bundle
+    from scorer.adding.understood import Understood, archive_words, needed, understand
 
     known = Understood()
     known.say("archive", f"{arguments.archive}: {archive_words(arguments.archive)}")
     card, lacking = None, [] if arguments.card else _answers(arguments).missing
     try:
         card = _card(_filled(arguments, lacking)).scorer
-        pieces = Pieces(card.vectorizer, arguments.reading.vectorizer, None, card.inputs)
         with compiling_shown():
-            understand_bundle(known, read_bundle(arguments.archive, pieces=pieces), card)
+            understand(known, arguments.archive, card, arguments.reading.vectorizer)
     except (CardError, ScorerError) as error:
         known.missing.append(str(error))
+    known.missing += known.lacking.values()
     if not lacking and not known.missing and card is not None:
         _try_all(known, arguments)
     known.missing += [needed(name) for name in lacking]
@@ -204,7 +241,7 @@ def _dry_run(arguments: Arguments) -> str:
             "proof", "none: give --expect FILE.csv to compare with the outputs of your own program"
         )
     lines = [*known.lines, *(f"{'missing':<12}{what}" for what in known.missing)]
-    lines.append(f"{'next':<12}{_next(arguments, lacking, known.missing)}")
+    lines.append(f"{'next':<12}{_next(arguments, lacking, known)}")
     return "\n".join(printable(line) for line in lines)
 
 
@@ -239,16 +276,20 @@ def _filled(arguments: Arguments, lacking: list[str]) -> Arguments:
     return replace(arguments, described=replace(described, **changes))
 
 
-def _next(arguments: Arguments, lacking: list[str], faults: list[str]) -> str:
+def _next(arguments: Arguments, lacking: list[str], known: Understood) -> str:
     """The command to try, with capitals where an answer is missing."""
     from scorer.adding.answers import option_of
+
+    faults = known.missing
 
     words = ["zoo", "add", shlex.quote(str(arguments.archive))]
     for flag, value in _given(arguments):
         if flag != "--dry-run" or faults:
             words += [flag, shlex.quote(value)] if value else [flag]
     words += [f"{option_of(name)} {option_of(name).strip('-').upper()}" for name in lacking]
+    words += known.lacking
     for option, placeholder in (("--vectorizer", "FILE"), ("--sequence-length", "N")):
-        if option not in words and any(option in fault for fault in faults):
+        said = {word.partition(" ")[0] for word in words}
+        if option not in said and any(option in fault for fault in faults):
             words += [option, placeholder]
     return " ".join(words)

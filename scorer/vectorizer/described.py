@@ -98,7 +98,13 @@ def _arranged(spec: VectorizerSpec, described: VectorizerCard) -> VectorizerSpec
     A program that uses `pad_sequences` has its defaults, left and left; a TextVectorization and
     whoever uses it with a length pads and cuts at the end.
     """
-    length, own = described.sequence_length, spec.output_sequence_length
+    stated, own = described.sequence_length, spec.output_sequence_length
+    length = own if stated is None and described.arranging else stated
+    if length is None and described.arranging:
+        raise BundleError(
+            f"{' and '.join(described.arranging)} needs a number of ids for every row, which "
+            "neither the archive nor the vectorizer states: give --sequence-length N"
+        )
     if length is None:
         return spec
     if spec.output_mode != "int":

@@ -147,11 +147,11 @@ def test_all_faults_of_a_card_are_told_at_once_in_plain_words() -> None:
 def test_every_contradiction_of_a_card_is_told_at_once() -> None:
     changes = {
         "labels": [{"name": "a"}, {"name": "A"}, {"name": "b"}],
-        "vectorizer": {"kind": "tokenizer", "index_from": 3, "num_words": 9, "padding": "pre"},
+        "vectorizer": {"kind": "tokenizer", "index_from": 3, "num_words": 9},
     }
     with pytest.raises(CardError) as caught:
         parse_card(f"---\n{json.dumps(fields(**changes))}\n---\n")
-    for fault in ("index_from belongs to a word index", "num_words belongs", "padding needs a"):
+    for fault in ("index_from belongs to a word index", "num_words belongs"):
         assert fault in str(caught.value)
     del changes["vectorizer"]
     with pytest.raises(CardError) as caught:

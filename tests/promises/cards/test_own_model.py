@@ -354,6 +354,13 @@ def test_a_dry_run_says_what_is_understood_and_the_next_command(tmp_path: Path) 
     assert "the model takes token ids, and nothing in the archive makes them" in bare.stdout
     assert "next        zoo add " in bare.stdout
     assert "--name NAME --task TASK --text-column TEXT-COLUMN --vectorizer FILE" in bare.stdout
+    for part in (
+        "vectorizer  none is given: --vectorizer FILE",
+        "LSTM                        units=3",
+        "2 outputs, softmax: --task binary",
+        "cpu: runs it, and is the one that `score` takes",
+    ):
+        assert part in bare.stdout, bare.stdout
     whole = run("add", archive, "--dry-run", "--vectorizer", tmp_path / "tok.json")
     for part in (
         "a Tokenizer of Keras, in vectorizer.json: ",
@@ -378,6 +385,73 @@ def test_missing_answers_are_asked_for_on_a_terminal(
     card = json.loads(run("show", "mine", "--json").stdout)["card"]["scorer"]
     assert [label["name"] for label in card["labels"]] == ["no", "yes"]
     assert card["text_columns"] == ["body"]
+
+
+def test_a_dry_run_says_all_that_is_missing_at_once(tmp_path: Path) -> None:
+    """No vectorizer, no length, no columns; the network is told all the same."""
+    import keras
+
+    layers = keras.layers
+    words, numbers = keras.Input((None,), name="words"), keras.Input((3,), name="numbers")
+    pooled = layers.GlobalMaxPooling1D()(layers.Conv1D(4, 2)(layers.Embedding(30, 4)(words)))
+    outputs = layers.Dense(1, activation="sigmoid")(layers.Concatenate()([pooled, numbers]))
+    keras.Model([words, numbers], outputs).save(tmp_path / "model.keras")
+    done = run("add", tmp_path / "model.keras", "--dry-run")
+    for part in (
+        "input       words: the text of",
+        "as as many ids as it has words",
+        "input       numbers: numbers of columns that no --input names",
+        "outputs     1 output, sigmoid: --task binary",
+        "cpu: runs it",
+        "missing     the model has the inputs words, numbers: say which column feeds numbers",
+        "missing     the model takes token ids, and nothing in the archive makes them",
+        "reads padding as words",
+        "--vectorizer FILE --sequence-length N",
+        "--input words=COLUMN --input numbers=COLUMN",
+    ):
+        assert part in done.stdout, done.stdout
+
+
+def test_the_vectorizer_and_the_length_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    monkeypatch.setattr("scorer.cli.zoo_add.asks", lambda: True)
+    layers = keras.layers
+    network = [layers.Embedding(60, 4), layers.GlobalAveragePooling1D(), layers.Dense(1, "sigmoid")]
+    keras.Sequential([keras.Input((None,)), *network]).save(tmp_path / "model.keras")
+    (tmp_path / "words.txt").write_text("\n".join(["", "[UNK]", *tiny.WORDS]), encoding="utf-8")
+    answers = f"asked\nbinary\nbody\nno, yes\n{tmp_path / 'words.txt'}\n12\n"
+    done = CliRunner().invoke(zoo, ["add", str(tmp_path / "model.keras")], input=answers)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(run("show", "asked", "--json").stdout)["card"]["scorer"]["vectorizer"]
+    assert (told["kind"], told["sequence_length"]) == ("vocabulary", 12)
+
+
+def test_padding_needs_no_length_where_the_archive_states_one(tmp_path: Path) -> None:
+    program = tokenizer_and_h5()
+    program.save(tmp_path)
+    program.options = (*program.options[:2], "--padding", "pre", "--truncating", "pre")
+    done = added(program, tmp_path)
+    assert done.exit_code == 0, done.stderr
+
+
+def test_logits_on_our_own_texts_are_refused_beside_expected_ones(tmp_path: Path) -> None:
+    """Rows that the user expects lie within 0 and 1, and those of other words do not."""
+    program = vocabulary_and_logits()
+    program.final = None
+    answers = program.save(tmp_path)
+    lines = (tmp_path / "expected.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.reader(lines))
+    kept = [row for row, out in zip(rows[1:], answers[:, 0], strict=True) if 0 <= out <= 1]
+    assert kept
+    with (tmp_path / "few.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([rows[0], *kept])
+    program.options = program.options[:4]
+    done = added(program, tmp_path, "--expect", str(tmp_path / "few.csv"))
+    assert done.exit_code == 1
+    assert "if these are logits, give --output-activation sigmoid" in done.stderr
 
 
 @pytest.mark.parametrize(

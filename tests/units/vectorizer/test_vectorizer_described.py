@@ -75,7 +75,7 @@ def test_a_description_means_what_its_program_does(
         ({"kind": "tokenizer", "index_from": 3}, "index_from belongs to a word index"),
         ({"oov_id": 1}, "oov_id belongs to a word index, not to the archive"),
         ({"matrix": "count", "sequence_length": 3, "kind": "tokenizer"}, "has no sequence_length"),
-        ({"padding": "pre"}, "padding needs a sequence_length"),
+        ({"matrix": "count", "padding": "pre", "kind": "tokenizer"}, "has no padding"),
         ({"kind": "pickle"}, "kind"),
         ({"replace": ["no arrow"]}, "replace"),
         ({"replace": ["a=>b"] * 33}, "replace"),
@@ -108,6 +108,12 @@ def test_a_description_that_contradicts_itself_is_refused(
             BundleError,
             "makes a bag of words",
         ),
+        (
+            {"padding": "pre", "padding_id": 2},
+            LAYER,
+            BundleError,
+            "padding and padding_id needs a number of ids for every row",
+        ),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(
@@ -115,3 +121,8 @@ def test_a_description_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         described_spec(VectorizerCard(**described), content)
+
+
+def test_a_side_of_padding_holds_for_the_layers_own_length() -> None:
+    layer = spec_from_config({"output_sequence_length": 4}, WORDS, None)
+    assert ids({"padding": "pre"}, layer, WORDS[2]) == [0, 0, 0, 2]
