@@ -14,6 +14,7 @@ run goes on. Targets are run one after the other, each in its own process, by li
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -37,14 +38,18 @@ def main(targets: tuple[str, ...], cases: int, corpus: Path, here: bool) -> None
     unknown = sorted(set(targets) - set(TARGETS))
     if unknown:
         raise click.UsageError(f"no target {unknown[0]!r}; there are: {', '.join(TARGETS)}")
-    click.echo(f"{'target':<12}{'cases':>10}{'crashes':>10}{'cases/s':>10}{'peak MB':>10}")
+    if importlib.util.find_spec("atheris") is None:
+        raise click.ClickException("atheris is not installed: pip install atheris")
+    click.echo(f"{'target':<14}{'cases':>10}{'crashes':>10}{'cases/s':>10}{'peak MB':>10}")
     crashes = 0
     for name in targets or TARGETS:
         found = fuzz_target(name, cases, corpus.resolve())
         rate = found["cases"] / max(found["seconds"], 1e-9)
         crashes += found["crashes"]
-        line = f"{name:<12}{found['cases']:>10,}{found['crashes']:>10}{rate:>10.0f}"
+        line = f"{name:<14}{found['cases']:>10,}{found['crashes']:>10}{rate:>10.0f}"
         click.echo(f"{line}{found['peak_mb']:>10,}")
+        if not found["cases"]:
+            raise click.ClickException(f"{name}: no case was run; see {corpus}/crashes")
     raise SystemExit(1 if crashes else 0)
 
 

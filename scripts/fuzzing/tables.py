@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,12 @@ JSON_LINES = (
     b'{}\n{"\\ud800": 1}\n{}\n{"text": "x"}\n',
     b'{"text": "good"}\r{"text":\r"bad"}\r',
 )
+JSON_ARRAYS = (
+    b'[{"text": "good film", "id": 1}, {"id": 2, "text": null},\n{"text": "\\ud83d", "id": 3}]\n',
+    b'\xef\xbb\xbf[\r\n  {"text": "a\\u0000b", "x": [1, {"y": 1.10}]},\r\n  {"text": 3}\r\n]',
+    b"[]",
+    b'[{"text": "x"}, 7, {"text": "\xff"}]',
+)
 
 
 @cache
@@ -39,15 +46,18 @@ def model() -> Path:
     return place
 
 
-def run_table(name: str) -> Callable[[bytes], None]:
-    """Score a table by the command; every row that was read is in its output or set aside."""
+def run_table(name: str, written: str | None = None) -> Callable[[bytes], None]:
+    """Score a table by the command; every row that was read is in its output or set aside.
+
+    written   the output's name, where it is not the input's
+    """
 
     def run(data: bytes) -> None:
         from click.testing import CliRunner
 
         from scorer.cli.score import main as score
 
-        source, output = folder() / name, folder() / "scored" / name
+        source, output = folder() / name, folder() / "scored" / (written or name)
         output.parent.mkdir(exist_ok=True)
         source.write_bytes(data)
         arguments = ["-m", model(), source, "-o", output, "--force", "--json", "--threads", 1]
@@ -68,21 +78,62 @@ def run_table(name: str) -> Callable[[bytes], None]:
 def check_output(output: Path, counts: dict[str, Any]) -> None:
     written = counts["scored"] + counts["unscored"]
     expect(counts["read"] == written + counts["rejected"], "the rows do not balance")
-    if output.suffix == ".parquet":
-        import pyarrow.parquet as pq
+    if output.suffix in COUNTED:
+        expect(COUNTED[output.suffix](output) == written, "the output lacks rows")
 
-        with pq.ParquetFile(output) as file:
-            expect(file.metadata.num_rows == written, "the output lacks rows")
-    elif output.suffix == ".jsonl":
-        lines = [line for line in output.read_bytes().split(b"\n") if line.strip()]
-        expect(len(lines) == written, "the output lacks rows")
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _arrow_rows(path: Path) -> int:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+        return int(reader.read_all().num_rows)
+
+
+def _stream_rows(path: Path) -> int:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        return int(reader.read_all().num_rows)
+
+
+def _orc_rows(path: Path) -> int:
+    from pyarrow import orc
+
+    return int(orc.ORCFile(path).nrows)
+
+
+def _lines(path: Path) -> int:
+    return sum(1 for line in path.read_bytes().split(b"\n") if line.strip())
+
+
+def _json_rows(path: Path) -> int:
+    """Of an array, or of lines, which have the same suffix."""
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").lstrip()
+    return len(json.loads(data)) if data.startswith(b"[") else _lines(path)
+
+
+#: how many rows an output has, by its suffix
+COUNTED: dict[str, Callable[[Path], int]] = {
+    ".parquet": _parquet_rows,
+    ".jsonl": _lines,
+    ".arrow": _arrow_rows,
+    ".arrows": _stream_rows,
+    ".orc": _orc_rows,
+    ".json": _json_rows,
+}
 
 
 @cache
-def parquet_seeds() -> list[bytes]:
-    """Small files of many kinds, among them a dictionary, a nested column and each codec."""
+def seed_tables() -> list[Any]:
+    """Small tables, among them one with a dictionary and nested columns, and one without a row."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     texts = ["good film", None, "", "bad " * 50, "日本語 🎬", "a\0b"]
     columns = {"id": pa.array(range(6)), "text": pa.array(texts)}
@@ -92,8 +143,15 @@ def parquet_seeds() -> list[bytes]:
         "struct": pa.array([{"a": i, "b": str(i)} for i in range(6)]),
         "price": pa.array([1, 2, 3, 4, 5, 6], pa.decimal128(9, 2)),
     }
+    return [pa.table(columns), pa.table(other), pa.table(columns).slice(0, 0)]
+
+
+def parquet_seeds() -> list[bytes]:
+    """Each table by each codec."""
+    import pyarrow.parquet as pq
+
     seeds = []
-    for table in (pa.table(columns), pa.table(other), pa.table(columns).slice(0, 0)):
+    for table in seed_tables():
         for codec in ("none", "snappy", "zstd"):
             stream = io.BytesIO()
             pq.write_table(table, stream, compression=codec, row_group_size=4)
@@ -101,8 +159,57 @@ def parquet_seeds() -> list[bytes]:
     return seeds
 
 
+def arrow_seeds(*, stream: bool) -> list[bytes]:
+    """Each table as it is and compressed, in batches of four rows."""
+    import pyarrow as pa
+
+    opened = pa.ipc.new_stream if stream else pa.ipc.new_file
+    seeds = []
+    for table in seed_tables():
+        for codec in (None, "lz4", "zstd"):
+            sink, options = io.BytesIO(), pa.ipc.IpcWriteOptions(compression=codec)
+            with opened(sink, table.schema, options=options) as writer:
+                writer.write_table(table, max_chunksize=4)
+            seeds.append(sink.getvalue())
+    return seeds
+
+
+def orc_seeds() -> list[bytes]:
+    """Each table by each codec; ORC has no dictionary of its own."""
+    from pyarrow import orc
+
+    seeds = []
+    for table in seed_tables():
+        text = table["text"]
+        plain = text.cast("string") if str(text.type).startswith("dictionary") else text
+        table = table.set_column(table.column_names.index("text"), "text", plain)
+        for codec in ("uncompressed", "zlib", "snappy", "zstd"):
+            stream = io.BytesIO()
+            orc.write_table(table, stream, compression=codec)
+            seeds.append(stream.getvalue())
+    return seeds
+
+
+def zip_seeds() -> list[bytes]:
+    """A table alone, stored and deflated; with a folder beside it; two, which are refused."""
+    seeds = []
+    for names in (("table.csv",), ("folder/", "folder/table.csv"), ("a.csv", "b.csv")):
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            stream = io.BytesIO()
+            with zipfile.ZipFile(stream, "w", method) as archive:
+                for name in names:
+                    archive.writestr(zipfile.ZipInfo(name), b"" if name[-1] == "/" else CSV[0])
+            seeds.append(stream.getvalue())
+    return seeds
+
+
 TARGETS = {
     "csv": Target(run_table("table.csv"), lambda: list(CSV)),
     "jsonl": Target(run_table("table.jsonl"), lambda: list(JSON_LINES)),
+    "json_array": Target(run_table("table.json"), lambda: list(JSON_ARRAYS), is_json=True),
     "parquet": Target(run_table("table.parquet"), parquet_seeds),
+    "arrow": Target(run_table("table.arrow"), lambda: arrow_seeds(stream=False)),
+    "arrow_stream": Target(run_table("table.arrows"), lambda: arrow_seeds(stream=True)),
+    "orc": Target(run_table("table.orc"), orc_seeds),
+    "zip": Target(run_table("table.csv.zip", "table.csv"), zip_seeds),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -191,6 +192,33 @@ def test_json_lines_of_anything(rows: list[dict[str, Any]]) -> None:
 @given(damaged(lambda: seeds("parquet")))
 def test_damaged_parquet(data: bytes) -> None:
     run("parquet", data)
+
+
+@few
+@given(st.sampled_from(["arrow", "arrow_stream", "orc", "zip", "json_array"]), st.data())
+def test_damaged_tables_of_other_formats(target: str, data: st.DataObject) -> None:
+    run(target, data.draw(damaged(lambda: seeds(target))))
+
+
+@few
+@given(JSON | st.lists(st.fixed_dictionaries({}, optional={"text": JSON, "id": JSON}), max_size=5))
+def test_json_arrays_of_anything(value: Any) -> None:
+    run("json_array", json.dumps(value).encode())
+
+
+def test_fuzzing_without_its_engine_fails(tmp_path: Path) -> None:
+    """No case that is run is no case that passed."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['atheris'] = None\n")
+    script = [sys.executable, str(ROOT / "scripts/fuzz.py"), "csv", "--cases", "1"]
+    done = subprocess.run(
+        [*script, "--corpus", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "atheris is not installed" in done.stderr
 
 
 @few
