@@ -95,6 +95,7 @@ def test_pack_keeps_every_weight(k: int, units: int) -> None:
     assert not unpacked[:, :, units:].any()
 
 
+OF_KERNELS = ("cpu_kernels", "engine_cpu", "engine_recurrent")
 PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fma")}
 
 
@@ -113,7 +114,7 @@ def test_other_processors(lanes: str, tmp_path: Path) -> None:
     }
     code = f"from scorer.engines.cpu.vectors import LANES; assert LANES == {lanes[0]}, LANES"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    files = [str(here / name) for name in ("test_cpu_kernels.py", "test_engine_cpu.py")]
+    files = [str(here / f"test_{name}.py") for name in OF_KERNELS]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         env=environment,

@@ -86,9 +86,11 @@ def test_states_against_double_precision(
     for row, state, output in zip(rows, states, outputs, strict=True):
         x = words.weights[0][row].astype(np.float64)
         forward, backward = reference_states(one, x), reference_states(other, x[::-1])
-        np.testing.assert_allclose(state, last(forward), rtol=0, atol=4e-6)
         expected = np.concatenate([last(forward), last(backward)])
-        np.testing.assert_allclose(output, expected, rtol=0, atol=4e-6)
+        # States of a relu grow from step to step, and with them what a float32 rounds off.
+        largest = max(1.0, *(float(np.abs(each).max(initial=0)) for each in (forward, backward)))
+        np.testing.assert_allclose(state, last(forward), rtol=0, atol=4e-6 * largest)
+        np.testing.assert_allclose(output, expected, rtol=0, atol=4e-6 * largest)
 
 
 def _pair(kind: str, rng: np.random.Generator, width: int, units: int) -> tuple[Layer, Layer]:
