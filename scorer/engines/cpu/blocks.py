@@ -94,7 +94,10 @@ class Widen:
         flat = tile.values.reshape(-1, width)
         values = zeros(len(flat), padded(width))
         values[:, :width] = flat
-        return replace(tile, values=values)
+        if self.every:
+            return replace(tile, values=values)
+        each = np.ones(len(flat), dtype=np.int64)
+        return replace(tile, values=values, starts=np.arange(len(flat)), stored=each)
 
 
 @dataclass(frozen=True, eq=False)
