@@ -14,6 +14,7 @@ from math import prod
 
 from scorer.bundle import Bundle, Input, Node, masked_apart
 from scorer.engines.cpu.blocks import Restore, Widen, as_sequence, expanded
+from scorer.engines.cpu.full_width import over_sequences
 from scorer.engines.cpu.program import Assembly, Program
 from scorer.engines.cpu.signals import Signal, Step, refuse
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_BLOCKS, TAKE_PENDING
@@ -49,19 +50,20 @@ def build_plan(bundle: Bundle) -> Plan:
     node = masked_apart(bundle.inputs, bundle.nodes)
     if node is not None:
         raise refuse(node.layer, "has no masks for padding that stands before the words")
-    planner = _Planner(bundle)
-    for node in bundle.nodes:
+    nodes = over_sequences(bundle.nodes)
+    planner = _Planner(bundle.inputs, nodes)
+    for node in nodes:
         planner.add(node)
-    return planner.plan(bundle.nodes[-1])
+    return planner.plan(nodes[-1])
 
 
 class _Planner:
-    def __init__(self, bundle: Bundle) -> None:
-        self._inputs = [Assembly() for _ in bundle.inputs]
+    def __init__(self, inputs: Sequence[Input], nodes: Sequence[Node]) -> None:
+        self._inputs = [Assembly() for _ in inputs]
         self._head = Assembly()
         self._joined: dict[tuple[int, int], int] = {}  # program and export -> the head's register
-        self._readers = Counter(name for node in bundle.nodes for name in node.inputs)
-        pairs = zip(bundle.inputs, self._inputs, strict=True)
+        self._readers = Counter(name for node in nodes for name in node.inputs)
+        pairs = zip(inputs, self._inputs, strict=True)
         self._wires = {
             given.name: _Wire(number, program.given(), _given(given))
             for number, (given, program) in enumerate(pairs)

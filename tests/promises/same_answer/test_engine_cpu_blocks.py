@@ -20,6 +20,7 @@ from scorer.bundle.config import read_model
 from scorer.bundle.network import Layer
 from scorer.engines import refuse_padding_readers
 from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.full_width import over_sequences
 from scorer.engines.cpu.table import BUILDERS
 from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
@@ -247,3 +248,57 @@ def test_one_window_over_all_positions_is_the_global_maximum_to_the_bit() -> Non
         model = model_of(partial(pooled, windows=windows), LENGTH, mask=False)
         found.append(CpuEngine(bundle_of(model, [LENGTH])).run(batch(rows)))
     np.testing.assert_array_equal(*found)
+
+
+def _picture(k: Any, x: Any, random: Random) -> Any:
+    """Kim's CNN over a picture of the words, with one reader of the picture itself at times."""
+    picture = k.Reshape((LENGTH, WIDTH, 1))(x)
+    ends = []
+    for taps in (2, 3):
+        step = random.choice((1, 2))
+        made = k.Conv2D(4, (taps, WIDTH), strides=(step, 1), activation="relu")(picture)
+        if random.random() < 0.4:
+            made = k.Conv2D(3, (2, 1), padding=random.choice(("same", "valid")))(made)
+        made = k.Dropout(0.1)(k.Activation("tanh")(made) if random.random() < 0.3 else made)
+        end = random.choice(("greatest", "mean", "window", "flat", "column"))
+        if end == "window":
+            made = k.MaxPooling2D((made.shape[1], 1), strides=(1, 1))(made)
+        pools = {"greatest": k.GlobalMaxPooling2D, "mean": k.GlobalAveragePooling2D}
+        made = pools.get(end, k.Flatten)()(k.Permute((2, 1, 3))(made) if end == "column" else made)
+        ends.append(made)
+    if random.random() < 0.3:
+        ends.append(k.GlobalMaxPooling2D()(k.Conv2D(2, (2, WIDTH - 1))(picture)))
+    return k.Concatenate()(ends)
+
+
+def test_flattened_sequences_are_joined_with_pooled_ones() -> None:
+    """Each is one vector a row, whatever its sequence stored of a row."""
+
+    def network(k: Any, x: Any) -> Any:
+        ends = [k.Flatten()(k.Conv1D(3, 2)(x)), k.GlobalMaxPooling1D()(k.Conv1D(4, 3)(x))]
+        return k.Concatenate()([*ends, k.Flatten()(k.Conv1D(2, 2, strides=3)(x))])
+
+    check(network, LENGTH, mask=False)
+
+
+@pytest.mark.filterwarnings("ignore:Layer.*does not support masking")
+@pytest.mark.parametrize("seed", range(5))
+def test_kernels_as_wide_as_the_picture_are_run_over_the_words(seed: int) -> None:
+    """They give what Keras gives, and no step of theirs reads a picture."""
+    check(lambda k, x: _picture(k, x, Random(seed)), LENGTH, mask=seed % 2 == 1, seed=seed)
+
+
+def test_a_cnn_over_a_picture_costs_what_one_over_the_words_costs() -> None:
+    """Its plan is made of the same layers."""
+
+    def network(k: Any, x: Any) -> Any:
+        picture = k.Reshape((LENGTH, WIDTH, 1))(x)
+        made = [k.Conv2D(4, (taps, WIDTH), activation="relu")(picture) for taps in (2, 3)]
+        pooled = [k.MaxPooling2D((m.shape[1], 1), strides=1)(m) for m in made]
+        return k.Dense(1)(k.Flatten()(k.Concatenate(axis=1)(pooled)))
+
+    bundle = bundle_of(model_of(network, LENGTH, mask=False), [LENGTH])
+    kinds = [node.layer.kind for node in over_sequences(bundle.nodes)]
+    assert "Conv2D" not in kinds
+    assert "MaxPooling2D" not in kinds
+    assert kinds.count("Conv1D") == kinds.count("MaxPooling1D") == 2
