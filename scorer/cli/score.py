@@ -98,6 +98,26 @@ class Arguments:
         default="",
         help="Begin the new columns' names with this. Default: no prefix.",
     )
+    keep: tuple[str, ...] = option(
+        "--keep",
+        group=OUTPUT,
+        multiple=True,
+        metavar="COLUMN",
+        help="Write this column of the input and the new ones (repeatable). Default: all columns.",
+    )
+    drop: tuple[str, ...] = option(
+        "--drop",
+        group=OUTPUT,
+        multiple=True,
+        metavar="COLUMN",
+        help="Leave this column of the input out (repeatable). Default: none.",
+    )
+    only_new: bool = option(
+        "--only-new",
+        group=OUTPUT,
+        is_flag=True,
+        help="Write only the new columns; keep an id with --keep ID.",
+    )
     csv_safe: bool = option(
         "--csv-safe",
         group=OUTPUT,
@@ -150,6 +170,7 @@ class Arguments:
 
     def _spec(self) -> OutputSpec:
         from scorer.jobs.spec import OutputSpec
+        from scorer.tables import ColumnChoice
         from scorer.tasks import OutputOptions
 
         return OutputSpec(
@@ -162,6 +183,7 @@ class Arguments:
                 self.explain,
             ),
             read=self.reading.read(),
+            columns=ColumnChoice(self.keep, self.drop, self.only_new),
             csv_safe=self.csv_safe,
             evaluation=self._evaluation(),
         )

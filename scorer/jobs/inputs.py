@@ -18,7 +18,7 @@ from scorer.errors import InputError, ScorerError, UsageError
 from scorer.jobs.summary import Failure
 from scorer.jobs.unexpected import as_expected
 from scorer.tables import STDIN, Source, format_of_name, local_source, stdin_source
-from scorer.tables.formats import format_names, split_suffixes, writable_name
+from scorer.tables.formats import format_names, name_parts, split_suffixes, writable_name
 from scorer.tables.remote import has_wildcards, is_url, matching, remote_file, split_query
 from scorer.tables.source import shown, stream_source
 
@@ -253,6 +253,9 @@ def default_output(name: str) -> str:
     base, query = split_query(name) if is_url(name) else (name, "")
     folder, slash, last = base.rpartition("/")
     stem, suffixes = split_suffixes(writable_name(last))
+    unknown = name_parts(writable_name(last)).unknown
+    if unknown[1:2].isalpha():  # y.txt becomes y.scored.txt
+        stem, suffixes = stem.removesuffix(unknown), unknown + suffixes
     return f"{folder}{slash}{stem}.scored{suffixes}{query}"
 
 

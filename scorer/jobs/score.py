@@ -29,6 +29,7 @@ from scorer.tables import (
     Window,
     WindowSize,
     Writer,
+    chosen,
     open_reader,
     open_writer,
     writable,
@@ -245,6 +246,7 @@ def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
         reader, input_format = open_reader(job.source, settings.spec.read)
         stack.callback(reader.close)
         binding = model.bind(reader, settings.spec.text_column, settings.spec.output)
+        reader = chosen(reader, settings.spec.columns)
         binding.check_free(reader)
         stream, written = stack.enter_context(_output(job, input_format))
         # Entered after the output, so published before it: no output without its rejects.

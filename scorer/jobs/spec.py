@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scorer.evaluation.request import EvaluationOptions
-from scorer.tables import ReadOptions
+from scorer.tables import ColumnChoice, ReadOptions
 from scorer.tasks import OutputOptions
 
 #: the field that shows in the report alone: recorded scores stay good when it changes
@@ -21,6 +21,7 @@ class OutputSpec:
     text_column   the column to score; None: as the model's card says
     output        which columns are appended
     read          how text files are written
+    columns       which columns of the input are written
     csv_safe      change cells of CSV that a spreadsheet would take for formulas
     evaluation    by which columns to evaluate while scoring; None: write no report
     """
@@ -28,6 +29,7 @@ class OutputSpec:
     text_column: str | None = None
     output: OutputOptions = field(default_factory=OutputOptions)
     read: ReadOptions = field(default_factory=ReadOptions)
+    columns: ColumnChoice = field(default_factory=ColumnChoice)
     csv_safe: bool = False
     evaluation: EvaluationOptions | None = field(default_factory=EvaluationOptions)
 

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
+from scorer.tables.choice import Chosen, ColumnChoice, chosen, chosen_writer
 from scorer.tables.compression import Compression
 from scorer.tables.formats import TableFormat, format_of_content, format_of_name
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
@@ -36,6 +37,8 @@ from scorer.tables.window import (
 __all__ = [
     "STDIN",
     "WINDOW_ROWS",
+    "Chosen",
+    "ColumnChoice",
     "Compression",
     "Format",
     "ReadOptions",
@@ -46,6 +49,7 @@ __all__ = [
     "Window",
     "WindowSize",
     "Writer",
+    "chosen",
     "format_of_name",
     "local_source",
     "open_reader",
@@ -91,8 +95,11 @@ def open_writer(
 ) -> Writer:
     """A writer of `reader`'s rows in `format`, with the columns `added` at the right.
 
-    `metadata` goes into the file where the format has room for it. With `csv_safe` no cell of a
-    CSV or TSV output is a spreadsheet's formula. Raises UsageError where the input's rows cannot
-    be written in that format.
+    Of a `Chosen` reader only the chosen columns are written. `metadata` goes into the file where
+    the format has room for it. With `csv_safe` no cell of a CSV or TSV output is a spreadsheet's
+    formula. Raises UsageError where the input's rows cannot be written in that format.
     """
-    return format.writer(reader, Output(stream, added, metadata, csv_safe))
+    output = Output(stream, added, metadata, csv_safe)
+    if isinstance(reader, Chosen):
+        return chosen_writer(format, reader, output)
+    return format.writer(reader, output)

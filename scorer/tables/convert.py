@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
@@ -115,11 +116,12 @@ class ToJsonLines:
         texts = [json_values(column) for column in added.columns]
         keys = [json.dumps(name, ensure_ascii=False) for name in added.schema.names]
         lines = []
-        for i, row in enumerate(zip(*values, strict=True)):
+        rows = zip(*values, strict=True) if values else repeat((), window.rows)
+        for i, row in enumerate(rows):
             pairs = dict(zip(self.columns, row, strict=True))
             line = json.dumps(pairs, ensure_ascii=False, default=str, separators=(",", ":"))
             new = ",".join(f"{key}:{text[i]}" for key, text in zip(keys, texts, strict=True))
-            lines.append(f"{line[:-1]},{new}}}\n")
+            lines.append(f"{line[:-1]}{',' if pairs else ''}{new}}}\n")
         return "".join(lines).encode("utf-8", "surrogatepass")
 
     def write(self, encoded: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -23,6 +24,20 @@ from scorer.tables.options import ReadOptions
 from scorer.tables.plain import PlainRecords
 from scorer.tables.values import appended_cells, is_list_of_texts
 from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
+
+
+@dataclass(frozen=True)
+class Head:
+    """How an output begins, and how its cells are told apart.
+
+    follows   whether the new cells come after others
+    """
+
+    dialect: Dialect
+    encoding: str
+    preamble: bytes
+    header: bytes
+    follows: bool = True
 
 
 class DelimitedReader:
@@ -65,7 +80,25 @@ class DelimitedReader:
         return cut_windows(self._records(places), columns, size)
 
     def same_format(self, output: Output) -> DelimitedWriter:
-        return DelimitedWriter(output.stream, self, output.added)
+        return DelimitedWriter(output.stream, self.head_of(None), output.added)
+
+    def head_of(self, places: Sequence[int] | None) -> Head:
+        """What stands above the rows of an output with the columns at `places`; None: all."""
+        header = self.header
+        if places is not None and header:
+            header = self.picked(header, places)
+        return Head(
+            self.dialect, self.encoding, self.preamble, header, bool(places is None or places)
+        )
+
+    def picked(self, raw: bytes, places: Sequence[int]) -> bytes:
+        """A record's bytes with the fields at `places` alone, in its dialect and with its end."""
+        record = raw.decode(self.encoding)
+        body = self.dialect.body(record)
+        fields = next(self.dialect.parser(iter([record]), strict=False), [])
+        cells = [self.dialect.cell(fields[place]) for place in places if place < len(fields)]
+        kept = self.dialect.delimiter.join(cells) + record[len(body) :]
+        return kept.encode(self.encoding)
 
     def close(self) -> None:
         self._stream.close()
@@ -163,14 +196,15 @@ class DelimitedWriter:
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
 
-    def __init__(self, stream: BinaryIO, reader: DelimitedReader, added: pa.Schema) -> None:
+    def __init__(self, stream: BinaryIO, head: Head, added: pa.Schema) -> None:
         self._stream = stream
-        self.dialect = reader.dialect
-        self.encoding = reader.encoding
-        stream.write(reader.preamble)
-        if reader.header:
+        self.dialect = head.dialect
+        self.encoding = head.encoding
+        self._follows = head.follows
+        stream.write(head.preamble)
+        if head.header:
             names = [self.dialect.cell(name) for name in added.names]
-            stream.write(self._append(reader.header, names))
+            stream.write(self._append(head.header, names))
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's lines with the new cells; called from any thread.
@@ -193,13 +227,13 @@ class DelimitedWriter:
     def _append(self, raw: bytes, cells: Sequence[str]) -> bytes:
         body = self._body(raw)
         delimiter = self.dialect.delimiter
-        tail = delimiter + delimiter.join(cells)
+        tail = (delimiter if self._follows else "") + delimiter.join(cells)
         try:
             return b"".join((body, tail.encode(self.encoding), raw[len(body) :]))
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"{tail[1:]!r} cannot be written in {self.encoding}, the input's encoding: "
-                "convert the input to UTF-8 first"
+                f"{delimiter.join(cells)!r} cannot be written in {self.encoding}, the input's "
+                "encoding: convert the input to UTF-8 first"
             ) from error
 
     def _body(self, raw: bytes) -> bytes:
