@@ -47,16 +47,20 @@ def _counts(report: Report) -> str:
 
 
 def _labels(report: Report) -> list[str]:
-    """How the labels were read, once for models that read them alike."""
-    said = [
-        words
-        for model in report.models
-        if model.label_source is not None
-        for words in labels_in_words(model.label_source, model.left_out)[
-            : None if len(report.models) == 1 else 1
-        ]
+    """How the labels were read; of several models that read them differently, by which ones."""
+    readers: dict[str, list[str]] = {}
+    alone = len(report.models) == 1
+    for model in report.models:
+        if model.label_source is not None:
+            said = labels_in_words(model.label_source, model.left_out)
+            for words in said if alone else said[:1]:
+                readers.setdefault(words, []).append(model.model)
+    named = not alone and len(readers) > 1
+    return [
+        line
+        for words, models in readers.items()
+        for line in wrapped(printable(f"{', '.join(models)}: {words}" if named else words))
     ]
-    return [line for words in dict.fromkeys(said) for line in wrapped(printable(words))]
 
 
 def _single(model: ModelReport) -> list[str]:

@@ -31,6 +31,7 @@ SECTIONS = (
     Section("slices", "Slices", lambda m: bool(m.slices)),
     Section("mistakes", "Largest mistakes", lambda m: bool(m.evaluated)),
     Section("predictions", "Predictions", lambda m: m.predictions is not None),
+    Section("distributions", "Distributions", lambda m: bool(m.distributions and not m.figures)),
     Section("drift", "Drift", lambda m: True),
 )
 

@@ -78,8 +78,8 @@ def _with_baseline(compared: Comparison, level: str, said: str) -> Finding:
     constant = figure_text(base.figures[name].value)
     if base.verdict == "better":
         return level, f"{said} The baseline, {base.says}, has {constant}."
-    how = "worse" if base.verdict == "worse" else "no better"
-    return "bad", f"{said} It is {how} than the baseline, {base.says}, which has {constant}."
+    level, how = ("bad", "worse") if base.verdict == "worse" else ("warn", "not clearly better")
+    return level, f"{said} It is {how} than the baseline, {base.says}, which has {constant}."
 
 
 def differences(compared: Comparison) -> tuple[list[PairedDifference], list[PairedDifference]]:

@@ -74,7 +74,7 @@ def _words(model: ModelReport, gates: list[Gate]) -> list[str]:
     if failed:
         found.append(f"{failed} of {len(gates)} requirements not met")
     if model.baseline is not None and model.baseline.verdict != "better":
-        how = "worse" if model.baseline.verdict == "worse" else "no better"
+        how = "worse" if model.baseline.verdict == "worse" else "not clearly better"
         found.append(f"{how} than {model.baseline.says}")
     worse = [figure_spec(p.metric).text for p in model.promises if LEVELS[p.verdict] == "bad"]
     if worse:
@@ -112,7 +112,7 @@ def _baseline_findings(model: ModelReport) -> list[Finding]:
         return []
     text, name = figure_spec(base.main_figure).text, base.main_figure
     value, constant = (figure_text(f[name].value) for f in (model.figures, base.figures))
-    how = "worse than" if base.verdict == "worse" else "no better than"
+    how = "worse than" if base.verdict == "worse" else "not clearly better than"
     level = "bad" if base.verdict == "worse" else "warn"
     return [
         (

@@ -149,8 +149,8 @@ def test_models_of_two_and_three_labels_are_compared_by_what_both_can_say(
     install(monkeypatch, [two, three])
     path = stars(tmp_path / "rows.csv")
     text = plain(said(evaluate_main, "-m", "two", "-m", "three", path))
-    assert "stars out of 5 in 'stars': 1-2 negative, 3 left out, 4-5 positive; 60 rows" in text
-    assert "stars out of 5 in 'stars': 1-2 negative, 3 neutral, 4-5 positive" in text
+    assert "two@1.0.0: stars out of 5 in 'stars': 1-2 negative, 3 left out, 4-5 positive" in text
+    assert "three@1.0.0: stars out of 5 in 'stars': 1-2 negative, 3 neutral, 4-5 positive" in text
     report = Report.model_validate_json((tmp_path / "rows.report" / "report.json").read_text())
     compared = report.comparison
     assert compared is not None

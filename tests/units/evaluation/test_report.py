@@ -112,14 +112,20 @@ def test_texts_stay_texts(task: str) -> None:
     assert "url(" not in html.split("</style>")[0]
 
 
-def test_the_report_without_labels_says_so() -> None:
-    rows = made_up("binary", 600)
-    report = finish(evaluated(rows, [], Request()), ["rows.csv"])
+@pytest.mark.parametrize("task", LABELS)
+def test_the_report_without_labels_shows_distributions(task: str) -> None:
+    rows = made_up(task, 600)
+    hostile_groups = replace(rows, groups=[f"{EVIL}{i % 3}" for i in range(600)])
+    report = finish(evaluated(hostile_groups, [250], Request(slices=("group",))), ["rows.csv"])
     page = Page(render_html(report))
     assert "no labels" in page.text
-    assert "drift" in page.ids
+    assert {"predictions", "distributions", "drift"} <= set(page.ids)
     assert "confusion" not in page.ids
+    assert not {"script", "img"} & set(page.tags)
     assert report.models[0].figures == {}
+    assert report.models[0].distributions is not None
+    groups = report.models[0].distributions.slices[0]
+    assert sum(row.rows for row in groups.rows) == report.models[0].scored
 
 
 def test_an_empty_table_has_a_report_too() -> None:
