@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from scorer.printable import printable
+from scorer.printable import printable, printable_lines
 
 _LEFT = "text-align:left;white-space:pre-wrap;max-width:50em"
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """A title, and a line of text for each name."""
+    """A title, and for each name a text, which may have several lines."""
     lines = "".join(
         f'<tr><th style="text-align:left">{_safe(name)}</th>'
-        f'<td style="{_LEFT}">{_safe(text)}</td></tr>'
+        f'<td style="{_LEFT}">{escape(printable_lines(text))}</td></tr>'
         for name, text in rows
     )
     return f"<div><b>{_safe(title)}</b><table>{lines}</table></div>"

@@ -111,6 +111,12 @@ def test_a_model_shows_itself() -> None:
     assert "the column text or review" in of._repr_html_()
 
 
+def test_a_models_figures_stand_in_lines_of_their_own(tiny_zoo: Path) -> None:
+    page = scorer.load("tiny-binary", zoos=[tiny_zoo])._repr_html_()
+    assert "\\n" not in page
+    assert "accuracy" in page
+
+
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     ipython = ModuleType("IPython")
