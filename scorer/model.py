@@ -85,7 +85,7 @@ class Model:
         return WindowSize(self.engine.window_rows, self.engine.short_rows)
 
     def score(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None = None) -> Scores:
-        """Score an Arrow array of strings; null and token-less texts are not scored.
+        """Score an Arrow array of strings; null texts and texts without tokens are not scored.
 
         `table` has the same rows, where the card's inputs name columns beside the text: rows that
         lack a number are not scored, nor are rows for which the network gives NaN or an infinite

@@ -225,6 +225,12 @@ class ReadingOptions:
         help="Name the columns of CSV and TSV files without a header line. Implies --no-header. "
         "Default: the names in the header line.",
     )
+    limit: int | None = option(
+        "--limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Read only the first N rows of each input. Default: all rows.",
+    )
     strict: bool = option(
         "--strict",
         is_flag=True,
@@ -249,6 +255,7 @@ class ReadingOptions:
             escape=self.escape,
             header=not self.no_header,
             columns=() if names is None else next(csv.reader([names]), []) or [""],
+            limit=self.limit,
         )
 
     @property

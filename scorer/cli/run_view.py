@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,27 +23,59 @@ SHOWN_FILES = 20
 SHOWN_FIGURES = ("accuracy", "macro_f1", "mae", "bias")
 
 
-class Progress:
-    """A progress bar of rows on stderr."""
+#: of a bar that counts bytes, for files that do not say how many rows they have
+BYTES_BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
 
-    def __init__(self) -> None:
+
+class Progress:
+    """A progress bar on stderr: of rows, or of bytes where a file does not say its rows.
+
+    sizes   the bytes of the inputs that are not compressed, by their names
+    """
+
+    def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
+        self._sizes = sizes or {}
         self._bar: Any = None
+        self._rows = 0
+        self._by_bytes = False
 
     def begin(self, reader: Reader) -> Sequence[str]:
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
-        )
+        size = self._sizes.get(reader.name)
+        self._rows, self._by_bytes = 0, reader.rows is None and size is not None
+        if self._by_bytes:
+            self._bar = tqdm(total=size, desc=reader.name, bar_format=BYTES_BAR, leave=False)
+        else:
+            self._bar = tqdm(
+                total=reader.rows, desc=reader.name, unit=" rows", unit_scale=True, leave=False
+            )
         return ()
 
     def __call__(self, window: Window, scores: Scores) -> None:
-        self._bar.update(window.rows + len(window.rejects))
+        rows = window.rows + len(window.rejects)
+        if not self._by_bytes:
+            self._bar.update(rows)
+            return
+        self._rows += rows
+        self._bar.set_postfix_str(f"{self._rows:,} rows", refresh=False)
+        read = sum(map(len, window.raw or ())) + sum(len(each.raw) for each in window.rejects)
+        self._bar.update(read)
 
     def end(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def sizes(jobs: Iterable[Job]) -> dict[str, int]:
+    """The bytes of the jobs' inputs, of those that are files and not compressed."""
+    from scorer.tables.formats import name_parts
+
+    files = (job.source for job in jobs if job.source.stat is not None)
+    found = ((file, name_parts(file.name).compression) for file in files)
+    stats = {file.name: file.fingerprint() for file, compression in found if compression is None}
+    return {name: stat["size"] for name, stat in stats.items() if "size" in stat}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from scorer.cli.common import (
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
 from scorer.cli.options import option, options, takes
-from scorer.cli.run_view import FileProgress, Progress, render, render_plan, write_json
+from scorer.cli.run_view import FileProgress, Progress, render, render_plan, sizes, write_json
 from scorer.cli.startup import no_garbage, skip_unused_imports
 from scorer.errors import UsageError
 
@@ -249,7 +249,9 @@ def main(arguments: Arguments) -> None:
             model = arguments.engine.load(arguments.reference, None if local else "cpu")
     shown = telling.human and sys.stderr.isatty()
     runner = _runner(arguments.runner, model, shown=shown)
-    summary = run_jobs(model, made, settings, [Progress()] if shown else [], run_id, runner)
+    summary = run_jobs(
+        model, made, settings, [Progress(sizes(made.jobs))] if shown else [], run_id, runner
+    )
     if arguments.summary:
         write_json(arguments.summary, summary.as_json())
     if telling.as_json:

@@ -217,7 +217,7 @@ def _summary(
         report=evaluated.report,
         figures=evaluated.figures,
         baseline=evaluated.baseline,
-        notes=[*table.writer.notes, *evaluated.notes],
+        notes=[*table.rejects.notes, *table.writer.notes, *evaluated.notes],
     )
 
 

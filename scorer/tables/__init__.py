@@ -15,6 +15,7 @@ from scorer.tables.choice import Chosen, ColumnChoice, chosen, chosen_writer
 from scorer.tables.compression import Compression
 from scorer.tables.formats import TableFormat, format_of_content, format_of_name
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
+from scorer.tables.limit import first_rows
 from scorer.tables.options import ReadOptions
 from scorer.tables.source import (
     STDIN,
@@ -66,7 +67,9 @@ def open_reader(source: Source, options: ReadOptions | None = None) -> tuple[Rea
     """
     content = readable(source)
     try:
-        return _open(source, content, options or ReadOptions())
+        options = options or ReadOptions()
+        reader, format = _open(source, content, options)
+        return first_rows(reader, options.limit), format
     except BaseException:
         content.stream.close()
         raise

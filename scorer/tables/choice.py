@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -13,6 +13,9 @@ from scorer.errors import ColumnError, UsageError
 from scorer.tables.columns import missing
 from scorer.tables.formats.base import Format, Output, Reader, Writer
 from scorer.tables.window import USUAL_SIZE, Window, WindowSize
+
+if TYPE_CHECKING:
+    from scorer.tables.delimited import DelimitedReader
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Chosen:
     def __init__(self, reader: Reader, choice: ColumnChoice) -> None:
         """Raises ColumnError where a column is not there."""
         self.name, self.format, self.encoding = reader.name, reader.format, reader.encoding
+        self.has_header = getattr(reader, "has_header", True)
         self._reader = reader
         self.places = choice.places(reader.name, reader.schema.names)
         self.choice = choice
@@ -79,10 +83,11 @@ class Chosen:
 
     def same_format(self, output: Output) -> Writer:
         """Raises UsageError where the format cannot hold what is left."""
-        from scorer.tables.delimited import DelimitedReader, DelimitedWriter
+        from scorer.tables.delimited import DelimitedWriter
 
-        if isinstance(self._reader, DelimitedReader):
-            head = self._reader.head_of(self.places)
+        inner = _delimited(self._reader)
+        if inner is not None:
+            head = inner.head_of(self.places)
             return DelimitedWriter(output.stream, head, output.added)
         if self.format.objects:
             return self._reader.same_format(output)
@@ -130,17 +135,18 @@ def chosen_writer(format: Format, reader: Chosen, output: Output) -> Writer:
 
 
 def _picks_text(reader: Chosen) -> bool:
-    from scorer.tables.delimited import DelimitedReader
+    return _delimited(reader._reader) is not None
 
-    return isinstance(reader._reader, DelimitedReader)
+
+def _delimited(reader: Any) -> DelimitedReader | None:
+    """The reader of CSV or TSV that this one is, its rows limited or not."""
+    return reader if hasattr(reader, "picked") else None
 
 
 def _picker(reader: Chosen) -> Any:
     """A function from a row's bytes to those of its chosen columns."""
-    from scorer.tables.delimited import DelimitedReader
-
-    if isinstance(reader._reader, DelimitedReader):
-        places, inner = reader.places, reader._reader
+    inner, places = _delimited(reader._reader), reader.places
+    if inner is not None:
         return lambda raw: inner.picked(raw, places)
     choice = reader.choice
     kept = set(choice.keep) if choice.keep or choice.only_new else None

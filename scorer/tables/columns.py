@@ -11,6 +11,8 @@ import pyarrow as pa
 from scorer.errors import ColumnError
 
 SHOWN = 20
+#: a column's name is shorter; a text in the first line is often not
+LONG = 60
 
 
 class Table(Protocol):
@@ -80,7 +82,17 @@ def missing(names: Sequence[str], present: Sequence[str]) -> str:
     hint = ""
     if len(present) == 1 and (marks := [mark for mark in ";\t|," if mark in present[0]]):
         hint = f"; if the file's delimiter is {marks[0]!r}, use --delimiter {marks[0]!r}"
+    elif any(len(column) > LONG or _is_number(column) for column in present):
+        hint = "; if the first line of the file is a row, use --no-header or --columns"
     return f"{nearest}; there are: {shown}{more}{hint}"
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def holds_text(kind: pa.DataType) -> bool:

@@ -169,7 +169,7 @@ def _looks_like(raw: bytes, encoding: str) -> str:
         guess = "utf-16-le"
     elif raw[::2].strip(b"\0") == b"" != raw[1::2].strip(b"\0"):
         guess = "utf-16-be"
-    elif encoding == "utf-8" and _is_latin(raw):
+    elif encoding == "utf-8" and looks_like_cp1252(raw):
         guess = "cp1252"
     if not guess:
         return ""
@@ -177,7 +177,7 @@ def _looks_like(raw: bytes, encoding: str) -> str:
     return f"; it looks like {named}: use --encoding {guess}"
 
 
-def _is_latin(raw: bytes) -> bool:
+def looks_like_cp1252(raw: bytes) -> bool:
     """Whether the bytes are words in Windows-1252, of which ASCII is most."""
     try:
         text = raw.decode("cp1252").strip()

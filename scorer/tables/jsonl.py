@@ -86,8 +86,12 @@ class JsonLinesReader:
         if self._first and not objects:
             reject = self._first[0]
             assert isinstance(reject, Reject)
+            hint = ""
+            if reject.raw.lstrip().startswith(b"[") and self.format.label != "JSON array":
+                hint = "; it begins as a JSON array: correct the extension to .json"
             raise InputError(
-                f"{self.name}: not a {self.format.label} file: line {reject.line}: {reject.reason}"
+                f"{self.name}: not a {self.format.label} file: line {reject.line}: "
+                f"{reject.reason}{hint}"
             )
         types: dict[str, pa.DataType] = {}
         for item in objects:

@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scorer.checks import check_at_least
 from scorer.errors import UsageError
 from scorer.tables.dialect import QUOTINGS, Dialect, Quoting
 
@@ -22,6 +23,7 @@ class ReadOptions:
     escape     of CSV and TSV: makes the next character text, usually a backslash; None: none does
     header     whether CSV and TSV begin with a line of column names
     columns    their names where the file has no such line; none given: column_1, column_2, ...
+    limit      of any format: read its first rows alone; None: all rows
 
     Names in `columns` mean that the file has no header. Raises UsageError for what cannot be.
     """
@@ -32,6 +34,7 @@ class ReadOptions:
     escape: str | None = None
     header: bool = True
     columns: Sequence[str] = ()
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", _encoding(self.encoding))
@@ -42,6 +45,7 @@ class ReadOptions:
             raise UsageError(f"--quoting {self.quoting!r}: unknown; choose {choices}")
         if self.escape is not None:
             self._check_escape(self.escape)
+        check_at_least("limit", self.limit, 1)
         object.__setattr__(self, "columns", _columns(self.columns))
         if self.columns:
             object.__setattr__(self, "header", False)

@@ -44,9 +44,8 @@ class Delimited(Format):
 
     def converter(self, reader: Reader, output: Output) -> Writer:
         from scorer.tables.convert import ToCsv
-        from scorer.tables.delimited import DelimitedReader
 
-        header = not isinstance(reader, DelimitedReader) or reader.has_header
+        header = getattr(reader, "has_header", True)  # only CSV and TSV can be without
         return ToCsv(reader, output, self.delimiter, header=header)
 
 

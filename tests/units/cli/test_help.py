@@ -31,7 +31,7 @@ OPTIONS = [
 VERBS = frozenset(
     """Add Append Apply Begin Break Check Compare Compile Compute End Evaluate Explain Feed Finish
     Give Keep Leave List Make Name Pad Predict Print Put Read Remove Replace Run Save Say Score
-    Search Separate Show State Stop Take Treat Truncate Use Write Drop Colour""".split()
+    Search Separate Show State Stop Take Treat Truncate Use Weigh Write""".split()
 )
 
 
