@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.card import ScorerCard
-from scorer.tasks import OutputOptions
+from scorer.errors import UsageError
+from scorer.tasks import OutputOptions, Truth
 
 #: the columns that `OutputOptions.diagnostics` adds
 DIAGNOSTICS = (
@@ -85,6 +86,10 @@ def output_schema(card: ScorerCard, options: OutputOptions) -> pa.Schema:
 
     Raises UsageError for a threshold where the task takes none.
     """
+    if options.top is not None and card.task.truth is not Truth.CLASS:
+        raise UsageError(
+            f"--top is for models that predict one label; {card.name}@{card.version} is {card.task}"
+        )
     fields = card.problem(options.threshold).columns(options)
     if options.diagnostics:
         fields += DIAGNOSTICS

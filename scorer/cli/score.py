@@ -79,6 +79,13 @@ class Arguments:
         is_flag=True,
         help="Add a column for every label's probability. A multilabel model always has them.",
     )
+    top: int | None = option(
+        "--top",
+        group=OUTPUT,
+        type=click.IntRange(min=1),
+        metavar="K",
+        help="Add the K most probable labels with their probabilities. Default: only the first.",
+    )
     diagnostics: bool = option(
         "--diagnostics",
         group=OUTPUT,
@@ -181,6 +188,7 @@ class Arguments:
                 self.labels.threshold,
                 self.prefix,
                 self.explain,
+                self.top,
             ),
             read=self.reading.read(),
             columns=ColumnChoice(self.keep, self.drop, self.only_new),

@@ -57,6 +57,7 @@ class OutputOptions:
     diagnostics    how many tokens a text has, the share that is unknown, whether it was cut
     threshold      replaces the card's, where a task takes one
     prefix         stands before the columns' names
+    top            so many of the most probable labels, each with its probability; None: the first
     explain        how many of the words that moved the score most to list; None: no such column
     """
 
@@ -65,9 +66,11 @@ class OutputOptions:
     threshold: float | None = None
     prefix: str = ""
     explain: int | None = None
+    top: int | None = None
 
     def __post_init__(self) -> None:
         check_at_least("explain", self.explain, 1)
+        check_at_least("top", self.top, 1)
         check_share("threshold", self.threshold)
 
 

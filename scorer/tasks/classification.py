@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scorer.errors import UsageError
 from scorer.tasks.base import OutputOptions, Problem, Statistic, Task, Truth
 
 if TYPE_CHECKING:
@@ -24,14 +25,21 @@ class Classification(Task):
     slice_figures = ("accuracy", "macro_f1")
 
     def columns(self, problem: Problem, options: OutputOptions) -> list[pa.Field]:
-        """The label, its probability and, if asked for, the probability of every label."""
+        """The label and its probability; if asked for, those of further labels, and of every one.
+
+        Raises UsageError for more labels than there are.
+        """
         import pyarrow as pa
 
+        top = options.top or 1
+        if top > len(problem.labels):
+            raise UsageError(f"--top {top}: the model has {len(problem.labels)} labels")
+        fields = [pa.field("prediction", pa.string()), pa.field("probability", pa.float32())]
+        for rank in range(2, top + 1):
+            fields.append(pa.field(f"prediction_{rank}", pa.string()))
+            fields.append(pa.field(f"probability_{rank}", pa.float32()))
         names = [f"probability_{label}" for label in problem.labels if options.probabilities]
-        return [
-            pa.field("prediction", pa.string()),
-            *(pa.field(name, pa.float32()) for name in ("probability", *names)),
-        ]
+        return [*fields, *(pa.field(name, pa.float32()) for name in names)]
 
     def values(
         self,
@@ -47,13 +55,13 @@ class Classification(Task):
         unscored = ~scored
         probabilities = self.probabilities(outputs)
         code = self.decide(problem, outputs).astype(np.intp)
-        chosen = probabilities[np.arange(len(code)), code]
+        rows, labels = np.arange(len(code)), pa.array(problem.labels, pa.string())
+        columns: list[pa.Array] = []
+        for ranked in _ranked(probabilities, code, options.top or 1):
+            columns.append(labels.take(pa.array(ranked, mask=unscored)))
+            columns.append(pa.array(probabilities[rows, ranked], mask=unscored))
         every = probabilities.T if options.probabilities else ()
-        labels = pa.array(problem.labels, pa.string())
-        return [
-            labels.take(pa.array(code, mask=unscored)),
-            *(pa.array(column, mask=unscored) for column in (chosen, *every)),
-        ]
+        return [*columns, *(pa.array(column, mask=unscored) for column in every)]
 
     def in_words(self, problem: Problem, row: Sequence[float]) -> str:
         """The label and its probability, as in `positive (0.98)`."""
@@ -88,6 +96,18 @@ class Classification(Task):
         self, problem: Problem, target: NDArray[Any], predicted: NDArray[Any]
     ) -> dict[str, NDArray[np.bool_]]:
         """The rows (masks) whose confidences are shown beside each other, by name."""
+
+
+def _ranked(probabilities: Outputs, predicted: NDArray[Any], top: int) -> list[NDArray[Any]]:
+    """`top` arrays (rows,) of label codes: the predicted one, then the others by probability."""
+    import numpy as np
+
+    if top == 1:
+        return [predicted]
+    first = probabilities.astype(np.float64)
+    first[np.arange(len(predicted)), predicted] = np.inf
+    order = np.argsort(-first, axis=1, kind="stable")
+    return [order[:, rank] for rank in range(top)]
 
 
 class Binary(Classification):
