@@ -19,7 +19,7 @@ from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings, journal_identity, output_identity, run_identity
 from scorer.jobs.spec import OutputSpec
 from scorer.jobs.summary import RunSummary
-from scorer.tables import ReadOptions, local_source
+from scorer.tables import ColumnChoice, ReadOptions, local_source
 from scorer.tasks import OutputOptions
 from tests.support.parrot import parrot
 from tests.support.settings import settings_of
@@ -29,6 +29,7 @@ SPECS: dict[str, Any] = {
     "text_column": "review",
     "output": OutputOptions(diagnostics=True),
     "read": ReadOptions(delimiter=";"),
+    "columns": ColumnChoice(keep=("n",)),
     "csv_safe": True,
     "evaluation": EvaluationOptions(slices=("n",)),
 }
