@@ -1,4 +1,4 @@
-"""Ray: a task for every file, and `map_batches` for data sets."""
+"""Ray: a task for every file and every part of a large one, and `map_batches` for data sets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from scorer.distributed.worker import ATTEMPTS, FileWork, WorkerResult, file_work, table_work
+from scorer.distributed.worker import (
+    ATTEMPTS,
+    FileWork,
+    PartResult,
+    WorkerResult,
+    file_work,
+    table_work,
+)
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
+from scorer.jobs.parts import Part, parts_of
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
@@ -63,12 +71,16 @@ class _Tasks:
         self.running: dict[Any, Job] = {}
         self._ended: SimpleQueue[tuple[Any, int]] = SimpleQueue()
         self._work = ray.put(work)
-        self._task = ray.remote(_score_file).options(
-            num_cpus=work.settings.policy.threads, max_retries=0
-        )
+        self._settings = work.settings
+        threads = work.settings.policy.threads
+        self._task = ray.remote(_score_file).options(num_cpus=threads, max_retries=0)
+        self._part = ray.remote(_score_part).options(num_cpus=threads, max_retries=ATTEMPTS - 1)
 
     def start(self, job: Job, tries: int = 0) -> None:
-        ref = self._task.remote(self._work, job, tries)
+        """Begin a try: with its parts, which are not tried again where the file's worker died."""
+        parts = [] if tries else parts_of(job, self._settings)
+        told = [self._part.remote(self._work, job, part) for part in parts]
+        ref = self._task.remote(self._work, job, tries, *told)  # which waits for its parts
         self.running[ref] = job
         ref.future().add_done_callback(lambda _: self._ended.put((ref, tries)))
 
@@ -96,8 +108,12 @@ class _Tasks:
             ray.cancel(ref, force=True)
 
 
-def _score_file(work: FileWork, job: Job, tries: int) -> WorkerResult:
-    return work(job, tries)
+def _score_file(work: FileWork, job: Job, tries: int, *parts: PartResult) -> WorkerResult:
+    return work(job, tries, parts)
+
+
+def _score_part(work: FileWork, job: Job, part: Part) -> PartResult:
+    return work.part(job, part)
 
 
 @contextmanager

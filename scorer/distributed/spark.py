@@ -12,9 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from scorer.distributed.worker import ATTEMPTS, WorkerResult, file_work, table_work
+from scorer.distributed.worker import ATTEMPTS, PartResult, WorkerResult, file_work, table_work
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
+from scorer.jobs.parts import parts_of
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
@@ -52,8 +53,9 @@ class SparkRunner:
 
             # A Spark job a file: one that kills its workers fails alone, and not its stage.
             def score(job: Job) -> Outcome:
+                told = context.broadcast(_parts_told(context, work, job, settings))
                 task = context.parallelize([job.source.name], 1).map(
-                    lambda _: work.value(job, TaskContext.get().attemptNumber())
+                    lambda _: work.value(job, TaskContext.get().attemptNumber(), told.value)
                 )
                 return _outcome(task, job)
 
@@ -66,6 +68,19 @@ class SparkRunner:
                 pool.shutdown(wait=False, cancel_futures=True)
                 context.cancelAllJobs()
                 pool.shutdown()
+
+
+def _parts_told(context: Any, work: Any, job: Job, settings: Settings) -> list[PartResult]:
+    """The scores of the parts of a job's file, in a task each; none where it is not split."""
+    parts = parts_of(job, settings)
+    if not parts:
+        return []
+    tasks = context.parallelize(parts, len(parts)).map(lambda part: work.value.part(job, part))
+    try:
+        told: list[PartResult] = tasks.collect()
+    except Py4JJavaError:  # whoever scores the file as a whole says why
+        return []
+    return told
 
 
 def _outcome(task: Any, job: Job) -> Outcome:

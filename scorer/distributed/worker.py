@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,11 +23,14 @@ from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
+from scorer.jobs.known import joined
+from scorer.jobs.parts import Part, score_part
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
+from scorer.scores import Scores
 from scorer.tables.arrays import as_text
 from scorer.tasks import OutputOptions
 
@@ -73,6 +76,14 @@ class WorkerResult:
 
 
 @dataclass(frozen=True)
+class PartResult:
+    """The scores of a part's rows, with the warnings given meanwhile; None where it failed."""
+
+    scores: Scores | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FileWork:
     """Scores files as a local run does. Relative paths are below `folder`, the run's own."""
 
@@ -80,18 +91,42 @@ class FileWork:
     settings: Settings
     folder: str
 
-    def __call__(self, job: Job, tries: int) -> WorkerResult:
-        """Score a job whose worker died `tries` times before."""
-        with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
-            os.chdir(self.folder)
+    def __call__(self, job: Job, tries: int, parts: Sequence[PartResult] = ()) -> WorkerResult:
+        """Score a job whose worker died `tries` times before; `parts` tell its scores."""
+        self._enter()
         settings = self.settings
         if tries:
             # What is there is this run's own: the output is replaced, the journal gone on from.
             policy = replace(settings.policy, force=True, resume=Resume.MAY)
             settings = replace(settings, policy=policy)
         with _kept_warnings() as warnings:
-            outcome = attempted(job.source.name, lambda: attempt(opened(self.model), job, settings))
-        return WorkerResult(outcome, tuple(warnings))
+            outcome = attempted(
+                job.source.name,
+                lambda: attempt(opened(self.model), job, settings, known=_known(parts)),
+            )
+        # A run warns of one thing once.
+        told = next((part.warnings for part in parts if part.warnings), ())
+        return WorkerResult(outcome, (*told, *warnings))
+
+    def part(self, job: Job, part: Part) -> PartResult:
+        """Score a part of a job's file. What fails is left to whoever scores the whole."""
+        self._enter()
+        with _kept_warnings() as warnings:
+            try:
+                scores = score_part(opened(self.model), job, self.settings, part)
+            except Exception:
+                return PartResult(None, ())
+        return PartResult(scores, tuple(warnings))
+
+    def _enter(self) -> None:
+        with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
+            os.chdir(self.folder)
+
+
+def _known(parts: Sequence[PartResult]) -> Scores | None:
+    """The scores of all rows; None where a part has none to tell."""
+    scores = [part.scores for part in parts if part.scores is not None]
+    return joined(scores) if len(scores) == len(parts) else None
 
 
 def file_work(model: Model, settings: Settings) -> FileWork:

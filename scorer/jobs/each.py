@@ -15,6 +15,7 @@ from scorer.jobs.settings import Settings
 from scorer.jobs.summary import Failure, FileSummary
 from scorer.jobs.unexpected import BugReports, attempted
 from scorer.model import Model
+from scorer.scores import Scores
 
 #: what came of a job: its summary, or why nothing was published
 Outcome: TypeAlias = FileSummary | ScorerError
@@ -41,10 +42,14 @@ class LocalRunner:
 
 
 def attempt(
-    model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
+    model: Model,
+    job: Job,
+    settings: Settings,
+    watchers: Sequence[Watcher] = (),
+    known: Scores | None = None,
 ) -> Outcome:
     """Score a job's table; an error, whichever it is, is the outcome and not raised."""
-    return attempted(job.source.name, lambda: score_table(model, job, settings, watchers))
+    return attempted(job.source.name, lambda: score_table(model, job, settings, watchers, known))
 
 
 def collect_outcomes(

@@ -15,6 +15,7 @@ from scorer.evaluation.folder import ReportFolder, report_beside
 from scorer.evaluation.watch import Evaluated, TableEvaluation
 from scorer.files import staged
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
+from scorer.jobs.known import with_known
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.settings import Settings, journal_identity, run_identity
@@ -84,16 +85,21 @@ class Watcher(Protocol):
 
 
 def score_table(
-    model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
+    model: Model,
+    job: Job,
+    settings: Settings,
+    watchers: Sequence[Watcher] = (),
+    known: Scores | None = None,
 ) -> FileSummary:
     """Score `job`'s table and publish the output with its rejects.
 
+    `known` are scores of its rows by the same model: these are not made again.
     When it fails nothing is published, and the scores so far are kept for `--resume`. Raises
     OutputExists, OutputBusy, OutputError, InputError, ColumnError, RejectedRow, RowsLost.
     """
     check_resumable(job, settings)
     if job.stream is not None:
-        return _score(model, job, settings, watchers, None)
+        return _score(model, job, settings, watchers, None, known)
     with job.target.locked():
         check_writable(job, settings)
         path, name, policy = job.target.journal, job.source.name, settings.policy
@@ -103,7 +109,7 @@ def score_table(
             return done
         recorded = journal_identity(model, job.source, settings)
         with journal(path, name, recorded, resume=policy.journal_use) as records:
-            summary = _score(model, job, settings, watchers, records)
+            summary = _score(model, job, settings, watchers, records, known)
         if job.marks_done:
             mark_done(path, identity, summary)
         else:
@@ -146,6 +152,7 @@ def _score(
     settings: Settings,
     watchers: Sequence[Watcher],
     records: Journal | None,
+    known: Scores | None,
 ) -> FileSummary:
     started = perf_counter()
     before = job.source.fingerprint()
@@ -155,7 +162,7 @@ def _score(
         # Published in the reverse order: rejects, output, report. None without the ones before.
         write = stack.enter_context(folder.staged()) if folder is not None else _no_report
         table = stack.enter_context(_opened(model, job, settings))
-        tally = _run(model, settings, table, [*watchers, evaluation], records)
+        tally = _run(model, settings, table, [*watchers, evaluation], records, known)
         if job.source.fingerprint() != before:
             raise InputError(f"{job.source.name}: changed while it was read: nothing published")
         evaluated = evaluation.finish(write, table.binding.text)
@@ -172,6 +179,7 @@ def _run(
     table: _Table,
     watchers: Sequence[Watcher],
     records: Journal | None,
+    known: Scores | None,
 ) -> Tally:
     """Take the table's rows through the model to its writer. Raises RowsLost."""
     with ExitStack() as stack:
@@ -182,6 +190,7 @@ def _run(
         windows = table.windows(others, model.window_size(settings.policy.batch_size))
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
+        pairs = with_known(pairs, known)
         kept: list[Observer] = [records] if records else []
         scoring = Scoring(table.binding, table.writer)
         tally = run(pairs, scoring, settings.policy.threads, [table.rejects, *kept, *watchers])

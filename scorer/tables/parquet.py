@@ -88,12 +88,22 @@ class ParquetReader:
             self._slices = _slices(arrow, metadata.num_columns)
             arrow = self._with_whole_timestamps(arrow)
             self.schema: pa.Schema = arrow.with_metadata(_metadata(metadata, arrow) or None)
-            groups = range(metadata.num_row_groups)
+            self._groups = range(metadata.num_row_groups)
             # Not the footer's own sum, which some writers leave at 0.
-            self.rows: int | None = sum(metadata.row_group(i).num_rows for i in groups)
+            self.rows: int | None = sum(self.group_rows)
             if not len(arrow):
                 raise DamagedInput(f"{name}: has no columns, so there is nothing to score")
             self._opened = opened.pop_all()
+
+    @property
+    def group_rows(self) -> list[int]:
+        """The rows of each row group."""
+        return [self._metadata.row_group(group).num_rows for group in self._groups]
+
+    def only(self, groups: range) -> None:
+        """Read no others than these row groups."""
+        self._groups = groups
+        self.rows = sum(self.group_rows)
 
     def _reopened(self, unit: Unit) -> pq.ParquetFile:
         """The file, its INT96 timestamps counted in `unit`."""
@@ -168,7 +178,7 @@ class ParquetReader:
     def _pieces(self, rows: int) -> Iterator[tuple[pa.RecordBatch, int]]:
         """The file in runs of rows of at most WINDOW_BYTES, or of one row, and their bytes."""
         done = 0
-        for group in range(self._metadata.num_row_groups):
+        for group in self._groups:
             stated = self._metadata.row_group(group).num_rows
             before = done
             for batch in self._unpacked(rows, group):

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scorer.jobs import parts
 from scorer.jobs.each import Runner
 from scorer.jobs.plan import RunPlan, plan
 from scorer.jobs.run import run_jobs
@@ -27,6 +29,7 @@ from scorer.jobs.summary import RunSummary
 from scorer.model import Model
 from scorer.tables import Source
 from scorer.tables.source import BUFFER_BYTES
+from scorer.tasks import OutputOptions
 from tests.support.settings import changed, settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +113,35 @@ def check_same(model: Model, runner: Runner) -> None:
     assert there.exit_code == 1
     assert published(Path("there")) == published(Path("here"))
     assert {"labels.csv.rejects.jsonl", "labels.report/report.html"} < set(published(Path("there")))
+
+
+def check_parts(model: Model, runner: Runner, options: OutputOptions | None = None) -> None:
+    """A file whose row groups are split among workers is put together as a local run does it."""
+    Path("in").mkdir()
+    table = pa.table({"n": range(1500), "text": rows(1500), "label": [i % 2 for i in range(1500)]})
+    pq.write_table(table, "in/large.parquet", row_group_size=130)
+    settings = changed(SETTINGS, batch_size=64, output=options or OutputOptions())
+    opens = Path("opens").resolve()
+    opens.mkdir()
+    path = Path("in/large.parquet").resolve()
+
+    def opened() -> str:
+        """Where Parquet is read from; every reader leaves a note."""
+        (opens / f"{time.monotonic_ns()}-{os.getpid()}").touch()
+        return str(path)
+
+    (job,) = plan(["in/large.parquet"], "out/").jobs
+    here = run_jobs(model, RunPlan((job,), "out/"), settings)
+    Path("out").rename("here")
+    watched = replace(job, source=replace(job.source, random=opened))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "SPLIT_BYTES", 0)
+        patch.setattr(parts, "PART_ROWS", 500)
+        there = run_jobs(model, RunPlan((watched,), "out/"), settings, runner=runner)
+    assert len(list(opens.iterdir())) == 1 + 3 + 1  # who splits, three parts, who puts together
+    assert facts(there) == facts(here)
+    assert published(Path("out")) == published(Path("here"))
+    assert {"large.parquet", "large.report/report.html"} < set(published(Path("out")))
 
 
 def check_urls(model: Model, runner: Runner, work: Path) -> None:

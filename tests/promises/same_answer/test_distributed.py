@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from tqdm import tqdm
 
+from scorer.binding import Binding
 from scorer.cli.run_view import FileProgress
 from scorer.cli.score import main
-from scorer.distributed.worker import FileWork, file_work, opened, send, table_work
+from scorer.distributed.worker import FileWork, PartResult, file_work, opened, send, table_work
 from scorer.errors import ColumnError, InputError
-from scorer.jobs.each import LocalRunner, Outcome
+from scorer.jobs import parts
+from scorer.jobs.each import LocalRunner, Outcome, Runner
 from scorer.jobs.plan import plan
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
@@ -86,6 +89,61 @@ def test_relative_paths_are_those_of_the_run(
     rejects = Path("there.csv.rejects.jsonl")
     assert rejects.read_bytes() == Path("here.csv.rejects.jsonl").read_bytes()
     assert b'"file": "in.csv"' in rejects.read_bytes()
+
+
+def by_parts(model: Model) -> Runner:
+    """Workers that split files, in this process; no part is scored again as a whole."""
+
+    def runner(jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        work = arrived(file_work(model, settings))
+        for job in jobs:
+            told = [work.part(job, part) for part in parts.parts_of(job, settings)]
+            with pytest.MonkeyPatch.context() as patch:
+                if told and all(part.scores for part in told):
+                    patch.setattr(Binding, "score_rows", None)
+                outcome = work(job, 0, told).received()
+            yield job, outcome
+
+    return runner
+
+
+@pytest.mark.parametrize(
+    "options", [OutputOptions(), OutputOptions(True, True, 0.3, "m_"), OutputOptions(explain=2)]
+)
+def test_a_split_file_is_that_of_a_local_run(model: Model, options: OutputOptions) -> None:
+    runners.check_parts(model, by_parts(model), options)
+
+
+def test_every_kind_of_file_is_that_of_a_local_run(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(parts, "PART_ROWS", 100)
+    runners.check_same(model, by_parts(model))
+
+
+def test_a_part_that_fails_leaves_the_file_to_who_puts_it_together(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pa.table({"text": TEXTS * 9}), "in.parquet", row_group_size=90)
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(parts, "PART_ROWS", 90)
+    here = score_table(model, one_job("in.parquet", "here.parquet"), runners.SETTINGS)
+    job = one_job("in.parquet", "there.parquet")
+    work = file_work(model, runners.SETTINGS)
+    told = [work.part(job, part) for part in parts.parts_of(job, runners.SETTINGS)]
+    assert len(told) == 4
+    there = work(job, 0, [*told[:2], PartResult(None, ()), told[3]]).received()
+    assert isinstance(there, FileSummary)
+    assert there.scored == here.scored
+    assert Path("there.parquet").read_bytes() == Path("here.parquet").read_bytes()
+
+
+def test_parts_begin_every_so_many_rows_and_at_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART_ROWS", 100)
+    found = parts._grouped([30, 30, 30, 30, 250, 0, 10, 60])
+    assert [(part.first, part.end) for part in found] == [(0, 4), (4, 5), (5, 8)]
+    assert parts._grouped([]) == []
 
 
 def test_an_error_and_its_warnings_are_reported_not_raised(

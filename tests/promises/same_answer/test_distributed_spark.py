@@ -53,6 +53,10 @@ def test_files_are_those_of_a_local_run(model: Model, runner: Any) -> None:
     runners.check_same(model, runner)
 
 
+def test_a_split_file_is_that_of_a_local_run(model: Model, runner: Any) -> None:
+    runners.check_parts(model, runner)
+
+
 def test_urls_are_those_of_a_local_run(model: Model, runner: Any, tmp_path: Path) -> None:
     runners.check_urls(model, runner, tmp_path / "state")
 
