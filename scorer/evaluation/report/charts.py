@@ -167,21 +167,23 @@ def drift(part: DriftPart, title: str) -> Markup:
     return drawn + swatches(["today", "training data"])
 
 
-def strip(item: Figure, span: tuple[float, float], overall: float | None = None) -> Markup:
-    """A small line over `span`: the interval, the figure as a dot, the overall one as a tick."""
-    low, high = span
-    if item.value is None or high <= low:
+def strip(item: Figure, span: tuple[float, float]) -> Markup:
+    """A small line over `span`: the interval, and the figure as a dot."""
+    if item.value is None or span[1] <= span[0]:
         return Markup("")
-
-    def at(value: float) -> str:
-        return f"{(min(max(value, low), high) - low) / (high - low) * 100:.3g}"
-
     ends = (item.value if v is None else v for v in (item.low, item.high))
-    left, right = map(at, ends)
-    tick = "" if overall is None else Markup('<i style="--o:{}"></i>').format(at(overall))
-    return Markup('<i class="strip" style="--l:{};--h:{};--v:{}">{}</i>').format(
-        left, right, at(item.value), tick
+    left, right = (place(v, span) for v in ends)
+    return Markup('<i class="strip" style="--l:{};--h:{};--v:{}"></i>').format(
+        left, right, place(item.value, span)
     )
+
+
+def place(value: float | None, span: tuple[float, float]) -> str:
+    """Where a value lies on the line of `strip`, in % of its width."""
+    low, high = span
+    if value is None or high <= low:
+        return ""
+    return f"{(min(max(value, low), high) - low) / (high - low) * 100:.3g}"
 
 
 def _bin_name(edges: Sequence[float], i: int) -> str:

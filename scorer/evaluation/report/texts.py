@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from scorer.evaluation.result import Report
+from scorer.evaluation.why import MarkedWord
 from scorer.printable import printable_lines
 
 #: bytes of the page that all texts of rows may take together
-BUDGET = 100_000
+BUDGET = 75_000
 HEAD_CHARACTERS = 280
 #: mistakes shown of each of several models; report.json holds more
 SHOWN_OF_SEVERAL = 10
@@ -24,29 +25,30 @@ class RowTexts:
 
     limit: int
 
-    def __call__(self, text: str) -> Markup:
-        """The text, its end folded where it is long."""
+    def __call__(self, text: str, words: Sequence[MarkedWord] = ()) -> Markup:
+        """The text, its end folded where it is long; `words` of it are marked."""
         size = _size(text)
-        whole = text if size <= self.limit else text[: len(text) * self.limit // size]
-        if len(whole) <= HEAD_CHARACTERS + 40:
-            return _paragraph(whole) + self._cut(text, whole)
-        head = whole[:HEAD_CHARACTERS]
-        head = head[: max(head.rfind(" "), HEAD_CHARACTERS // 2)]
+        end = len(text) if size <= self.limit else len(text) * self.limit // size
+        if end <= HEAD_CHARACTERS + 40:
+            return _paragraph(text, 0, end, words) + self._cut(text, end)
+        head = text.rfind(" ", HEAD_CHARACTERS // 2, HEAD_CHARACTERS)
+        if head < 0:
+            head = HEAD_CHARACTERS
         return Markup(
             "<details><summary>{} <span>… show all {:,} characters</span></summary>{}{}</details>"
         ).format(
-            printable_lines(head),
-            len(whole),
-            _paragraph(whole[len(head) :].lstrip()),
-            self._cut(text, whole),
+            _marked(text, 0, head, words),
+            end,
+            _paragraph(text, head, end, words),
+            self._cut(text, end),
         )
 
     @staticmethod
-    def _cut(text: str, whole: str) -> Markup:
-        if len(whole) == len(text):
+    def _cut(text: str, end: int) -> Markup:
+        if end == len(text):
             return Markup("")
         return Markup('<p class="quiet">… and {:,} more, which report.json has.</p>').format(
-            len(text) - len(whole)
+            len(text) - end
         )
 
 
@@ -84,5 +86,24 @@ def _size(text: str) -> int:
     return len(escape(printable_lines(text)).encode("utf-8", "backslashreplace"))
 
 
-def _paragraph(text: str) -> Markup:
-    return Markup("<p>{}</p>").format(printable_lines(text))
+def _paragraph(text: str, start: int, end: int, words: Sequence[MarkedWord]) -> Markup:
+    while start < end and text[start].isspace():
+        start += 1
+    return Markup("<p>{}</p>").format(_marked(text, start, end, words))
+
+
+def _marked(text: str, start: int, end: int, words: Sequence[MarkedWord]) -> Markup:
+    """The characters from `start` to `end` with the words among them that moved the score."""
+    parts, at = [], start
+    for word in words:
+        if word.start is None or word.end is None or word.start < at or word.end > end:
+            continue
+        way = "up" if word.weight > 0 else "down"
+        parts.append(escape(printable_lines(text[at : word.start])))
+        parts.append(
+            Markup('<mark class="{}" title="{:+.2f}">{}</mark>').format(
+                way, word.weight, printable_lines(text[word.start : word.end])
+            )
+        )
+        at = word.end
+    return Markup("").join([*parts, escape(printable_lines(text[at:end]))])

@@ -1,20 +1,24 @@
-"""report.html in a real browser: silent console, no request but the page, texts stay texts."""
+"""report.html in a real browser: silent, alone, texts stay texts, and nothing is cut off."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape, unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scorer.evaluation.report import render_html
 from tests.units.evaluation.test_evaluation_stream import LABELS
 from tests.units.evaluation.test_report import EVIL, SECTIONS, Page, hostile
+from tests.units.evaluation.test_report_pages import compared
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -96,13 +100,73 @@ def test_what_the_page_must_not_do_would_be_seen(tmp_path: Path) -> None:
     assert "<title>owned" in open_door.stdout
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_nothing_sticks_out_at_the_side(width: int, tmp_path: Path) -> None:
-    """The page is as wide as the window: what is wider scrolls inside its own box."""
-    too_wide = "document.documentElement.scrollWidth - innerWidth"
-    probe = f"<script>addEventListener('load', () => {{ document.title = {too_wide} }})</script>"
-    html = render_html(hostile("multiclass")).replace("Content-Security-Policy", "X-Nothing")
-    with served(html.replace("</body>", f"{probe}</body>")) as (address, _):
-        done = browse(address, tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
-    title = done.stdout.split("<title>")[1].split("</title>")[0]
-    assert int(title) <= 0
+#: what a person would see: measured folded and then with everything unfolded
+PROBE = """<script>addEventListener('load', () => {
+  const root = document.documentElement, found = {width: innerWidth, folded: root.scrollHeight};
+  document.querySelectorAll('details').forEach(d => { d.open = true; });
+  const name = e => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 30)}`;
+  const seen = e => e.getBoundingClientRect().width > 0;
+  const hinted = e => e.closest('.scroll') && e.closest('.scroll').querySelector('.hint');
+  const cells = [...document.querySelectorAll('td, th, p, li, h1, h2, h3, pre, summary')];
+  const right = e => (e.closest('.panel') || document.body).getBoundingClientRect().right;
+  const wide = e => Math.max(e.getBoundingClientRect().right, e.getBoundingClientRect().left
+    + e.scrollWidth);
+  found.sticks_out = root.scrollWidth - innerWidth;
+  found.cut = cells.filter(e => seen(e) && !hinted(e) && wide(e) > right(e) + 1).map(name);
+  found.scrolling = [...document.querySelectorAll('.scroll')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && !hinted(e)).map(name);
+  found.over = [];
+  for (const drawing of document.querySelectorAll('svg')) {
+    const texts = [...drawing.querySelectorAll('text')].map(e => [e, e.getBoundingClientRect()]);
+    const frame = drawing.getBoundingClientRect();
+    texts.forEach(([a, p], i) => {
+      if (p.left < frame.left - 1 || p.right > frame.right + 1 || p.bottom > frame.bottom + 1)
+        found.over.push(`${drawing.ariaLabel}: ${a.textContent} leaves the drawing`);
+      for (const [b, q] of texts.slice(i + 1))
+        if (p.left < q.right && q.left < p.right && p.top < q.bottom && q.top < p.bottom)
+          found.over.push(`${drawing.ariaLabel}: ${a.textContent} on ${b.textContent}`);
+    });
+  }
+  parent.document.title = JSON.stringify(found);
+})</script>"""
+
+
+def measured(html: str, width: int, profile: Path) -> dict[str, Any]:
+    """What the probe finds in a frame of that width: windows may have a larger least width."""
+    probed = html.replace("Content-Security-Policy", "X-Nothing").replace(
+        "</body>", f"{PROBE}</body>"
+    )
+    frame = f"<title></title><iframe style='width:{width}px;height:900px;border:0' srcdoc='{{}}'>"
+    with served(frame.format(escape(probed))) as (address, _):
+        done = browse(address, profile, "--dump-dom", "--window-size=1400,1000")
+    found = json.loads(unescape(done.stdout.split("<title>")[1].split("</title>")[0]))
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("task", [*LABELS, "comparison"])
+def test_nothing_is_cut_off_and_no_words_lie_on_others(
+    task: str, width: int, tmp_path: Path
+) -> None:
+    """Folded and unfolded; only a table that says so scrolls to the side."""
+    report = compared() if task == "comparison" else hostile(task)
+    found = measured(render_html(report), width, tmp_path / "profile")
+    assert found["width"] == width
+    assert found["sticks_out"] <= 0
+    assert found["cut"] == []
+    assert found["scrolling"] == []
+    assert found["over"] == []
+    if task == "comparison" and width == 1280:
+        assert found["folded"] <= 6_000
+
+
+def test_what_is_cut_off_would_be_seen(tmp_path: Path) -> None:
+    """The probe can fail: cells that do not wrap, and an axis title among tick labels."""
+    html = render_html(hostile("binary", 100)).replace(
+        "overflow-wrap: anywhere", "white-space: nowrap"
+    )
+    html = html.replace('transform="translate(14 ', 'transform="translate(40 ')
+    found = measured(html, 390, tmp_path / "profile")
+    assert found["cut"]
+    assert found["over"]

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,13 @@ from scorer.evaluation.finish import finish
 from scorer.evaluation.report import findings, render_html
 from scorer.evaluation.report.charts import STRONGEST, WEAKEST
 from scorer.evaluation.report.texts import BUDGET, RowTexts, fair_share
-from scorer.evaluation.request import Subject
+from scorer.evaluation.request import Request, Subject
 from scorer.evaluation.result import Report
+from scorer.evaluation.why import MarkedWord
 from scorer.scores import Scores
+from scorer.tables import Window
 from tests.units.evaluation.test_evaluation_stream import REQUEST, card, made_up
+from tests.units.evaluation.test_report import hostile
 
 STYLE = (Path(package.__file__).parent / "style.css").read_text(encoding="utf-8")
 BACKS = ("page", "card", "good-back", "warn-back", "bad-back")
@@ -160,3 +164,48 @@ def test_a_text_past_the_budget_says_how_much_is_left_out() -> None:
     assert len(shown) < 1_500
     kept = int(re.search(r"show all ([\d,]+) characters", shown)[1].replace(",", ""))  # type: ignore[index]
     assert f"… and {len(text) - kept:,} more, which report.json has." in shown
+
+
+def test_the_same_rows_give_the_same_bytes_but_for_the_moment() -> None:
+    first, again = hostile("binary"), hostile.__wrapped__("binary")
+    later = again.model_copy(update={"created": first.created})
+    assert render_html(first) == render_html(later)
+    assert first.to_json() == later.to_json()
+
+
+def test_three_models_with_four_slices_and_long_texts_stay_below_300_kB() -> None:
+    n, rng = 500, np.random.default_rng(2)
+    rows = made_up("binary", n)
+    part, scores = rows.window(0, n, index=0)
+    texts = pa.array(["A <b>long</b> text & more. " * 100] * n)
+    columns: dict[str, pa.Array] = {"text": texts, "label": part.table.column("label")}
+    for name in "abcd":
+        columns[name] = pa.array([f"value number {v}" for v in rng.integers(0, 30, n)])
+    subjects = [Subject(f"model-{i}@1.0.0", "0" * 64, card("binary")) for i in range(3)]
+    evaluator = Evaluator(subjects, Request(("label",), True, slices=tuple("abcd")))
+    evaluator.add(Window(0, texts, pa.RecordBatch.from_pydict(columns)), [scores] * 3)
+    html = render_html(finish(evaluator, ["rows.csv"]))
+    assert html.count("value number") >= 3 * 4 * 20
+    assert len(html.encode()) < 300_000
+
+
+def test_words_behind_a_mistake_are_marked_where_they_stand() -> None:
+    text = "Not <i>bad</i>, " + "really " * 100 + "good"
+    words = [
+        MarkedWord(word="Not", weight=-1.25, start=0, end=3),
+        MarkedWord(word="bad", weight=0.5, start=7, end=10),
+        MarkedWord(word="elsewhere", weight=2.0, start=None, end=None),
+        MarkedWord(word="good", weight=2.0, start=len(text) - 4, end=len(text)),
+    ]
+    shown = RowTexts(BUDGET)(text, words)
+    assert '<mark class="down" title="-1.25">Not</mark> &lt;i&gt;<mark class="up"' in shown
+    assert shown.count("<mark") == 3
+    assert "elsewhere" not in shown
+    assert '<mark class="up" title="+2.00">good</mark></p></details>' in shown
+
+
+def test_the_baseline_stands_in_the_leaderboard_and_is_named_where_it_wins() -> None:
+    html = render_html(compared())
+    assert html.index("<b>model-1@1.0.0</b>") < html.index("<td>always &#39;")
+    poor = render_html(compared(noises=(3.0, 3.0)))
+    assert re.search(r"It is (worse|no better) than the baseline, always &#39;\w+&#39;", poor)
