@@ -19,7 +19,7 @@ from scorer.evaluation.result import ModelReport, Report
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT = 1280, 818
 MOST_BYTES = 150_000
 
 

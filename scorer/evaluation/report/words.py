@@ -38,7 +38,7 @@ def understood(report: Report) -> list[str]:
     said = [(name, source.understood) for name, source in sources if source is not None]
     if len({words for _, words in said}) > 1:
         return [f"{name}: {words}" for name, words in said]
-    return [words for _, words in said[:1]]
+    return [words[0].upper() + words[1:] for _, words in said[:1]]
 
 
 def general_findings(report: Report) -> list[Finding]:
