@@ -227,7 +227,7 @@ def test_a_wildcard_means_a_folder_however_many_files_match(output: str) -> None
         ("x/b.csv", f"{place}/b.csv"),
     ]
     write("there")
-    with pytest.raises(UsageError, match="several inputs need a directory"):
+    with pytest.raises(UsageError, match="several inputs need a folder"):
         plan(["x/a.c[s]v"], "there")
 
 
@@ -249,7 +249,7 @@ def test_outputs_that_are_inputs_or_one_file_are_refused() -> None:
     Path("same").symlink_to("in")
     with pytest.raises(UsageError, match=r"same/b\.csv: is the input itself"):
         plan(["in"], "same")
-    with pytest.raises(UsageError, match="two inputs would be written there"):
+    with pytest.raises(UsageError, match="two inputs would be written to this file"):
         plan(["c.csv", str(Path("c.csv").absolute())], None)
 
 

@@ -20,7 +20,7 @@ from scorer.evaluation.labels import LabelRules, choose_label_column, normal, pa
 from scorer.evaluation.slices import SliceColumn
 from scorer.scores import Scores
 from scorer.tasks import BINARY, Problem
-from tests.units.evaluation.test_evaluation_stream import LABELS, card
+from tests.units.evaluation.test_evaluation_stream import LABELS, card, part_of
 
 TWO = LabelRules(LABELS["binary"])
 THREE = LabelRules(LABELS["multiclass"])
@@ -279,8 +279,7 @@ def test_drift_does_not_depend_on_the_windows(cut: int) -> None:
     def counter(*cuts: int) -> DriftCounter:
         made = DriftCounter(problem, reference)
         for start, stop in pairwise(cuts):
-            rows = slice(start, stop)
-            made.add(Scores(*(getattr(scores, name)[rows] for name in Scores.__annotations__)))
+            made.add(part_of(scores, start, stop))
         return made
 
     whole, first = counter(0, 200), counter(0, cut, 200)

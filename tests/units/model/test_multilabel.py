@@ -279,7 +279,7 @@ def test_unknown_labels_are_told_and_left_out(model: Model, tmp_path: Path) -> N
     assert report.labels is not None
     assert (report.labels.usable, report.labels.blank, report.labels.unusable) == (2, 1, 3)
     assert report.labels.unusable_values == {"spam": 2, "ham": 1}
-    assert "'spam' (2)" in report.warnings[0]
+    assert "; 3 rows of 'spam', 'ham' left out" in report.labels.understood
     mapped = EvaluationOptions(label_map=("spam=wine,ham=",))
     found = evaluate_file(model, path, options=mapped).labels
     assert found is not None
@@ -336,7 +336,7 @@ def test_evaluate_compares_requires_and_slices(tiny_zoo: Path, tmp_path: Path) -
     assert [row.value for row in found.slices[0].rows] == ["a", "b"]
     assert found.promises[0].metric == "macro_f1"
     page = (tmp_path / "rows.report" / "report.html").read_text()
-    for part in ("Per label", "Reliability of each label", "Micro F1", "if it said any label"):
+    for part in ("Per label", "Reliability of each label", "Micro F1", "if it predicted any label"):
         assert part in page
     assert "Confusion matrix" not in page
 
