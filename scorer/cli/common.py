@@ -85,6 +85,12 @@ def echo(text: str) -> None:
         click.echo(text)
 
 
+def say_awaited(inputs: Sequence[str], *, shown: bool) -> None:
+    """Where a command would wait for someone to type its input, say so."""
+    if shown and "-" in inputs and sys.stdin.isatty():
+        click.echo("Waiting for rows on stdin; end them with Ctrl-D", err=True)
+
+
 def say_error(message: str) -> None:
     """One line on stderr, through the log where a command has set one up."""
     log = logging.getLogger("scorer")

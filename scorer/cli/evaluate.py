@@ -28,6 +28,7 @@ from scorer.cli.common import (
     TellingOptions,
     echo,
     inputs_argument,
+    say_awaited,
     with_version,
 )
 from scorer.cli.compile_view import compiling_shown
@@ -140,6 +141,7 @@ def main(arguments: Arguments) -> None:
     requirements = [parse_requirement(text) for text in arguments.requirements]
     skip_unused_imports()
     options, reading = arguments.labels.evaluation(), arguments.tables()
+    say_awaited(arguments.inputs, shown=telling.human)
     sources = _sources(arguments.inputs)
     folder = arguments.folder()
     if folder is not None:

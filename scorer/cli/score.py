@@ -28,6 +28,7 @@ from scorer.cli.common import (
     TellingOptions,
     echo,
     inputs_argument,
+    say_awaited,
     with_version,
 )
 from scorer.cli.compile_view import compiling_shown
@@ -251,6 +252,7 @@ def main(arguments: Arguments) -> None:
         run_id = new_run_id()
         telling, local = arguments.telling, arguments.runner == "local"
         log_to_stderr(telling.log_format, run_id, quiet=telling.quiet)
+        say_awaited(arguments.inputs, shown=telling.human)
         made = plan(arguments.inputs, arguments.output, run_id)
         _check(arguments, made, settings)
         with compiling_shown(shown=telling.human):
