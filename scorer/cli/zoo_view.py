@@ -23,7 +23,7 @@ COLUMNS = {
     "for": "FOR",
     "figure": "FIGURE",
     "rows_per_second": "ROWS/S",
-    "size": "SIZE",
+    "size": "MB",
 }
 RIGHT = ("rows_per_second", "size")
 RECOMMENDED, GAP, MARGIN = "*", "  ", 15
@@ -83,10 +83,15 @@ def _cells(row: dict[str, Any], *, versions: bool) -> dict[str, str]:
         "model": f"{row['name']}@{row['version']}" if versions else row["name"],
         "for": row["for"] or "-",
         "figure": f"{row['metric']} {row['figure']:.3f}" if row["metric"] else "-",
-        "rows_per_second": f"{rate:,.0f}" if rate else "-",
-        "size": f"{row['bytes'] / 1e6:.1f} MB",
+        "rows_per_second": _rate(rate) if rate else "-",
+        "size": f"{row['bytes'] / 1e6:.1f}",
     }
     return {name: printable(cell) for name, cell in made.items()}
+
+
+def _rate(rows: float) -> str:
+    """11,000 is 11k."""
+    return f"{rows:.0f}" if rows < 1000 else f"{rows / 1000:.3g}k"
 
 
 def _total(widths: dict[str, int], shown: Sequence[str]) -> int:
