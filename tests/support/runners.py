@@ -15,10 +15,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scorer.bundle import Bundle, Input, input_of
+from scorer.bundle.annotate import annotate
+from scorer.bundle.network import Call
+from scorer.card import Card
+from scorer.engines.cpu import CpuEngine
 from scorer.jobs import parts
 from scorer.jobs.each import Runner
 from scorer.jobs.plan import RunPlan, plan
@@ -26,11 +32,14 @@ from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
+from scorer.layers.spec import TensorSpec
 from scorer.model import Model
 from scorer.tables import Source
 from scorer.tables.source import BUFFER_BYTES
 from scorer.tasks import OutputOptions
+from tests.support.networks import dense, embedding, lstm, merge, spec
 from tests.support.settings import changed, settings_of
+from tests.support.tiny import card_fields
 
 ROOT = Path(__file__).parents[2]
 #: of a worker, which has one thread, so that summaries agree
@@ -142,6 +151,45 @@ def check_parts(model: Model, runner: Runner, options: OutputOptions | None = No
     assert facts(there) == facts(here)
     assert published(Path("out")) == published(Path("here"))
     assert {"large.parquet", "large.report/report.html"} < set(published(Path("out")))
+
+
+def several_inputs() -> Model:
+    """A regression of the text and of the numbers `length` and `shouts` beside it."""
+    rng = np.random.default_rng(2)
+    inputs = (
+        input_of("words", spec(9), "words"),
+        Input("aux", None, TensorSpec((2,)), "aux"),
+    )
+    calls = (
+        Call("embedded", embedding(rng, 9, 4), ("words",)),
+        Call("state", lstm(rng, 4, 3), ("embedded",)),
+        Call("joined", merge("Concatenate"), ("aux", "state")),
+        Call("points", dense(rng, 5, 1, "linear"), ("joined",)),
+    )
+    bundle = Bundle(Path("several.keras"), "7" * 64, inputs, annotate(inputs, calls))
+    fields = {**card_fields("tiny-points", [("w1", [0.5])]), "body": ""}
+    fields["scorer"]["inputs"] = [{"name": "aux", "columns": ["length", "shouts"]}]
+    return Model(Card.model_validate(fields), bundle, CpuEngine(bundle))
+
+
+def check_several_inputs(model: Model, runner: Runner) -> None:
+    """Columns beside the text go to the workers with it."""
+    Path("in").mkdir()
+    texts = ["w1 w2", "w8", None, "", "w3 w3 w3", "zzz"] * 50
+    numbers = [None if i % 7 == 3 else i / 8 for i in range(300)]
+    whole = [t for t, n in zip(texts, numbers, strict=True) if t and n is not None]
+    table = pa.table({"text": texts, "length": numbers, "shouts": range(300)})
+    pq.write_table(table, "in/numbers.parquet", row_group_size=70)
+    lines = (
+        f"{t or ''},{'' if n is None else n},{i}"
+        for i, (t, n) in enumerate(zip(texts, numbers, strict=True))
+    )
+    Path("in/numbers.csv").write_text("\n".join(["text,length,shouts", *lines, ""]))
+    here, there = score_both(model, runner, ["in"])
+    assert facts(there) == facts(here)
+    assert there.exit_code == 0
+    assert there.total("scored") == 2 * len(whole)
+    assert published(Path("there")) == published(Path("here"))
 
 
 def check_urls(model: Model, runner: Runner, work: Path) -> None:

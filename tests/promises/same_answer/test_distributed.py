@@ -72,6 +72,16 @@ def test_another_model_takes_its_place(model: Model, tiny_zoo: Path) -> None:
     assert opened(send(load_model("tiny-stars", zoos=[tiny_zoo]))).ref == "tiny-stars@1.0.0"
 
 
+def test_models_of_several_inputs_read_their_columns() -> None:
+    model = runners.several_inputs()
+
+    def runner(jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        work = arrived(file_work(model, settings))
+        return ((job, work(job, 0).received()) for job in jobs)
+
+    runners.check_several_inputs(model, runner)
+
+
 def test_relative_paths_are_those_of_the_run(
     model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,13 @@ def test_incremental_runs_are_those_of_a_local_run(model: Model, runner: Any) ->
     runners.check_incremental(model, runner)
 
 
+def test_models_of_several_inputs_read_their_columns(session: Any) -> None:
+    from scorer.distributed import open_runner
+
+    model = runners.several_inputs()
+    runners.check_several_inputs(model, open_runner("spark", model))
+
+
 def test_a_worker_opens_the_model_once(model: Model, runner: Any) -> None:
     runners.check_opened_once(model, runner)
 
