@@ -86,5 +86,20 @@ def _vocabulary(asset: bytes | None, call: VectorizerCall, beside: list[str] | N
         raise BundleError(f"{file}: {error}") from error
     size = settings.get("vocabulary_size")
     if size is not None and size != len(words):
-        raise BundleError(f"{file}: {len(words)} words, config.json says {size}")
+        raise BundleError(
+            f"{file}: {len(words)} words, config.json says {size}{_cut_within(asset, size)}"
+        )
     return words
+
+
+def _cut_within(asset: bytes, size: int) -> str:
+    """Why there are more words than the layer had, where that is to be seen, and the way out."""
+    lines = asset.decode("utf-8").split("\n")
+    split = next((line for line in lines if len(line.splitlines()) > 1), None)
+    if split is None or len(lines) != size:
+        return ""
+    return (
+        f": the word {split[:40]!r} holds a line separator, at which Keras cuts the file when it "
+        "loads it, so that every later word has another id: in the session that trained the model "
+        "rename such words with set_vocabulary(), which keeps the ids, and save again"
+    )

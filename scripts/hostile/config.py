@@ -243,7 +243,7 @@ add("vocabulary-invalid-utf8", "not UTF-8", vocabulary(b"\n[UNK]\ngood\n\xff\nfi
 add("vocabulary-other-size", "words, config.json says 6", vocabulary(b"\n[UNK]\ngood"))
 add(
     "vocabulary-with-separator",
-    "words, config.json says 6",
+    "holds a line separator, at which Keras cuts the file",
     vocabulary("\n[UNK]\ngo\u2028od\nbad\nfilm\nwine".encode()),
 )
 add("vocabulary-of-nothing", "vocabulary", vocabulary(b""))
