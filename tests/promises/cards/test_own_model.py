@@ -356,7 +356,7 @@ def test_a_dry_run_says_what_is_understood_and_the_next_command(tmp_path: Path) 
     assert "--name NAME --task TASK --text-column TEXT-COLUMN --vectorizer FILE" in bare.stdout
     for part in (
         "vectorizer  none is given: --vectorizer FILE",
-        "LSTM                        units=3",
+        "LSTM                   units=3",
         "2 outputs, softmax: --task binary",
         "cpu: runs it, and is the one that `score` takes",
     ):
@@ -365,7 +365,7 @@ def test_a_dry_run_says_what_is_understood_and_the_next_command(tmp_path: Path) 
     for part in (
         "a Tokenizer of Keras, in vectorizer.json: ",
         "every row has 8 ids: padded with 0 at its start, cut at its start",
-        "LSTM                        units=3",
+        "LSTM                   units=3",
         "2 outputs, softmax: --task binary",
         "cpu: runs it, and is the one that `score` takes",
         "keras: runs it",

@@ -111,7 +111,7 @@ def test_two_links_to_one_file_are_one_output() -> None:
     Path("out/b.csv").symlink_to("one.csv")
     result = score("a.csv", "b.csv", "-o", "out")
     assert result.exit_code == 2
-    assert "two inputs would be written there" in result.stderr
+    assert "two inputs would be written to this file" in result.stderr
 
 
 SPELLINGS = ["in.csv", "./in.csv", "x/../in.csv", "link.csv", "x/hard.csv", "x/deep/link.csv"]
@@ -218,7 +218,7 @@ def test_summaries_follow_the_same_rules() -> None:
     assert json.loads(Path("real.json").read_text())["rows"]["read"] == 2
     taken = score("in.csv", "--force", "--summary", "in.scored.csv")
     assert taken.exit_code == 2
-    assert "is where the rows go" in taken.stderr
+    assert "the rows are written there" in taken.stderr
 
 
 def test_a_summary_on_standard_output(tiny_zoo: Path, folder: Path) -> None:

@@ -338,7 +338,8 @@ def test_evaluate_has_every_option_of_score_that_makes_sense() -> None:
 
     assert flags(score) - flags(main) == {
         *("--probabilities", "--diagnostics", "--prefix", "--csv-safe", "--runner", "--resume"),
-        *("--incremental", "--dry-run", "--summary", "--report"),
+        *("--incremental", "--dry-run", "--summary", "--report", "--explain"),
+        *("--keep", "--drop", "--only-new", "--top"),
     }
     assert flags(main) - flags(score) == {"--require"}
 
