@@ -121,7 +121,7 @@ class _Fitting:
                 "nothing proves that the pieces belong together: give --expect FILE.csv, some "
                 "texts with the outputs of your own program"
             )
-        rows = _golden_inputs(self.card)
+        rows = _golden_inputs(self.card, self.bundle)
         scores = score_golden(models[-1], rows)
         found = zip(rows, scores.outputs.tolist(), scores.scored.tolist(), strict=True)
         golden = [
@@ -265,17 +265,27 @@ def remove(entry: Entry) -> Path:
     return folder
 
 
-def _golden_inputs(card: Card) -> list[Golden]:
-    """Our own texts, with numbers of some size in the columns beside them."""
-    names = card.scorer.columns_beside
+def _golden_inputs(card: Card, bundle: Bundle) -> list[Golden]:
+    """Our own texts, with categories or numbers of some size in the columns beside them."""
+    beside = {name: _values(name, card, bundle) for name in card.scorer.columns_beside}
     return [
         Golden(
             text=text,
             output=None,
-            columns={name: str(i % 2) for name in names} if names else None,
+            columns={name: values[i % len(values)] for name, values in beside.items()} or None,
         )
         for i, text in enumerate(GOLDEN_TEXTS)
     ]
+
+
+def _values(column: str, card: Card, bundle: Bundle) -> Sequence[str]:
+    """Some values that a column beside the text may have."""
+    sources = [each.name for each in card.scorer.inputs if column in each.columns]
+    for given in bundle.inputs:
+        spec = given.vectorizer
+        if given.source in sources and spec is not None and spec.category and spec.vocabulary:
+            return spec.vocabulary[:3]
+    return ("0", "1")
 
 
 def _with_rows(card: Card, golden: list[dict[str, Any]]) -> Card:

@@ -1,8 +1,9 @@
-"""Feeds each input of a network: the text, another column's text, or columns of numbers.
+"""Feeds each input of a network: the text, another column's text, or numbers or categories.
 
 A card's `inputs` say which columns; an input that they do not name reads the text. A number comes
 as a table has it: Parquet's as it is, a text format's from its characters. A row in which a number
-is missing, or is not one, is not scored: no number stands for it.
+is missing, or is not one, is not scored: no number stands for it. A category that is a text may be
+empty; where the network has no id for it, the row is not scored either.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from scorer.bundle import Bundle, Input
 from scorer.card import ScorerCard
 from scorer.errors import ColumnError
-from scorer.vectorizer import TokenBatch, Vectorizer
+from scorer.vectorizer import MOST_NUMBER, Categories, TokenBatch, Vectorizer, VectorizerSpec
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,15 @@ class Feeding:
     _told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @cached_property
-    def vectorizers(self) -> list[Vectorizer | None]:
+    def vectorizers(self) -> list[Vectorizer | Categories | None]:
         """Of each input; None where it takes numbers."""
-        specs = [given.vectorizer for given in self.inputs]
-        return [None if spec is None else Vectorizer(spec) for spec in specs]
+        return [_reader(given.vectorizer) for given in self.inputs]
+
+    @cached_property
+    def text_readers(self) -> list[Vectorizer | None]:
+        """Of each input what splits the text into words; None where it does not read the text."""
+        pairs = zip(self.vectorizers, self.columns, strict=True)
+        return [v if isinstance(v, Vectorizer) and not names else None for v, names in pairs]
 
     def __call__(self, texts: pa.Array, table: pa.RecordBatch | pa.Table | None = None) -> Fed:
         """Read the rows whose text is `texts`; `table` holds the columns beside it.
@@ -72,7 +78,12 @@ class Feeding:
                 readable &= good
                 given.append(values)
                 continue
-            tokens = vectorizer(texts if not names else _words(_column(table, names[0])))
+            columns = [_words(_column(table, name)) for name in names] or [texts]
+            if isinstance(vectorizer, Categories):
+                tokens, good = self._categories(vectorizer, names, columns)
+                readable &= good
+            else:
+                tokens = vectorizer(columns[0])
             main = tokens if main is None and not names else main
             given.append(tokens)
         assert main is not None, "`feeding` refuses a model that does not read the text"
@@ -89,18 +100,34 @@ class Feeding:
             values, good = numbers(column)
             if most is not None:
                 good &= (values >= 0) & (values < most) & (values == np.floor(values))
-            self._tell(name, column, good, most)
+            what = "a number" if most is None else f"a whole number from 0 to {most - 1}"
+            self._tell(name, column, good, what)
             columns.append(np.where(good, values, 0))
             readable.append(good)
         return np.stack(columns, axis=1).astype(np.float32), np.all(readable, axis=0)
 
-    def _tell(self, name: str, column: pa.Array, good: np.ndarray, most: int | None) -> None:
+    def _categories(
+        self, vectorizer: Categories, names: tuple[str, ...], columns: list[pa.Array]
+    ) -> tuple[TokenBatch, np.ndarray]:
+        """The ids of rows, and bool (rows,): every value has one."""
+        readable = np.ones(len(columns[0]), np.bool_)
+        if vectorizer.numeric:
+            pairs = [whole_numbers(column) for column in columns]
+            for name, column, (_, good) in zip(names, columns, pairs, strict=False):
+                self._tell(name, column, good, "a whole number")
+                readable &= good
+            columns = [values for values, _ in pairs]
+        tokens, known = vectorizer(columns)
+        for name, column in zip(names, columns, strict=False):
+            self._tell(name, column, known | ~readable, "a value that its vocabulary has")
+        return tokens, readable & known
+
+    def _tell(self, name: str, column: pa.Array, good: np.ndarray, what: str) -> None:
         """Say once for each column what keeps rows from being scored."""
         if good.all() or name in self._told:
             return
         self._told.add(name)
         found = column[int(np.argmin(good))].as_py()
-        what = "a number" if most is None else f"a whole number from 0 to {most - 1}"
         held = "no value" if found in (None, "") else f"{found!r:.60}"
         log.warning(
             "column %r holds %s where the model needs %s: such rows are not scored",
@@ -147,6 +174,20 @@ def numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     there = pc.fill_null(pc.is_finite(values), False)
     filled = pc.if_else(there, values, 0.0)
     return filled.to_numpy(zero_copy_only=False), there.to_numpy(zero_copy_only=False).copy()
+
+
+def whole_numbers(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """int64 (rows,), null where there is no whole number, and bool (rows,): where there is one."""
+    values, good = numbers(column)
+    good &= (values == np.floor(values)) & (np.abs(values) < MOST_NUMBER)
+    return pa.array(np.where(good, values, 0).astype(np.int64), mask=~good), good
+
+
+def _reader(spec: VectorizerSpec | None) -> Vectorizer | Categories | None:
+    """What makes an input of a column; None where it takes numbers."""
+    if spec is None:
+        return None
+    return Vectorizer(spec) if spec.category is None else Categories(spec)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.engines.cpu.table import BUILDERS
 from scorer.export.table import WRITERS
 from scorer.layers import LAYERS, LayerKind
+from scorer.vectorizer import LOOKUPS as LOOKUP_KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "layers.md"
@@ -30,6 +31,12 @@ layer, and any setting that is not known, is refused by name.
 
 | layer | cpu | keras | ONNX |
 | --- | --- | --- | --- |
+"""
+LOOKUPS = """
+A `TextVectorization`, `StringLookup`, `IntegerLookup` or `Hashing` that reads an input of the model
+runs before the network, by the same code for all engines. {names} read a
+column's values as they are (`--input NAME=COLUMN`), a `StringLookup` of several places also the
+words of a text.
 """
 TRAINING = """
 These act in training alone. They are left out, whatever their settings:
@@ -62,6 +69,7 @@ def page() -> str:
     kept = sorted((k for k in LAYERS if not k.training_only), key=lambda kind: kind.name.lower())
     names = ", ".join(f"`{k.name}`" for k in LAYERS if k.training_only)
     text = HEAD + "".join(row(kind) for kind in kept if not kind.operation)
+    text += LOOKUPS.format(names=", ".join(f"`{name}`" for name in LOOKUP_KINDS))
     text += TRAINING.format(names=names)
     operations = [row(kind) for kind in kept if kind.operation]
     return text + (OPERATIONS + "".join(operations) if operations else "")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from scorer.bundle import Input, Layer
 from scorer.card_vectorizer import InputCard, VectorizerCard
-from scorer.vectorizer import VectorizerSpec
+from scorer.vectorizer import Category, VectorizerSpec
 
 #: kind of vectorizer -> what it is called
 NAMES = {
@@ -35,6 +35,9 @@ def input_words(given: Input, cards: tuple[InputCard, ...], text_columns: tuple[
     if given.vectorizer is None:
         return f"{given.source}: numbers of {', '.join(named) or 'columns that no --input names'}"
     fed = " or ".join(named or text_columns) or "the text column"
+    if given.vectorizer.category is not None:
+        kind = "whole numbers" if given.vectorizer.category.numeric else "values"
+        return f"{given.source}: the {kind} of {', '.join(named) or fed}"
     (width,) = given.spec.shape
     if given.spec.dtype != "ids":
         return f"{given.source}: the text of {fed} as {width:,} numbers"
@@ -44,6 +47,9 @@ def input_words(given: Input, cards: tuple[InputCard, ...], text_columns: tuple[
 
 def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Iterator[str]:
     """The vectorizer: what it is, what it does first, and how rows get their length."""
+    if spec.category is not None:
+        yield from _lookup_lines(spec, spec.category)
+        return
     told = told or VectorizerCard()
     if not spec.vocabulary:
         yield "none is given: --vectorizer FILE"
@@ -76,6 +82,16 @@ def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Itera
             f"every row has {spec.output_sequence_length:,} ids: padded with {pad.value} at its "
             f"{end[pad.side]}, cut at its {end[pad.truncating]}"
         )
+
+
+def _lookup_lines(spec: VectorizerSpec, category: Category) -> Iterator[str]:
+    """A lookup: how many values have an id, and what becomes of the others."""
+    known = f"{len(spec.vocabulary):,} values" if spec.vocabulary else "any value"
+    yield f"{category.layer}: {known}, each looked up as it is"
+    if category.buckets is not None:
+        yield f"unknown values: one of {category.buckets.count:,} ids, by their hash"
+    elif spec.unknown_id is None:
+        yield "unknown values: the row is not scored"
 
 
 def layer_line(layer: Layer) -> str:

@@ -29,7 +29,8 @@ _MAX_RATIO = 20
 _FOLDER = "(?:layers|_layer_checkpoint_dependencies)"  # the second in Keras 2.12
 _VOCABULARY = re.compile(
     rf"assets/((?:{_FOLDER}/(?:sequential|functional)(?:_[1-9][0-9]?)?/){{0,8}}"
-    rf"{_FOLDER}/text_vectorization(?:_[1-9][0-9]?)?)/(?:_lookup_layer/)?vocabulary\.txt"
+    rf"{_FOLDER}/(?:text_vectorization|string_lookup|integer_lookup)(?:_[1-9][0-9]?)?)"
+    r"/(?:_lookup_layer/)?vocabulary\.txt"
 )
 _VOCABULARY_BYTES = 16 * _MB
 #: member -> most bytes it may hold, uncompressed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scorer.bundle.dangers import tree_faults
@@ -15,6 +16,7 @@ from scorer.bundle.settings import checked
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS
 from scorer.layers.spec import Arity
+from scorer.vectorizer import LOOKUPS
 
 _VECTORIZER = "TextVectorization"
 #: what a layer may be called with where it is False
@@ -29,6 +31,7 @@ class VectorizerCall:
     settings: Entry
     place: str
     source: str
+    kind: str = _VECTORIZER
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,12 @@ class _Calls:
         self._layers: dict[tuple[str, str], Layer] = {}
         self._read: dict[tuple[str, str], str] = {}
         self._same: dict[str, str] = {}  # a further call of a vectorizer -> the first
+        self._scalars: set[str] = set()  # lookups that give one id without a dimension
         self.vectorizers: dict[str, VectorizerCall] = {}
         self.calls: list[Call] = []
 
     def add(self, call: RawCall) -> None:
-        if call.kind == _VECTORIZER:
+        if call.kind == _VECTORIZER or self._looks_values_up(call):
             self._add_vectorizer(call)
         elif self._makes_mask(call):
             self._masks[call.name] = mask_of(call, self._masks)
@@ -96,7 +100,7 @@ class _Calls:
                 if name in self._masks:
                     raise UnsupportedModel(f"layer {call.layer}: it reads the mask {name}")
             masks = () if call.operation else self._masks_of(call)
-            self.calls.append(Call(call.name, layer, inputs, masks, call.place))
+            self.calls += _of_rows(Call(call.name, layer, inputs, masks, call.place), self._scalars)
 
     def _layer(self, call: RawCall, settings: Entry) -> Layer:
         """The layer of a call, the same object for calls that have the same settings."""
@@ -108,16 +112,29 @@ class _Calls:
             self._layers[key] = Layer(spec.kind, spec.name, spec.settings)
         return self._layers[key]
 
+    def _looks_values_up(self, call: RawCall) -> bool:
+        """Whether a call looks up the values of a column: texts, or one number a row."""
+        if call.operation or call.kind not in LOOKUPS:
+            return False
+        given = [item for item in call.arguments if isinstance(item, Reference)]
+        settings = self._inputs.get(given[0].name) if len(given) == 1 else None
+        if settings is None:
+            return call.kind == "StringLookup"
+        one = input_shape(settings)[1:] in ([], [1])
+        return call.kind == "StringLookup" or settings.get("dtype") == "string" or one
+
     def _add_vectorizer(self, call: RawCall) -> None:
         (source,) = _inputs(call)
         self._masks_of(call)
         if source not in self._inputs:
             raise UnsupportedModel(
-                f"layer {call.layer} ({_VECTORIZER}): it reads {source}, not the text"
+                f"layer {call.layer} ({call.kind}): it reads {source}, not an input of the model"
             )
         first = self._read.setdefault((call.layer, source), call.name)
         self._same[call.name] = first
-        self.vectorizers[first] = VectorizerCall(call.settings, call.place, source)
+        if call.kind in LOOKUPS and len(input_shape(self._inputs[source])) == 1:
+            self._scalars.add(first)
+        self.vectorizers[first] = VectorizerCall(call.settings, call.place, source, call.kind)
 
     def _makes_mask(self, call: RawCall) -> bool:
         """Whether an operation is one of those that make masks, and not one on what layers give."""
@@ -148,6 +165,20 @@ class _Calls:
         if mask.nowhere or mask.columns:
             raise UnsupportedModel(f"layer {call.layer}: it is called with another mask")
         return None if mask.source is None else self._same.get(mask.source, mask.source)
+
+
+def _of_rows(call: Call, scalars: Set[str]) -> tuple[Call, ...]:
+    """An Embedding of one id without a dimension, as one of a row of ids that is then squeezed."""
+    if call.layer.kind != "Embedding" or call.inputs[0] not in scalars:
+        return (call,)
+    row = replace(call, name=f"{call.name}/row")
+    squeeze = Layer("squeeze", f"{call.layer.name}/squeeze", {"axis": 1})
+    return row, Call(call.name, squeeze, (row.name,))
+
+
+def input_shape(settings: Mapping[str, Any]) -> Any:
+    """The shape of an input with the batch, as its settings have it, unchecked."""
+    return settings.get("batch_shape", settings.get("shape", [None, None]))
 
 
 def _flat(value: Any) -> list[Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scorer.bundle.annotate import heeds_masks
-from scorer.bundle.config import ModelSpec
+from scorer.bundle.config import ModelSpec, input_shape
+from scorer.bundle.lookups import looked_up
 from scorer.bundle.network import Input, Node
 from scorer.bundle.pieces import Pieces
 from scorer.errors import BundleError, UnsupportedModel
@@ -39,7 +40,8 @@ def network_inputs(
     made = {call.name for call in model.calls}
     names = list(dict.fromkeys(n for c in model.calls for n in c.inputs if n not in made))
     outside = [name for name in names if name not in inside]
-    _check_names(model, outside, pieces)
+    looked = [model.vectorizers[n].source for n in names if n in inside and inside[n].category]
+    _check_names(model, [*outside, *looked], pieces)
     if pieces.kind is not None and not outside and not uses_file:
         raise BundleError(
             "the archive holds its own vectorizer, so the one beside it would never be used: "
@@ -49,7 +51,12 @@ def network_inputs(
     for name in names:
         if name in inside:
             source = model.vectorizers[name].source
-            inputs.append(input_of(name, pieces.inside(inside[name]), source))
+            columns = next((card.columns for card in pieces.inputs if card.name == source), ())
+            if inside[name].category is not None:
+                spec = looked_up(name, inside[name], model, pieces, columns)
+            else:
+                spec = pieces.inside(inside[name])
+            inputs.append(input_of(name, spec, source))
         else:
             inputs.append(_Outside(name, model, pieces).input())
     if all(given.vectorizer is None for given in inputs):
@@ -118,8 +125,8 @@ def check_ids(inputs: Sequence[Input], nodes: Sequence[Node]) -> None:
                 )
 
 
-def _check_names(model: ModelSpec, outside: Sequence[str], pieces: Pieces) -> None:
-    """Every card of an input names one, and where there are several, each has a card."""
+def _check_names(model: ModelSpec, needed: Sequence[str], pieces: Pieces) -> None:
+    """Every card of an input names one, and where there are several, each that needs one has it."""
     sources = list(model.inputs)
     described = [card.name for card in pieces.inputs]
     listed = ", ".join(sources)
@@ -128,7 +135,7 @@ def _check_names(model: ModelSpec, outside: Sequence[str], pieces: Pieces) -> No
             raise BundleError(f"the model has no input {name!r}; its inputs are {listed}")
         if described.count(name) > 1:
             raise BundleError(f"the input {name!r} is described twice")
-    missing = [name for name in outside if name not in described]
+    missing = [name for name in needed if name not in described]
     for name in missing if len(sources) > 1 else ():
         pieces.lack(
             f"--input {name}=COLUMN",
@@ -149,7 +156,7 @@ class _Outside:
         settings = self.model.inputs[self.name]
         if settings.get("dtype") == "string":
             raise UnsupportedModel(
-                f"input {self.name}: it takes texts, and no TextVectorization reads it"
+                f"input {self.name}: it takes texts, and no TextVectorization or lookup reads it"
             )
         width = self._width(settings)
         named = next((c.columns for c in self.pieces.inputs if c.name == self.name), None)
@@ -169,7 +176,7 @@ class _Outside:
 
     def _width(self, settings: Mapping[str, Any]) -> int | None:
         """How many numbers the input takes for a row; None for any number."""
-        shape = settings.get("batch_shape", settings.get("shape", [None, None]))
+        shape = input_shape(settings)
         if not isinstance(shape, list) or not 1 <= len(shape) <= 2:
             raise UnsupportedModel(
                 f"input {self.name}: it takes the shape {shape!r:.60}, neither ids nor numbers "

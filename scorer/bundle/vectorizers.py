@@ -10,7 +10,7 @@ from scorer.bundle.config import ModelSpec, VectorizerCall
 from scorer.bundle.weights import Stored
 from scorer.bundle.words import MAX_VOCABULARY, vocabulary_lines
 from scorer.errors import BundleError
-from scorer.vectorizer import VectorizerSpec, spec_from_config
+from scorer.vectorizer import LOOKUPS, VectorizerSpec, spec_from_config, spec_from_lookup
 
 
 def own_vectorizers(
@@ -29,13 +29,27 @@ def own_vectorizers(
     for place in sorted(vocabularies.keys() - places):
         raise BundleError(f"{_file(place)}: the model has no such vectorizer")
     return {
-        name: spec_from_config(
-            call.settings,
-            _vocabulary(vocabularies.get(stored.place(call.place)), call, beside),
-            _idf(stored, call),
-        )
+        name: _own(model, call, vocabularies.get(stored.place(call.place)), stored, beside)
         for name, call in model.vectorizers.items()
     }
+
+
+def _own(
+    model: ModelSpec,
+    call: VectorizerCall,
+    asset: bytes | None,
+    stored: Stored,
+    beside: list[str] | None,
+) -> VectorizerSpec:
+    if call.kind not in LOOKUPS:
+        return spec_from_config(call.settings, _vocabulary(asset, call, beside), _idf(stored, call))
+    numeric = model.inputs[call.source].get("dtype", call.kind == "StringLookup") not in (
+        "string",
+        True,
+    )
+    alone = beside if len(model.vectorizers) == 1 else None
+    words = None if call.kind == "Hashing" else _vocabulary(asset, call, alone)
+    return spec_from_lookup(call.kind, call.settings, words, numeric=numeric)
 
 
 def _idf(stored: Stored, call: VectorizerCall) -> np.ndarray | None:
@@ -47,8 +61,9 @@ def _idf(stored: Stored, call: VectorizerCall) -> np.ndarray | None:
 
 def lack_words(model: ModelSpec, vocabularies: Mapping[str, bytes]) -> bool:
     """Whether the archive holds vectorizers and no words for any."""
-    listed = any(c.settings.get("vocabulary") is not None for c in model.vectorizers.values())
-    return bool(model.vectorizers) and not vocabularies and not listed
+    calls = [call for call in model.vectorizers.values() if call.kind != "Hashing"]
+    listed = any(c.settings.get("vocabulary") is not None for c in calls)
+    return bool(calls) and not vocabularies and not listed
 
 
 def _file(place: str) -> str:

@@ -62,8 +62,7 @@ class Explainer:
     @cached_property
     def _parts(self) -> Parts:
         card, feeding = self._model.card.scorer, self._model.feeding
-        pairs = zip(feeding.vectorizers, feeding.columns, strict=True)
-        reads_text = [vectorizer is not None and not names for vectorizer, names in pairs]
+        reads_text = [reader is not None for reader in feeding.text_readers]
         return split(self._model.bundle, reads_text, has_logits=bool(card.labels))
 
     @cached_property
@@ -77,10 +76,7 @@ class Explainer:
             engine = load_engine(rest, engine=engine.name, precision=engine.precision)
         return Occlusion(
             engine,
-            tuple(
-                None if feeding.columns[number] else feeding.vectorizers[number]
-                for number in self._parts.rest_inputs
-            ),
+            tuple(feeding.text_readers[number] for number in self._parts.rest_inputs),
         )
 
     def __call__(
@@ -158,7 +154,7 @@ class Explainer:
             base, total = parts.constant.copy(), parts.constant.copy()
             weights = np.zeros((len(row.text.spans), len(base)))
             for bag in parts.bags:
-                vectorizer, tokens = feeding.vectorizers[bag.number], row.fed.given[bag.number]
+                vectorizer, tokens = feeding.text_readers[bag.number], row.fed.given[bag.number]
                 assert vectorizer is not None, "a bag is made by a vectorizer"
                 assert not isinstance(tokens, np.ndarray), "a bag is made of tokens"
                 more, found = shares(bag, vectorizer, row.text, tokens)

@@ -199,6 +199,7 @@ def _settings(given: Input) -> dict[str, Any] | None:
         "unknown_id": spec.unknown_id,
         "start_id": spec.start_id,
         "padding": None if spec.padding == Padding() else asdict(spec.padding),
+        "category": None if spec.category is None else asdict(spec.category),
     }
     if spec.word_ids is None:
         del others["unknown_id"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from scorer.errors import UnsupportedModel
 from scorer.export.characters import Characters, Cut, Stage, stages
 from scorer.export.graph import Graph
 from scorer.vectorizer import VectorizerSpec
@@ -89,6 +90,8 @@ def _looked_up(graph: Graph, spec: VectorizerSpec, text: str) -> Tokens:
 
     A number is an id, or a column of a bag.
     """
+    if spec.category is not None:
+        raise UnsupportedModel(f"layer {spec.category.layer}: a look-up of values is not written")
     words = _words(graph, spec, text)
     found = [_grams(graph, words, size) for size in spec.ngrams]
     grams = found[0] if len(found) == 1 else graph.node("Concat", *found, axis=1)

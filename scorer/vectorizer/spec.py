@@ -43,6 +43,34 @@ class Padding:
         return self.masked or (self.side == "post" and self.value == 0)
 
 
+@dataclass(frozen=True)
+class Buckets:
+    """Where unknown values go: `count` ids from `first`, by a hash of the value.
+
+    modulo  a whole number's remainder is the hash
+    salt    of SipHash; None: FarmHash's fingerprint
+    """
+
+    count: int
+    first: int = 0
+    modulo: bool = False
+    salt: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Category:
+    """What a lookup is, which takes a column's values as they are: one value, one id.
+
+    layer    its name, for messages
+    numeric  values are whole numbers, not texts
+    buckets  for values that are no word; None: they have the spec's `unknown_id`
+    """
+
+    layer: str
+    numeric: bool = False
+    buckets: Buckets | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class VectorizerSpec:
     """Checked settings.
@@ -64,6 +92,8 @@ class VectorizerSpec:
     start_id             an id that comes before every text's own
     width                columns of a bag; None: as many as the vocabulary needs
     padding              how rows get `output_sequence_length`
+    category             texts are not split: each is a value that is looked up as it is, an empty
+                         one too (see categories.py). A row without an id is then not scored
     """
 
     standardize: str | None
@@ -82,6 +112,7 @@ class VectorizerSpec:
     start_id: int | None = None
     width: int | None = None
     padding: Padding = field(default_factory=Padding)
+    category: Category | None = None
 
     @property
     def columns(self) -> int:
@@ -99,17 +130,23 @@ class VectorizerSpec:
             largest = [len(self.vocabulary) + 1]
         else:
             largest = [int(self.word_ids.max(initial=0)), self.unknown_id or 0]
+        if self.category is not None and self.category.buckets is not None:
+            largest.append(self.category.buckets.first + self.category.buckets.count - 1)
         return max(*largest, self.start_id or 0, self.padding.value) + 1
 
     @property
     def has_zero_words(self) -> bool:
         """Whether an id 0, which a mask skips, may stand for something else than padding."""
         zero_word = self.word_ids is not None and bool((self.word_ids == 0).any())
-        return zero_word or self.unknown_id == 0 or self.start_id == 0
+        buckets = self.category.buckets if self.category else None
+        zero_bucket = buckets is not None and buckets.first == 0
+        return zero_word or zero_bucket or self.unknown_id == 0 or self.start_id == 0
 
     @property
     def token_kind(self) -> str:
         """What its tokens are, for people."""
+        if self.category is not None:
+            return "values"
         return "characters" if self.split == "character" else "words"
 
     def ids_of(self, n_tokens: np.ndarray) -> np.ndarray:

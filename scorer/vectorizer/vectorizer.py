@@ -129,6 +129,8 @@ def numbering(spec: VectorizerSpec) -> np.ndarray | None:
     table = np.empty(len(spec.vocabulary) + 2, np.int32)
     table[:2] = unknown
     table[2:] = words + shift if spec.word_ids is not None else words
+    if spec.word_ids is not None:
+        table[2:][spec.word_ids < 0] = LEFT_OUT
     return table
 
 
