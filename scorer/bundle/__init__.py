@@ -15,7 +15,8 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     annotate.py  one walk: what every call gives, and the weights that it needs
     hdf5.py hdf5_messages.py
                  HDF5 in plain Python: what Keras writes, and nothing outside the file
-    old_sigmoid.py  Keras 2's hard_sigmoid by Keras 3's
+    old_sigmoid.py old_attention.py
+                 what Keras 2 computed otherwise than Keras 3
     weights.py   model.weights.h5: stored bytes, expected shapes, finite values
     vectorizers.py words.py alone.py pieces.py
                  what turns a text into ids: in the archive, or in a file beside it
@@ -45,6 +46,7 @@ from scorer.bundle.inputs import (
 )
 from scorer.bundle.legacy import H5, Named, config_of
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
+from scorer.bundle.old_attention import without_dropout
 from scorer.bundle.old_sigmoid import of_keras_2
 from scorer.bundle.pieces import Pieces
 from scorer.bundle.vectorizers import lack_words, own_vectorizers
@@ -172,7 +174,7 @@ def _as_keras_3(parts: Parts, version: Any) -> Parts:
     """The parts of a model that this version of Keras wrote, giving its answers in Keras 3."""
     inputs, nodes, policies = parts
     old = isinstance(version, str) and version.startswith(("1", "2."))
-    return (inputs, of_keras_2(nodes), policies) if old else parts
+    return (inputs, without_dropout(of_keras_2(nodes)), policies) if old else parts
 
 
 def _network(

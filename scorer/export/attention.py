@@ -71,7 +71,10 @@ def _heads(graph: Graph, node: Node, *values: str) -> str:
     kept = _kept(graph, node, scores, query=True, heads=True)
     if kept is not None:
         scores = graph.node("Where", kept, scores, graph.number(-3e38))
-    made = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), v)
+    shares = graph.node("Softmax", scores, axis=-1)
+    if kept is not None and settings["dropout"]:  # Keras then gives a query without a value zeros
+        shares = graph.node("Where", kept, shares, graph.number(0))
+    made = graph.node("MatMul", shares, v)
     made = graph.node("Transpose", made, perm=[0, 2, 1, 3])
     heads, size, width = weights[0].shape
     joined = graph.node("Reshape", made, graph.whole(0, 0, heads * size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from scorer.layers.spec import (
     UNITS,
@@ -21,6 +22,7 @@ from scorer.layers.spec import (
     filled,
     flag,
     listed,
+    number,
     one_of,
     sequence,
     shown,
@@ -114,7 +116,13 @@ def _grouped_weights(settings: Settings, inputs: Inputs) -> dict[str, Shape]:
     return _dense_weights(kernels, settings["use_bias"])
 
 
+def _share(value: Any) -> bool:
+    return number(value) and 0 <= value < 1
+
+
 _CAUSAL = {"use_causal_mask": Setting(flag, default=False)}
+#: what a query gets whose every value is masked depends on it: Keras then takes another softmax
+_DROPOUT = {"dropout": Setting(_share, default=0.0)}
 _TENSORS = ("query", "value", "key")
 _OPTIONAL = either(one_of(None), UNITS)
 ATTENTION = (
@@ -149,6 +157,7 @@ ATTENTION = (
             "value_dim": Setting(_OPTIONAL, default=None),
             "use_bias": Setting(flag, default=True),
             "output_shape": Setting(either(_OPTIONAL, listed(UNITS, 1, 1)), default=None),
+            **_DROPOUT,
             **_CAUSAL,
         },
         _head_weights,
@@ -165,6 +174,7 @@ ATTENTION = (
             "num_query_heads": Setting(UNITS),
             "num_key_value_heads": Setting(UNITS),
             "use_bias": Setting(flag, default=True),
+            **_DROPOUT,
             **_CAUSAL,
         },
         _grouped_weights,

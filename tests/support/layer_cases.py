@@ -158,7 +158,12 @@ def _additive_attention(k: Any, x: Any, r: Random) -> Any:
 
 def _heads(k: Any, x: Any, r: Random) -> Any:
     layer = k.MultiHeadAttention(
-        2, 3, value_dim=r.choice((None, 4)), use_bias=_yes(r), output_shape=r.choice((None, 5))
+        2,
+        3,
+        value_dim=r.choice((None, 4)),
+        use_bias=_yes(r),
+        output_shape=r.choice((None, 5)),
+        dropout=r.choice((0, 0.3)),
     )
     if _yes(r):
         return layer(query=x, value=k.Dense(4)(x), key=k.Dense(5)(x), use_causal_mask=_yes(r))
@@ -166,7 +171,7 @@ def _heads(k: Any, x: Any, r: Random) -> Any:
 
 
 def _grouped(k: Any, x: Any, r: Random) -> Any:
-    return k.GroupQueryAttention(3, 4, 2, use_bias=_yes(r))(x, x)
+    return k.GroupQueryAttention(3, 4, 2, use_bias=_yes(r), dropout=r.choice((0, 0.3)))(x, x)
 
 
 def _of_two(name: str) -> Case:
