@@ -9,7 +9,9 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     foreign.py   what other files are, and the way out
     normal.py    the configurations of Keras 2 and of .h5 files in the one form of Keras 3
     dangers.py   config.json: nothing in it names code, files or addresses
-    graph.py     config.json: calls of layers in order, nested models unpacked
+    graph.py tensors.py
+                 config.json: calls of layers in order, nested models unpacked
+    rewriting.py what Keras does in one call, as calls of declared layers
     settings.py config.py
                  declared layers and settings only
     annotate.py  one walk: what every call gives, and the weights that it needs
@@ -118,7 +120,8 @@ class Bundle:
 
     @property
     def parameters(self) -> int:
-        return sum(int(w.size) for layer in self.layers for w in layer.weights)
+        weights = {id(w): int(w.size) for layer in self.layers for w in layer.weights}
+        return sum(weights.values())
 
     @property
     def outputs(self) -> int:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scorer.bundle.dangers import tree_faults
-from scorer.bundle.graph import Entry, RawCall, RawGraph, Reference, mapping, read_graph, references
+from scorer.bundle.graph import Entry, RawCall, RawGraph, gives_states, read_graph
 from scorer.bundle.masks import OPERATIONS, Mask, mask_of
 from scorer.bundle.network import Call, Layer
 from scorer.bundle.normal import normalised, policies
 from scorer.bundle.operations import function_of, operands
+from scorer.bundle.rewriting import activation_apart, needed, state_calls, without_states
 from scorer.bundle.settings import checked
+from scorer.bundle.tensors import Reference, mapping, references
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS
 from scorer.layers.spec import Arity
@@ -71,7 +73,7 @@ def read_model(model: Entry) -> ModelSpec:
     last = calls.calls[-1].name if calls.calls else None
     if graph.output not in (last, *calls.vectorizers):
         raise UnsupportedModel(f"the model's output {graph.output} is not one of a layer")
-    return ModelSpec(graph.inputs, calls.vectorizers, tuple(calls.calls), policies(model))
+    return ModelSpec(graph.inputs, calls.vectorizers, needed(calls.calls, last), policies(model))
 
 
 class _Calls:
@@ -83,6 +85,8 @@ class _Calls:
         self._layers: dict[tuple[str, str], Layer] = {}
         self._read: dict[tuple[str, str], str] = {}
         self._same: dict[str, str] = {}  # a further call of a vectorizer -> the first
+        self._recurrent: dict[str, Call] = {}  # calls that give states, by name
+        self._states: set[str] = set()  # of these, the outputs that are read
         self._scalars: set[str] = set()  # lookups that give one id without a dimension
         self.vectorizers: dict[str, VectorizerCall] = {}
         self.calls: list[Call] = []
@@ -93,14 +97,37 @@ class _Calls:
         elif self._makes_mask(call):
             self._masks[call.name] = mask_of(call, self._masks)
         else:
-            read, own = operands(call) if call.operation else (_inputs(call), call.settings)
-            layer = self._layer(call, own)
-            inputs = tuple(self._same.get(name, name) for name in read)
-            for name in inputs:
-                if name in self._masks:
-                    raise UnsupportedModel(f"layer {call.layer}: it reads the mask {name}")
-            masks = () if call.operation else self._masks_of(call)
-            self.calls += _of_rows(Call(call.name, layer, inputs, masks, call.place), self._scalars)
+            self._add_layer(call)
+
+    def _add_layer(self, given: RawCall) -> None:
+        """Append a call of a layer or an operation, and what Keras does in one with it."""
+        call, after = (given, None) if given.operation else activation_apart(without_states(given))
+        read, own = operands(call) if call.operation else (_inputs(call), call.settings)
+        layer = self._layer(call, own)
+        inputs = tuple(map(self._read_from, read))
+        for name in inputs:
+            if name in self._masks:
+                raise UnsupportedModel(f"layer {call.layer}: it reads the mask {name}")
+        masks = () if call.operation else self._masks_of(call)
+        made = Call(call.name, layer, inputs, masks, call.place)
+        self.calls += _of_rows(made, self._scalars)
+        if after is not None:
+            activation = self._layer(after, after.settings)
+            self.calls.append(Call(after.name, activation, (call.name,), (), after.place))
+        if gives_states(given.settings):
+            self._recurrent[call.name] = made
+
+    def _read_from(self, name: str) -> str:
+        """The call that gives what is read by a name in the graph."""
+        whose, _, number = name.partition("#")
+        if not number:
+            return self._same.get(name, name)
+        if whose not in self._recurrent:
+            raise UnsupportedModel(f"layer {whose}: its output {number} is not known")
+        if name not in self._states:
+            self._states.add(name)
+            self.calls += state_calls(self._recurrent[whose], int(number), name)
+        return name
 
     def _layer(self, call: RawCall, settings: Entry) -> Layer:
         """The layer of a call, the same object for calls that have the same settings."""

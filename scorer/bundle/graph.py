@@ -12,10 +12,21 @@ nested model after the model's; a further call of the same layer has a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from scorer.bundle.tensors import (
+    MOST_OUTPUTS,
+    Key,
+    Reference,
+    Tensor,
+    listed,
+    mapping,
+    parsed,
+    references,
+    resolved,
+    tensors_in,
+)
 from scorer.errors import BundleError, UnsupportedModel
 
 MAX_LAYERS = 128
@@ -26,14 +37,6 @@ _RENAMED = {"GroupQueryAttention": "GroupedQueryAttention"}
 _NAME = re.compile(r"\w[\w .-]{0,127}")
 
 Entry = dict[str, Any]  # a layer as config.json has it
-Key = tuple[str, int]  # a layer of one model, and which of its calls
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The output of a call, or an input, by its name in the graph."""
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,6 @@ def read_graph(model: Entry) -> RawGraph:
     walk = _Walk()
     output = walk.model(model, None, "", "layers/")
     return RawGraph(walk.inputs, tuple(walk.calls), output.name)
-
-
-def mapping(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BundleError(f"config.json: {what} is not a mapping")
-    return value
 
 
 @dataclass
@@ -156,11 +153,11 @@ class _Walk:
     ) -> Reference:
         name, entry = key[0], level.entries[key[0]]
         arguments, keywords = form.arguments(key)
-        arguments = tuple(_resolved(value, found) for value in arguments)
+        arguments = tuple(resolved(value, found) for value in arguments)
         layer, place = level.prefix + name, level.place + level.stored[name]
         if entry["class_name"] in _MODELS:
             given = list(references(arguments))
-            return self.model(entry, given, f"{layer}/", f"{place}/layers/")
+            return Reference(self.model(entry, given, f"{layer}/", f"{place}/layers/").name)
         count = self.called[layer] = self.called.get(layer, -1) + 1
         call = RawCall(
             name=f"{layer}:{count}" if count else layer,
@@ -169,13 +166,20 @@ class _Walk:
             layer=layer,
             place=place,
             arguments=arguments,
-            keywords={k: _resolved(value, found) for k, value in keywords.items()},
+            keywords={k: resolved(value, found) for k, value in keywords.items()},
             operation=str(entry.get("module")).startswith("keras.src.ops."),
         )
         self.calls.append(call)
         if len(self.calls) > MAX_CALLS:
             raise BundleError(f"config.json: more than {MAX_CALLS} calls of layers")
-        return Reference(call.name)
+        return Reference(call.name, MOST_OUTPUTS if gives_states(call.settings) else 1)
+
+
+def gives_states(settings: Entry) -> bool:
+    """Whether a recurrent layer, or one around it, gives its states beside its output."""
+    inner = settings.get("layer")
+    own = inner.get("config") if isinstance(inner, dict) else settings
+    return isinstance(own, dict) and own.get("return_state") is True
 
 
 class _Level:
@@ -238,15 +242,7 @@ class _Sequential:
         return [(self._before[key[0]], 0)]
 
     def arguments(self, key: Key) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return ((_Tensor(self._before[key[0]], 0),), {})
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """The output of a layer's call, by the layer's name in its own model."""
-
-    layer: str
-    call: int
+        return ((Tensor(self._before[key[0]], 0),), {})
 
 
 class _Functional:
@@ -254,12 +250,17 @@ class _Functional:
 
     def __init__(self, level: _Level, config: Entry) -> None:
         self._entries = level.entries
-        self.inputs = [tensor.layer for tensor in _listed(config.get("input_layers"), "input")]
-        outputs = list(_listed(config.get("output_layers"), "output"))
+        self.inputs = [tensor.layer for tensor in listed(config.get("input_layers"), "input")]
+        outputs = list(listed(config.get("output_layers"), "output"))
         if len(outputs) != 1:
             raise UnsupportedModel(
                 f"the model has {len(outputs)} outputs, of which one is scored: save a model of "
                 "that one, keras.Model(model.inputs, model.outputs[0]).save('model.keras')"
+            )
+        if outputs[0].output:
+            raise UnsupportedModel(
+                f"the model's output is a state of layer {outputs[0].layer}: build the layer "
+                "without return_state, which gives its last state as its output"
             )
         for name in self.inputs:
             if level.entries.get(name, {}).get("class_name") != "InputLayer":
@@ -269,7 +270,7 @@ class _Functional:
         self._from_one = _counted_from_one(level.entries, outputs)
 
     def arguments(self, key: Key) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The positional and the named arguments of a call, tensors as _Tensor."""
+        """The positional and the named arguments of a call, tensors as Tensor."""
         if key not in self._calls:
             name, number = key
             if name not in self._entries:
@@ -278,18 +279,18 @@ class _Functional:
             number -= name in self._from_one
             if not isinstance(nodes, list) or not 0 <= number < len(nodes) <= MAX_CALLS:
                 raise BundleError(f"config.json: layer {name}: it has no call {key[1]}")
-            self._calls[key] = _parsed(nodes[number])
+            self._calls[key] = parsed(nodes[number])
         return self._calls[key]
 
     def sources(self, key: Key) -> list[Key]:
         arguments, keywords = self.arguments(key)
-        tensors = list(_tensors([*arguments, *keywords.values()]))
+        tensors = list(tensors_in([*arguments, *keywords.values()]))
         if len(tensors) > MAX_CALLS:
             raise BundleError(f"config.json: layer {key[0]}: called on {len(tensors)} tensors")
         return [(tensor.layer, tensor.call) for tensor in tensors]
 
 
-def _counted_from_one(entries: dict[str, Entry], outputs: list[_Tensor]) -> set[str]:
+def _counted_from_one(entries: dict[str, Entry], outputs: list[Tensor]) -> set[str]:
     """The nested models whose calls are counted from 1.
 
     Keras counts the call that made a model as its first, and does not list it. Every call that is
@@ -306,95 +307,6 @@ def _counted_from_one(entries: dict[str, Entry], outputs: list[_Tensor]) -> set[
     for entry in entries.values():
         nodes = entry.get("inbound_nodes")
         for node in nodes if isinstance(nodes, list) else []:
-            arguments, keywords = _parsed(node)
-            tensors += _tensors([*arguments, *keywords.values()])
+            arguments, keywords = parsed(node)
+            tensors += tensors_in([*arguments, *keywords.values()])
     return {tensor.layer for tensor in tensors if models.get(tensor.layer) == tensor.call}
-
-
-def _listed(value: Any, what: str) -> Iterator[_Tensor]:
-    """`["name", 0, 0]`, or a list or mapping of such."""
-    items = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(items, list) and len(items) == 3 and isinstance(items[0], str):
-        items = [items]
-    if not isinstance(items, list) or not items:
-        raise BundleError(f"config.json: the model's {what}s are not listed")
-    for item in items:
-        tensor = _history(item)
-        if tensor is None:
-            raise UnsupportedModel(f"the model's {what}s are nested")
-        yield tensor
-
-
-def _history(value: Any) -> _Tensor | None:
-    """`["name", call, 0]`: which call of which layer made a tensor."""
-    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
-        return None
-    name, call, output = value
-    if type(call) is not int or call < 0 or output != 0:
-        what = f"layer {name[:60]}: its output {output!r:.20} is not the only one: build the layer"
-        raise UnsupportedModel(f"{what} without return_state, train and save again")
-    return _Tensor(name, call)
-
-
-def _parsed(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A call as Keras 3 writes it (a mapping), or as Keras 2 does (a list of its tensors)."""
-    if isinstance(node, dict):
-        arguments, keywords = node.get("args"), mapping(node.get("kwargs", {}), "a call's keywords")
-        if not isinstance(arguments, list):
-            raise BundleError("config.json: a call has no list of arguments")
-        return tuple(map(_value, arguments)), {k: _value(v) for k, v in keywords.items()}
-    if not isinstance(node, list) or not node:
-        raise BundleError("config.json: a call is neither a mapping nor a list")
-    if isinstance(node[0], str):  # a layer on one tensor, in older files
-        node = [node]
-    tensors, keywords = [], {}
-    for item in node:
-        tensor = _history(item[:3]) if isinstance(item, list) and 3 <= len(item) <= 4 else None
-        if tensor is None:
-            raise BundleError("config.json: a call's tensor is not [name, call, output]")
-        tensors.append(tensor)
-        keywords.update(mapping(item[3], "a call's keywords") if len(item) == 4 else {})
-    first = tensors[0] if len(tensors) == 1 else tensors
-    return (first,), {k: _old_value(v) for k, v in keywords.items()}
-
-
-def _old_value(value: Any) -> Any:
-    """Keras 2's tensors among the keywords."""
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        return _history(value) or value
-    return value
-
-
-def _value(value: Any) -> Any:
-    """A tensor as _Tensor, a list of values, or a constant."""
-    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        config = mapping(value.get("config"), "a tensor")
-        tensor = _history(config.get("keras_history"))
-        if tensor is None:
-            raise BundleError("config.json: a tensor does not say which layer it comes from")
-        return tensor
-    return [_value(item) for item in value] if isinstance(value, list) else value
-
-
-def _tensors(values: list[Any]) -> Iterator[_Tensor]:
-    for value in values:
-        if isinstance(value, _Tensor):
-            yield value
-        elif isinstance(value, list):
-            yield from _tensors(value)
-
-
-def references(values: Any) -> Iterator[Reference]:
-    """The references in arguments, however deep in lists."""
-    for value in values:
-        if isinstance(value, Reference):
-            yield value
-        elif isinstance(value, list):
-            yield from references(value)
-
-
-def _resolved(value: Any, found: dict[Key, Reference]) -> Any:
-    """`value` with each _Tensor replaced by its reference."""
-    if isinstance(value, _Tensor):
-        return found[value.layer, value.call]
-    return [_resolved(item, found) for item in value] if isinstance(value, list) else value

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scorer.bundle.graph import RawCall, Reference
+from scorer.bundle.graph import RawCall
+from scorer.bundle.tensors import Reference
 from scorer.errors import UnsupportedModel
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from scorer.bundle.graph import RawCall, Reference
+from scorer.bundle.graph import RawCall
+from scorer.bundle.tensors import Reference
 from scorer.errors import UnsupportedModel
 from scorer.layers.operations import BINARY
 
@@ -32,7 +33,9 @@ def operands(call: RawCall) -> tuple[list[str], dict[str, Any]]:
         given = given[0]
     if name in BINARY and len(given) == 2:
         sides = dict(zip(("left", "right"), given, strict=True))
-        settings |= {side: v for side, v in sides.items() if not isinstance(v, Reference)}
+        settings |= {
+            side: _constant(v) for side, v in sides.items() if not isinstance(v, Reference)
+        }
         given = [value for value in given if isinstance(value, Reference)]
     elif name == "get_item" and len(given) == 2:
         settings["key"] = given.pop()
@@ -42,3 +45,11 @@ def operands(call: RawCall) -> tuple[list[str], dict[str, Any]]:
             f"operation {call.layer} ({name}): it is not called on tensors alone"
         )
     return names, settings
+
+
+def _constant(value: Any) -> Any:
+    """A number, or the values of a tensor that the program computed before the model was built."""
+    config = value.get("config") if isinstance(value, dict) else None
+    if isinstance(config, dict) and value.get("class_name") == "__tensor__":
+        return config.get("value")
+    return value

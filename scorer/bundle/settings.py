@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scorer.bundle.graph import mapping
 from scorer.bundle.normal import POLICIES, policy_name
+from scorer.bundle.tensors import mapping
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers import KINDS, LayerKind, LayerSpec
 from scorer.layers.spec import REQUIRED, Check, one_of
@@ -60,6 +60,19 @@ _DROPPED = re.compile(
     r"|momentum|renorm_clipping|renorm_momentum|num_bins|max_tokens|vocabulary_size|vocabulary_dtype"
     r"|\w+_(initializer|regularizer|constraint)"
 )
+#: a layer of Keras that is not run -> what to use
+_OF_KERAS = {
+    "EinsumDense": "Dense works on the last dimension, and Permute brings another one there",
+    "Conv1DTranspose": "use UpSampling1D and Conv1D",
+    "Conv2DTranspose": "use UpSampling1D and Conv1D over the sequence",
+    "HashedCrossing": "join the columns' values in one column of the table, and use Hashing",
+    "LocallyConnected1D": "use Conv1D",
+    "ConvLSTM1D": "use Conv1D and LSTM",
+    "ConvLSTM2D": "use Conv1D and LSTM",
+    "SpectralNormalization": "use the layer that it wraps, with its weights",
+    "RandomFourierFeatures": "use Dense",
+    "ThresholdedReLU": "use ReLU(threshold=theta)",
+}
 #: of a layer around a layer
 _WRAPPER = {"layer", "backward_layer"}
 
@@ -72,6 +85,10 @@ def checked(kind: str, settings: dict[str, Any], name: str) -> LayerSpec:
     if kind == "RNN":
         kind, settings = _of_its_cell(settings, name)
     declared = KINDS.get(kind)
+    if kind in _OF_KERAS:
+        raise UnsupportedModel(
+            f"layer {name}: Keras' {kind} is not run: {_OF_KERAS[kind]}, train and save again"
+        )
     if declared is None:
         raise UnsupportedModel(
             f"layer {name}: {kind[:60]!r} is not among the layers supported. Where it is a class "
@@ -88,7 +105,15 @@ def _of_its_cell(settings: dict[str, Any], name: str) -> tuple[str, dict[str, An
     cell = mapping(settings.get("cell"), f"the cell of {name}")
     kind = str(cell.get("class_name"))
     if kind not in ("LSTMCell", "GRUCell", "SimpleRNNCell"):
-        raise UnsupportedModel(f"layer {name} (RNN): the cell {_short(kind)} is not supported")
+        way_out = ""
+        if kind == "StackedRNNCells":
+            way_out = (
+                ": RNN([LSTMCell(8), LSTMCell(4)]) does what LSTM(8, return_sequences=True) and "
+                "LSTM(4) do, one after the other; give these the same weights and save again"
+            )
+        raise UnsupportedModel(
+            f"layer {name} (RNN): the cell {_short(kind)} is not supported{way_out}"
+        )
     own = {key: value for key, value in settings.items() if key != "cell"}
     return kind.removesuffix("Cell"), mapping(cell.get("config"), f"the cell of {name}") | own
 

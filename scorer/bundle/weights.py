@@ -30,10 +30,13 @@ def with_weights(nodes: Iterable[Node], stored: Stored) -> tuple[Node, ...]:
     nodes = list(nodes)
     stored.prepare(nodes)
     layers: dict[int, tuple[Layer, dict[str, Shape]]] = {}
+    read: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}  # by place: a state's layer has two
     filled = []
     for node in nodes:
         if id(node.layer) not in layers:
-            arrays = stored.weights_of(node)
+            at = node.place, repr(node.shapes)
+            arrays = read.get(at) or stored.weights_of(node)
+            read[at] = arrays
             layers[id(node.layer)] = (replace(node.layer, weights=arrays), node.shapes)
         layer, shapes = layers[id(node.layer)]
         if shapes != node.shapes:

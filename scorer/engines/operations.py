@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from scorer.bundle import LayerSpec
 from scorer.layers.operations import BINARY, parts
 
@@ -16,7 +18,8 @@ def operation(keras: Any, spec: LayerSpec) -> Callable[..., Any]:
         return _item(tuple(parts(spec.settings["key"])))
     function = getattr(keras.ops, spec.kind)
     if spec.kind in BINARY:
-        return _with_constants(function, spec.settings["left"], spec.settings["right"])
+        left, right = spec.settings["left"], spec.settings["right"]
+        return _with_constants(function, _value(left), _value(right))
     return partial(function, **spec.settings)
 
 
@@ -24,9 +27,12 @@ def _item(key: tuple[int | slice, ...]) -> Callable[..., Any]:
     return lambda tensor: tensor[key]
 
 
-def _with_constants(
-    function: Callable[..., Any], left: float | None, right: float | None
-) -> Callable[..., Any]:
+def _value(constant: Any) -> Any:
+    """A number as it is; nested lists as float32."""
+    return np.array(constant, np.float32) if isinstance(constant, list) else constant
+
+
+def _with_constants(function: Callable[..., Any], left: Any, right: Any) -> Callable[..., Any]:
     def applied(*tensors: Any) -> Any:
         first = [] if left is None else [left]
         last = [] if right is None else [right]

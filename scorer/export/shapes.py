@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -169,14 +170,19 @@ _OF_TWO = {
 
 
 def _of_two(graph: Graph, node: Node, *values: str) -> str:
-    """Of two tensors, or of a tensor and a number."""
+    """Of two tensors, or of a tensor and a constant."""
     left, right = node.layer.settings["left"], node.layer.settings["right"]
     given = list(values)
     if left is not None:
-        given.insert(0, graph.number(float(left)))
+        given.insert(0, _constant(graph, left))
     elif right is not None:
-        given.append(graph.number(float(right)))
+        given.append(_constant(graph, right))
     return graph.node(_OF_TWO[node.layer.kind], *given)
+
+
+def _constant(graph: Graph, value: Any) -> str:
+    """A number, or a tensor that nested lists hold."""
+    return graph.constant(np.array(value, np.float32))
 
 
 _REDUCED = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "sum": "ReduceSum"}

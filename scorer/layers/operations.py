@@ -44,12 +44,54 @@ _BOUND = either(one_of(None), integer)
 
 
 def _both(settings: Settings, inputs: Inputs) -> TensorSpec:
-    """Of two tensors, or of one and a number."""
+    """Of two tensors, or of one and a constant."""
+    constant = constant_of(settings)
+    if isinstance(constant, list):
+        return _with_constant(shape_of(constant), unmasked(floats(inputs[0])))
     if len(inputs) == 1:
         return _each(settings, inputs)
     if all(given.shape == inputs[0].shape for given in inputs):
         inputs = [unmasked(floats(given)) for given in inputs]
     return unmasked(broadcast([unmasked(floats(given)) for given in inputs], ranks=False))
+
+
+def constant_of(settings: Settings) -> Any:
+    """The constant among two operands: a number, a tensor as nested lists, or None."""
+    return settings["left"] if settings["left"] is not None else settings["right"]
+
+
+def shape_of(constant: Any) -> tuple[int, ...]:
+    """Of nested lists of numbers."""
+    shape = []
+    while isinstance(constant, list):
+        shape.append(len(constant))
+        constant = constant[0]
+    return tuple(shape)
+
+
+def _with_constant(shape: tuple[int, ...], given: TensorSpec) -> TensorSpec:
+    """A row and a constant, which is the same for all rows."""
+    own = shape[1:] if len(shape) == len(given.shape) + 1 and shape[0] == 1 else shape
+    ends = given.shape[len(given.shape) - len(own) :]
+    if len(own) > len(given.shape) or any(n not in (1, m) for n, m in zip(own, ends, strict=True)):
+        why = f"it combines {shown(given.shape)} with a constant of the shape {shown(shape)}"
+        if None in given.shape:
+            why += f": {FIX_LENGTH}"
+        raise Unfit(why)
+    return replace(given, dtype="float")
+
+
+def _tensor(value: Any) -> bool:
+    """Nested lists of numbers, each as long as its neighbours."""
+    level, depth = value, 0
+    while isinstance(level, list):
+        kinds = {(type(item) is list, len(item) if type(item) is list else 0) for item in level}
+        if len(kinds) != 1 or not level or depth == 4:
+            return False
+        if not isinstance(level[0], list):
+            return all(map(number, level))
+        level, depth = [item for inner in level for item in inner], depth + 1
+    return False
 
 
 def _each(settings: Settings, inputs: Inputs) -> TensorSpec:
@@ -199,7 +241,7 @@ def _one_hot(settings: Settings, inputs: Inputs) -> TensorSpec:
 
 
 def _of_two(name: str) -> LayerKind:
-    optional = Setting(either(one_of(None), number), default=None)
+    optional = Setting(either(one_of(None), number, _tensor), default=None)
     settings = {"left": optional, "right": optional}
     return LayerKind(name, _both, settings, arity=Arity.SEVERAL, operation=True)
 

@@ -202,7 +202,7 @@ add(
     "the model has no such vectorizer",
     configured(lambda m: m["config"]["layers"].pop(1) and None),
 )
-add("unknown-layer", "'ConvLSTM1D' is not among the layers", placed(layer("ConvLSTM1D", "a")))
+add("unknown-layer", "'ConvLSTM3D' is not among the layers", placed(layer("ConvLSTM3D", "a")))
 add("unknown-setting", "the setting 'surprise'", changed(4, surprise=1))
 add(  # a row's length would be that of a column: of its neighbours' values
     "unit-of-columns",

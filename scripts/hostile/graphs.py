@@ -110,7 +110,14 @@ add(
     _last({"args": [1.5], "kwargs": {}}),
 )
 add("call-on-300-tensors", "called on 300 tensors", _last(_list([["lstm", 0, 0]] * 300)))
-add("call-of-a-negative-number", "is not the only one", _last(_list([["lstm", -1, 0]])))
+add(
+    "call-of-a-negative-number",
+    "no output 0 of its call -1",
+    _last(_list([["lstm", -1, 0]])),
+)
+add("call-of-a-ninth-output", "it has no output 9", _last(_list([["lstm", 0, 9]])))
+add("call-of-an-output-that-is-true", "it has no output True", _last(_list([["lstm", 0, True]])))
+add("call-of-a-state-that-is-not-given", "is not the only one", _last(_list([["lstm", 0, 1]])))
 add("call-of-an-unknown-layer", "no layer is named", _last(_list([["nobody", 0, 0]])))
 add("call-of-an-unnamed-tensor", "which layer it comes from", _last(_list([["lstm", 0]])))
 add("old-call-of-an-unnamed-tensor", "is not .name, call, output.", _last([["lstm", 0]]))

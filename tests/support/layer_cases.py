@@ -175,12 +175,16 @@ def _grouped(k: Any, x: Any, r: Random) -> Any:
 
 
 def _of_two(name: str) -> Case:
-    """With a tensor of the same shape, of one column, or with a number on either side."""
+    """With a tensor of the same shape, of one column, or with a constant on either side."""
 
     def case(k: Any, x: Any, r: Random) -> Any:
         function = getattr(_ops(), name)
         x = k.Dense(WIDTH, "sigmoid")(x) + 0.5
-        other = r.choice((k.Dense(WIDTH, "sigmoid")(x) + 0.5, k.Dense(1, "sigmoid")(x), 2.5, 2))
+        columns = _ops().convert_to_tensor([0.5 + 0.25 * i for i in range(WIDTH)])
+        places = columns * _ops().ones((LENGTH, 1)) if x.shape[1] else columns
+        other = r.choice(
+            (k.Dense(WIDTH, "sigmoid")(x) + 0.5, k.Dense(1, "sigmoid")(x), 2.5, 2, columns, places)
+        )
         return function(*r.choice(((x, other), (other, x))))
 
     return case

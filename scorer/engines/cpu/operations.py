@@ -19,7 +19,7 @@ from scorer.engines.cpu.merging import merge
 from scorer.engines.cpu.products import batch_products
 from scorer.engines.cpu.reshaping import softmax
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, positionwise, refuse
-from scorer.layers.operations import parts
+from scorer.layers.operations import constant_of, parts
 
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
@@ -105,18 +105,29 @@ def elementwise(node: Node, signal: Signal) -> Built:
 
 
 def of_two(node: Node, *signals: Signal) -> Built:
-    """Of two tensors, or of a tensor and a number on its left or its right."""
+    """Of two tensors, or of a tensor and a constant on its left or its right."""
     function, kind = _OF_TWO[node.layer.kind], node.layer.kind
     if len(signals) == 2:
         if kind in ("add", "subtract", "multiply", "maximum", "minimum"):
             return merge(node, *signals)
         return on_blocks(node, _quietly(function), *signals)
     left, right = node.layer.settings["left"], node.layer.settings["right"]
+    if isinstance(constant_of(node.layer.settings), list):
+        return _with_tensor(node, signals[0], _quietly(function))
     if left is not None:
         number = np.float32(left)
         return _each(node, signals[0], _written(lambda x: function(number, x)))
     number = np.float32(right)
     return _each(node, signals[0], _written(lambda x: function(x, number)))
+
+
+def _with_tensor(node: Node, signal: Signal, function: Callable[..., Any]) -> Built:
+    """Of a row and a tensor that is the same for all rows."""
+    left = node.layer.settings["left"] is not None
+    constant = np.array(constant_of(node.layer.settings), np.float32)
+    constant = constant.reshape((1, *constant.shape[constant.ndim - len(node.spec.shape) :]))
+    run = (lambda x: function(constant, x)) if left else (lambda x: function(x, constant))
+    return on_blocks(node, run, signal)
 
 
 def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:

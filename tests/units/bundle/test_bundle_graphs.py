@@ -152,12 +152,48 @@ def nested_under_a_mask(k: Any, text: Any) -> Any:
     return k.Dense(1)(k.LSTM(3)(inner(embedded)))
 
 
+def last_state_beside_all(k: Any, text: Any) -> Any:
+    """The query of an attention is a state; another LSTM's state is all that is read of it."""
+    words = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    states, last = k.GRU(4, return_sequences=True, return_state=True)(words)
+    found = k.Attention()([k.Reshape((1, 4))(last), states])
+    _, alone, _ = k.LSTM(3, return_state=True, go_backwards=True)(words)
+    return k.Dense(2)(k.Concatenate()([k.Flatten()(found), alone, last]))
+
+
+def states_of_both_directions(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 6, mask_zero=True)(_ids(k, text))
+    layer = k.LSTM(3, return_sequences=True, return_state=True)
+    states, forward, _, backward, _ = k.Bidirectional(layer, merge_mode="sum")(words)
+    both = k.Concatenate()([backward, forward])
+    return k.Dense(2)(k.Concatenate()([both, k.LSTM(2)(states)]))
+
+
+def positions_that_are_a_constant(k: Any, text: Any) -> Any:
+    """What `TokenAndPositionEmbedding` becomes where it is no class."""
+    import keras
+
+    words = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    places = k.Embedding(9, 6)(keras.ops.arange(9))
+    both = words + places
+    return k.Dense(2)(k.GlobalAveragePooling1D()(both + k.MultiHeadAttention(2, 3)(both, both)))
+
+
+def activations_that_are_layers(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    hidden = k.Conv1D(5, 3, activation=k.LeakyReLU(negative_slope=0.2))(words)
+    dense = k.Dense(4, activation=k.ReLU(max_value=0.5, negative_slope=0.1))
+    return k.Dense(2)(k.Dense(3, activation=k.ELU())(dense(k.GlobalMaxPooling1D()(hidden))))
+
+
 GRAPHS: dict[str, Graph] = {
     graph.__name__: graph
     for graph in (
         *(kims_cnn, two_pools_of_one_convolution, activation_of_what_others_read, residual),
         *(masked_residual, merged_again, an_operation, shared, nested, nested_and_shared),
         *(nested_sequential_that_masks, nested_functional_that_masks, nested_under_a_mask),
+        *(last_state_beside_all, states_of_both_directions, positions_that_are_a_constant),
+        activations_that_are_layers,
     )
 }
 
