@@ -182,7 +182,10 @@ class _Fitting:
         Looked at are the golden rows and our own texts, where the model gives numbers for them.
         """
         card = self.card.scorer
-        rows = [*(row for row in card.golden if row.output is not None), *_golden_inputs(self.card)]
+        rows = [
+            *(row for row in card.golden if row.output is not None),
+            *_golden_inputs(self.card, self.bundle),
+        ]
         fed = models[0].feeding(*golden_inputs(card, rows))
         outputs = activated(models[0].engine.run(*fed.given), card)
         counted = (fed.text.n_tokens > 0) & fed.readable & np.isfinite(outputs).all(axis=1)

@@ -48,8 +48,11 @@ def input_words(given: Input, cards: tuple[InputCard, ...], text_columns: tuple[
 def vectorizer_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Iterator[str]:
     """The vectorizer: what it is, what it does first, and how rows get their length."""
     if spec.category is not None:
-        yield from _lookup_lines(spec, spec.category)
-        return
+        return _lookup_lines(spec, spec.category)
+    return _text_lines(spec, told)
+
+
+def _text_lines(spec: VectorizerSpec, told: VectorizerCard | None) -> Iterator[str]:
     told = told or VectorizerCard()
     if not spec.vocabulary:
         yield "none is given: --vectorizer FILE"
