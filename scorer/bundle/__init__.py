@@ -17,7 +17,7 @@ arrays: settings that inference needs and nothing else. Neither Keras nor Tensor
     annotate.py  one walk: what every call gives, and the weights that it needs
     hdf5.py hdf5_messages.py
                  HDF5 in plain Python: what Keras writes, and nothing outside the file
-    old_sigmoid.py old_attention.py
+    old_sigmoid.py old_attention.py cudnn.py
                  what Keras 2 computed otherwise than Keras 3
     weights.py   model.weights.h5: stored bytes, expected shapes, finite values
     vectorizers.py words.py alone.py pieces.py

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from scorer.bundle.hdf5 import File, Group
+from scorer.bundle.cudnn import converted, stored_bias
+from scorer.bundle.hdf5 import Array, File, Group
 from scorer.bundle.network import Node
 from scorer.bundle.normal import normalised
 from scorer.bundle.weights import Stored
@@ -72,10 +73,26 @@ class Named(Stored):
             self._found.update(self._assigned(top, leaves))
 
     def weights_of(self, node: Node) -> tuple[np.ndarray, ...]:
-        paths = self._found.get(node.layer.name, [])
-        return tuple(
-            self.array(path, shape) for path, shape in zip(paths, node.shapes.values(), strict=True)
-        )
+        pairs = list(zip(self._found.get(node.layer.name, []), node.shapes.values(), strict=True))
+        arrays: list[np.ndarray] = []
+        while pairs:
+            cell, bias = pairs[:3], pairs[2][1] if len(pairs) > 2 else ()
+            if bias and self._keeps_cudnn(node, cell[2][0], bias):
+                found = [self.array(path, shape) for path, shape in cell[:2]]
+                found.append(self.array(cell[2][0], stored_bias(bias)))
+                arrays += converted(found, bias)
+                del pairs[:3]
+            else:
+                arrays.append(self.array(*pairs.pop(0)))
+        return tuple(arrays)
+
+    def _keeps_cudnn(self, node: Node, path: str, bias: Shape) -> bool:
+        """Whether a recurrent layer's bias of this path is one of CuDNNLSTM or CuDNNGRU."""
+        inner = node.layer.settings.get("layer", node.layer)
+        there = self._at(path)
+        if inner.kind not in ("LSTM", "GRU") or not isinstance(there, Array):
+            return False
+        return there.shape == stored_bias(bias)
 
     def _assigned(self, top: str, leaves: Sequence[_Leaf]) -> dict[str, list[str]]:
         """The paths of each leaf's arrays in the group of a layer of the outermost model."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scorer.bundle.cudnn import LAYERS as CUDNN_LAYERS
 from scorer.bundle.keras2_calls import OPERATION_LAYERS, OPERATIONS_OF_KERAS, operation
 from scorer.bundle.masks import OPERATIONS as MASK_OPERATIONS
 from scorer.bundle.operations import function_of
@@ -111,6 +112,9 @@ class _Form:
         if isinstance(entry.get("module"), str):
             entry["module"] = _MODULES.get(entry["module"], entry["module"])
         settings = entry["config"]
+        if kind in CUDNN_LAYERS and isinstance(settings, dict):
+            kind, own = CUDNN_LAYERS[kind]
+            entry["class_name"], settings = kind, {**own, **settings}
         if kind == "Sequential" and isinstance(settings, list):  # before Keras 2.2.3
             settings = {"name": "sequential", "layers": settings}
         if isinstance(settings, dict):
