@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "layers.md"
 HEAD = """# Layers
 
-Made from the tables of layers by `scripts/layer_docs.py`; do not edit.
+`scripts/layer_docs.py` writes this page from the code.
 
-The keras engine runs every layer here, with the settings that Keras has for it. The cpu engine runs
-those marked *cpu*; a setting that it lacks is named when a model is loaded, and the keras engine
-runs the model then, if Keras is installed. `zoo export` writes those marked *ONNX*. Any other
-layer, and any setting that is not known, is refused by name.
+The keras engine runs every layer of this page with the settings that Keras has for it. The cpu
+engine runs those marked *cpu*. If a model has a setting that the cpu engine lacks, a message names
+it, and the keras engine runs the model, if Keras is installed. `zoo export` writes the layers marked
+*ONNX*. A model with any other layer or setting is refused, and the message names it.
 
 | layer | cpu | keras | ONNX |
 | --- | --- | --- | --- |
@@ -39,13 +39,13 @@ column's values as they are (`--input NAME=COLUMN`), a `StringLookup` of several
 words of a text.
 """
 TRAINING = """
-These act in training alone. They are left out, whatever their settings:
+These layers act only in training, so scorer leaves them out, whatever their settings:
 {names}.
 """
 OPERATIONS = """
 ## Operations
 
-What `x + y`, `x[:, -1]` and functions of `keras.ops` leave in a Functional model:
+Operations that `x + y`, `x[:, -1]` and functions of `keras.ops` put into a Functional model:
 
 | operation | cpu | keras | ONNX |
 | --- | --- | --- | --- |
