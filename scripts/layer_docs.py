@@ -26,8 +26,8 @@ HEAD = """# Layers
 
 The keras engine runs every layer of this page with the settings that Keras has for it. The cpu
 engine runs those marked *cpu*. If a model has a setting that the cpu engine lacks, a message names
-it, and the keras engine runs the model, if Keras is installed. `zoo export` writes the layers marked
-*ONNX*. A model with any other layer or setting is refused, and the message names it.
+it, and the keras engine runs the model, if Keras is installed. `zoo export` writes the layers
+marked *ONNX*. A model with any other layer or setting is refused, and the message names it.
 
 | layer | cpu | keras | ONNX |
 | --- | --- | --- | --- |
