@@ -1,4 +1,5 @@
-"""Writes docs/zoo.md and the README's table of models from the cards. CI checks both.
+"""Writes docs/zoo.md and the tables of models in README and docs/choosing.md from the cards. CI
+checks them.
 
 python scripts/zoo_docs.py            write them
 python scripts/zoo_docs.py --check    exit with 1 where they are not what the cards say
@@ -15,10 +16,11 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_entry
-from scorer.card import Card, PromisedFigure
+from scorer.card import Card, PromisedFigure, ScorerCard
 from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
 from scripts.pages import with_block
+from scripts.training.domains import DOMAINS, DomainSet
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,9 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a page is stale.")
 def main(check: bool) -> None:
     """Generate the pages about the zoo from its cards."""
-    readme = ROOT / "README.md"
+    readme, choosing = ROOT / "README.md", ROOT / "docs" / "choosing.md"
     pages = {
         ROOT / "docs" / "zoo.md": zoo_page(shipped()),
+        choosing: with_block(choosing.read_text("utf-8"), "domains", domain_table(shipped())),
         readme: with_block(
             readme.read_text(encoding="utf-8"), "zoo", summary_table(to_begin_with(shipped()))
         ),
@@ -67,6 +70,38 @@ def summary_table(entries: list[Entry]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def domain_table(entries: list[Entry]) -> str:
+    """The accuracy of each recommended or three-class model on each data set that cards name;
+    in bold where the set's own training rows trained the model."""
+    named = [e.card.scorer for e in entries if e.card.scorer.labels]
+    chosen = [card for card in named if card.recommended or card.name == "reviews-3class"]
+    lines = [
+        f"| texts | majority baseline | {' | '.join(f'`{card.name}`' for card in chosen)} |",
+        "| --- | --- |" + " --- |" * len(chosen),
+    ]
+    for data in DOMAINS:
+        cells = [domain_cell(card, data) for card in chosen]
+        baseline = next((m for m in (majority(card, data) for card in named) if m), "")
+        lines.append(f"| {' | '.join([data.name, baseline, *cells])} |")
+    return "\n".join(lines)
+
+
+def domain_cell(card: ScorerCard, data: DomainSet) -> str:
+    outside = (each for each in card.out_of_domain if each.data == data.name)
+    inside = (each for each in card.by_domain if each.data == data.own_name)
+    for found, text in ((next(inside, None), "**{:.3f}**"), (next(outside, None), "{:.3f}")):
+        if found is not None:
+            return text.format(found.figures[0].value)
+    return ""
+
+
+def majority(card: ScorerCard, data: DomainSet) -> str:
+    """Of two classes, where the model has two."""
+    found = [each for each in card.out_of_domain if each.data == data.name]
+    value = found[0].majority_baseline if found and len(card.labels) == 2 else None
+    return "" if value is None else f"{value:.3f}"
 
 
 def headline(card: Card) -> str:

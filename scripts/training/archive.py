@@ -36,11 +36,12 @@ def round_mantissa(array: Floats, bits: int = MANTISSA_BITS) -> Floats:
 
 
 def round_weights(model: Any) -> None:
-    """Rounds every float32 weight of a Keras model in place, but for a TextVectorization's idf,
-    which must stay what its vocabulary's counts gave."""
+    """Rounds the matrices of a Keras model in place. Biases stay, since they are few and one of 88
+    points would move every score; so does a TextVectorization's idf."""
     for layer in model.layers:
         if type(layer).__name__ != "TextVectorization":
-            layer.set_weights([round_mantissa(array) for array in layer.get_weights()])
+            arrays = layer.get_weights()
+            layer.set_weights([round_mantissa(x) if x.ndim > 1 else x for x in arrays])
 
 
 def save_archive(model: Any, path: Path) -> None:

@@ -30,7 +30,11 @@ _HEADER = (
 
 
 def rewrite_card(entry: Entry, **changes: Any) -> None:
-    """Writes a bundle's card again, with changed fields of `scorer:` and the body that follows."""
+    """Writes a bundle's card again, with changed fields of `scorer:` and the body that follows.
+
+    The zoo's index is stale afterwards: `write_index` brings it up to date.
+    """
+    entry = Entry(entry.model_path, entry.card_path)  # without the digests of the index
     card = entry.card
     scorer = card.scorer.model_copy(update=changes)
     recipe = read_recipe(scorer.name)

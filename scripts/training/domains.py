@@ -30,6 +30,7 @@ class DomainSet:
     """Texts of one kind with the labels negative, neutral and positive.
 
     name, texts  as a card names them: "Reviews: apps", "app reviews"
+    own_name     as a model names it whose own training data has this domain: "apps"
     file, rows   the Parquet file, and which of its rows
     label        the column of labels
     training     the published sets that hold these rows: a model trained on one is in domain here
@@ -41,6 +42,10 @@ class DomainSet:
     rows: Callable[[pa.Table], pa.ChunkedArray]
     label: str
     training: Sets
+
+    @property
+    def own_name(self) -> str:
+        return "imdb" if self.file.startswith("imdb") else self.name.partition(": ")[2]
 
     def read(self, folder: Path, most: int) -> tuple[pa.Array, AnyArray]:
         """At most so many texts, drawn at random with a fixed seed, and their labels."""
