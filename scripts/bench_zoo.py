@@ -28,7 +28,7 @@ from scripts import figures
 from scripts.bench import print_table
 from scripts.benchmarks import stages
 
-FAMILIES = {"imdb": "text", "reviews": "text", "wine": "description", "twitter": "text"}
+FAMILIES = dict.fromkeys(("imdb", "reviews", "posts", "twitter"), "text") | {"wine": "description"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Texts:
 @click.command()
 @click.option("--imdb", type=click.Path(exists=True, path_type=Path))
 @click.option("--reviews", type=click.Path(exists=True, path_type=Path))
+@click.option("--posts", type=click.Path(exists=True, path_type=Path))
 @click.option("--wine", type=click.Path(exists=True, path_type=Path))
 @click.option("--twitter", type=click.Path(exists=True, path_type=Path))
 @click.option("--rows", default=10_000, show_default=True)
@@ -66,7 +67,15 @@ def main(rows: int, threads: int, repeats: int, write: bool, **files: Path | Non
     print_table("zoo", table)
     if write:
         write_index(shipped_zoo())
-        figures.store("zoo", {"machine": figures.machine(threads), "table": table})
+        known = figures.load().get("zoo", {}).get("table", [])
+        figures.store("zoo", {"machine": figures.machine(threads), "table": _with(known, table)})
+
+
+def _with(known: list[list[str]], table: list[list[str]]) -> list[list[str]]:
+    """The table with the rows of models that this run did not measure, by name."""
+    head, *rows = table
+    mine = {row[0] for row in rows}
+    return [head, *sorted([*rows, *(row for row in known[1:] if row[0] not in mine)])]
 
 
 def _texts(path: Path, column: str, rows: int) -> Texts:
