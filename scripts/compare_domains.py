@@ -28,8 +28,8 @@ from sklearn.metrics import f1_score, recall_score
 from sklearn.pipeline import make_pipeline
 
 from scorer.model import load_model
-from scripts.training.corpus import Corpus, hold_out, read_corpus
-from scripts.training.recipe import Recipe, read_recipe
+from scripts.training.corpus import Corpus, read_corpus, split_test
+from scripts.training.recipe import read_recipe
 from scripts.training.types import AnyArray
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -44,7 +44,7 @@ Predict = Callable[[pa.Array], AnyArray]
 def main(recipe: str, data: tuple[Path, ...], models: tuple[str, ...], zoo: Path) -> None:
     """Print the table of RECIPE's domains."""
     chosen = read_recipe(recipe)
-    train, held = _split(chosen, read_corpus(chosen.data, data))
+    train, held = split_test(read_corpus(chosen.data, data), chosen)
     names = sorted({str(label).lower() for label in train.labels})
     compared: dict[str, Predict] = {name: _model(name, zoo) for name in models}
     compared["TF-IDF + LR"] = _linear(train)
@@ -52,12 +52,6 @@ def main(recipe: str, data: tuple[Path, ...], models: tuple[str, ...], zoo: Path
     given = {name: predict(held.texts) for name, predict in compared.items()}
     for line in _table(held, given, len(names)):
         click.echo(line)
-
-
-def _split(recipe: Recipe, corpus: Corpus) -> tuple[Corpus, Corpus]:
-    groups = corpus.columns[recipe.data.split_by] if recipe.data.split_by else None
-    kept, held = hold_out(len(corpus), groups, recipe.data.test, (recipe.seed, 5))
-    return corpus.take(kept), corpus.take(held)
 
 
 def _model(name: str, zoo: Path) -> Predict:

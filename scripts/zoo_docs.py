@@ -20,9 +20,11 @@ from scorer.card import Card, PromisedFigure, ScorerCard
 from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
 from scripts.pages import with_block
+from scripts.training.datasets import DATASETS
 from scripts.training.domains import DOMAINS, DomainSet
 
 ROOT = Path(__file__).resolve().parent.parent
+OFFICIAL = DATASETS["imdb"].test
 
 
 @click.command()
@@ -91,6 +93,9 @@ def domain_table(entries: list[Entry]) -> str:
 def domain_cell(card: ScorerCard, data: DomainSet) -> str:
     outside = (each for each in card.out_of_domain if each.data == data.name)
     inside = (each for each in card.by_domain if each.data == data.own_name)
+    official = [f.value for f in card.figures if f.data == OFFICIAL and f.metric == "accuracy"]
+    if data.name == "IMDB test" and official:
+        return f"**{official[0]:.3f}**"
     for found, text in ((next(inside, None), "**{:.3f}**"), (next(outside, None), "{:.3f}")):
         if found is not None:
             return text.format(found.figures[0].value)

@@ -39,8 +39,23 @@ def rewrite_card(entry: Entry, **changes: Any) -> None:
     scorer = card.scorer.model_copy(update=changes)
     recipe = read_recipe(scorer.name)
     body = card_body(recipe, scorer, read_entry(entry), own_data=False)
-    card = card.model_copy(update={"scorer": scorer, "body": body})
+    index = {"model-index": [model_index(recipe, scorer.figures)]}
+    card = card.model_copy(update={"scorer": scorer, "body": body, **index})
     entry.card_path.write_text(render_card(card), encoding="utf-8")
+
+
+def model_index(recipe: Recipe, made: Sequence[PromisedFigure]) -> dict[str, Any]:
+    """The figures as a model hub reads them."""
+    title = DATASETS[recipe.data.set].title
+    results = [
+        {
+            "task": {"type": "text-classification"},
+            "dataset": {"type": recipe.data.set, "name": f"{title}: {f.data}"},
+            "metrics": [{"type": f.metric, "value": f.value, "name": figure_title(f.metric)}],
+        }
+        for f in made
+    ]
+    return {"name": recipe.name, "results": results}
 
 
 def card_body(recipe: Recipe, card: ScorerCard, bundle: Bundle, *, own_data: bool) -> str:

@@ -29,7 +29,7 @@ from scorer.evaluation.measure import measure
 from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
 from scorer.tasks import Problem, task_named
-from scripts.training.bodies import card_body, figure_title
+from scripts.training.bodies import card_body, model_index
 from scripts.training.corpus import Corpus
 from scripts.training.datasets import DATASETS, USES, DataSet
 from scripts.training.export import predict_alone
@@ -178,7 +178,7 @@ def write_card(
         "pipeline_tag": "text-classification",
         "tags": ["scorer", recipe.task, *_kinds(recipe)],
         "datasets": [] if own_data else list(data.hub),
-        "model-index": [_model_index(recipe, found.figures, data.title)],
+        "model-index": [model_index(recipe, found.figures)],
         "scorer": made,
         "body": card_body(recipe, made, read_bundle(archive), own_data=own_data),
     }
@@ -221,21 +221,3 @@ def _kinds(recipe: Recipe) -> list[str]:
     specs = [spec for network in recipe.networks for spec in network.layers]
     kinds = sorted({tags[spec.kind] for spec in specs if spec.kind in tags}) or ["bag-of-words"]
     return kinds + (["wide-and-deep"] if recipe.wide else [])
-
-
-def _model_index(recipe: Recipe, made: list[PromisedFigure], title: str) -> dict[str, Any]:
-    results = [
-        {
-            "task": {"type": "text-classification"},
-            "dataset": {"type": recipe.data.set, "name": f"{title}: {f.data}"},
-            "metrics": [
-                {
-                    "type": f.metric,
-                    "value": f.value,
-                    "name": figure_title(f.metric),
-                }
-            ],
-        }
-        for f in made
-    ]
-    return {"name": recipe.name, "results": results}

@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from scorer.composition import parse_template
-from scripts.training.recipe import Data, Protocol, SetName
+from scripts.training.recipe import Data, Protocol, Recipe, SetName
 from scripts.training.types import AnyArray, Floats, Ints
 
 
@@ -198,6 +198,21 @@ def hold_out(
     drawn = order[(ends > part * share * rows) & (ends <= (part + 1) * share * rows)]
     held = np.isin(which, drawn)
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def measurable(corpus: Corpus, data: Data) -> Corpus:
+    """The rows that figures may be measured on."""
+    if not data.unmeasured:
+        return corpus
+    return corpus.take(np.flatnonzero(~np.isin(corpus.columns["domain"], data.unmeasured)))
+
+
+def split_test(corpus: Corpus, recipe: Recipe) -> tuple[Corpus, Corpus]:
+    """The rows to train and validate on, and those kept for the card's figures."""
+    data = recipe.data
+    groups = corpus.columns[data.split_by] if data.split_by else None
+    kept, held = hold_out(len(corpus), groups, data.test, (recipe.seed, 5))
+    return corpus.take(kept), measurable(corpus.take(held), data)
 
 
 def protocol_rows(corpus: Corpus, protocol: Protocol, seed: int, part: int) -> tuple[Ints, Ints]:

@@ -45,7 +45,7 @@ class DomainSet:
 
     @property
     def own_name(self) -> str:
-        return "imdb" if self.file.startswith("imdb") else self.name.partition(": ")[2]
+        return self.name.partition(": ")[2]
 
     def read(self, folder: Path, most: int) -> tuple[pa.Array, AnyArray]:
         """At most so many texts, drawn at random with a fixed seed, and their labels."""

@@ -16,10 +16,11 @@ from scripts.training.cards import Found, Measured, figures, sampled, write_card
 from scripts.training.corpus import (
     Corpus,
     describe,
-    hold_out,
+    measurable,
     protocol_rows,
     read_corpus,
     read_test,
+    split_test,
 )
 from scripts.training.datasets import DATASETS
 from scripts.training.domains import CLASS_FIGURES, DOMAIN_FIGURES, measured
@@ -28,7 +29,6 @@ from scripts.training.fit import Log
 from scripts.training.learner import Given, Trained, train
 from scripts.training.plots import plot_curves
 from scripts.training.recipe import Protocol, Recipe
-from scripts.training.types import AnyArray
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
     soft = _read_soft(job, log)
-    kept, test = hold_out(len(corpus), _groups(recipe, corpus), recipe.data.test, (recipe.seed, 5))
-    corpus, held = corpus.take(kept), corpus.take(test)
+    corpus, held = split_test(corpus, recipe)
     without = [_run_protocol(job, recipe, each, corpus, log) for each in recipe.protocols]
     folder = job.runs / recipe.name / "shipped"
     trained = train(recipe, corpus, job.given, folder, log, soft)
@@ -126,11 +125,6 @@ def _trained_without(
     return trained, corpus.take(held)
 
 
-def _groups(recipe: Recipe, corpus: Corpus) -> AnyArray | None:
-    by = recipe.data.split_by
-    return corpus.columns[by] if by else None
-
-
 def _held_out(trained: Trained, held: Corpus) -> list[PromisedFigure]:
     """Of the rows that nothing was trained or chosen on."""
     on = Measured("held-out rows", metrics=CLASS_FIGURES)
@@ -181,7 +175,7 @@ def _validation(trained: Trained) -> list[PromisedFigure]:
     )
     if split.refit:
         note += " The last training includes them: the figure is that of the model before it."
-    sample = sampled(trained.judged, trained.parts.validation)
+    sample = sampled(trained.judged, measurable(trained.parts.validation, split))
     return figures([sample], Measured(data, note=note))[:1]
 
 
