@@ -234,11 +234,11 @@ def main(arguments: Arguments) -> None:
     score -m imdb-bilstm inbox/ -o scored/ --incremental
 
     An input is a file, a folder with files, wildcards in quotes, a URL (s3://, gs://, abfs://) or
-    -, stdin: CSV, TSV, JSON Lines, a JSON array, Parquet, Arrow, an Arrow stream or ORC. Text may
-    be compressed (gzip, zstd, bzip2, xz, or zip with one file in it). docs/formats.md has them
-    all. Every row comes out in its place with all its columns. Rows without text are not scored;
-    rows that cannot be read go to OUTPUT.rejects.jsonl. Where there are labels, a report on the
-    model goes to INPUT's name with .report.
+    -, stdin: CSV, TSV, JSON Lines, a JSON array, Parquet, Arrow, an Arrow stream, ORC or Excel.
+    Text may be compressed (gzip, zstd, bzip2, xz, or zip with one file in it). docs/formats.md has
+    them all. Every row comes out in its place with all its columns. Rows without text are not
+    scored; rows that cannot be read go to OUTPUT.rejects.jsonl. Where there are labels, a report on
+    the model goes to INPUT's name with .report.
 
     Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
     rows were rejected; 5 another run holds the output.

@@ -24,7 +24,7 @@ def read_errors(name: str, label: str) -> Iterator[None]:
         raise InputError(f"{name}: cannot be read as {label}: {first_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """An error's first line; its type where it says nothing."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 

@@ -8,6 +8,7 @@ import shutil
 import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,6 +23,8 @@ XZ_MEMORY_BYTES = 160 << 20
 # A zip archive's list of members may be no longer.
 ZIP_LIST_BYTES = 1 << 20
 ZIP_STORED, ZIP_DEFLATED = 0, 8
+# A workbook is a zip archive too. What packs one for Excel puts one of these members first.
+WORKBOOK = re.compile(rb"PK\x03\x04.{26}(\[Content_Types\]\.xml|_rels/|docProps/|xl/)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,15 @@ def _from_zip(name: str, stream: BinaryIO) -> Unpacked:
 
 
 # What ZipFile raises for archives that are damaged, or that it does not know.
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error)
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    struct.error,
+)
 
 
 class _ZipMember(io.RawIOBase):
@@ -183,10 +194,10 @@ class _ZipMember(io.RawIOBase):
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self._stream = stream
         try:
-            archive = zipfile.ZipFile(cast(Any, _ShortReads(stream)))
+            archive = short_zip(stream)
             only = _only_member(name, archive.infolist())
             self._member = archive.open(only)
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise InputError(f"{name}: a zip archive that cannot be read: {error}") from error
         self.inner_name = only.filename
 
@@ -207,6 +218,11 @@ class _ZipMember(io.RawIOBase):
             self._member.close()
             self._stream.close()
         super().close()
+
+
+def short_zip(stream: BinaryIO) -> zipfile.ZipFile:
+    """A zip archive whose list of members is short. Raises one of ZIP_ERRORS where it is not."""
+    return zipfile.ZipFile(cast(Any, _ShortReads(stream)))
 
 
 class _ShortReads:
@@ -270,5 +286,10 @@ def compression_of_suffix(suffix: str) -> Compression | None:
 
 
 def compression_of(head: bytes) -> Compression | None:
-    """How a stream that begins with `head` is compressed, None if it is not."""
+    """How a stream that begins with `head` is compressed, None if it is not.
+
+    A workbook is a table, not a compressed one.
+    """
+    if WORKBOOK.match(head):
+        return None
     return next((each for each in COMPRESSIONS if each.magic.match(head)), None)

@@ -13,8 +13,6 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CONTROLS_BYTES = 256
 _CONVERT = "convert it to Parquet, CSV or JSON Lines"
 _UNPACK = "unpack it and score its files"
-_ZIP = re.compile(rb"PK\x03\x04.{26}(?P<name>[^\x00-\x1f]+)", re.DOTALL)
-_OFFICE = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/")
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,6 @@ def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(magics, at) and is_binary(head)
 
 
-def _office(head: bytes) -> bool:
-    member = _ZIP.match(head)
-    return member is not None and member["name"].startswith(_OFFICE)
-
-
 def _open_document(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04") and b"opendocument.spreadsheet" in head[:128]
 
@@ -52,9 +45,12 @@ def _markup(*starts: bytes) -> Callable[[bytes], bool]:
 _SHEET = "save the sheet as CSV"
 
 FOREIGN = (
-    Foreign("an Excel workbook", _office, _SHEET),
     Foreign("an OpenDocument spreadsheet", _open_document, _SHEET),
-    Foreign("an old Excel workbook", _begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), _SHEET),
+    Foreign(
+        "an old Excel workbook (.xls) or one with a password",
+        _begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        "save it as .xlsx without a password",
+    ),
     Foreign(
         "an SQLite database",
         _begins(b"SQLite format 3\0"),

@@ -14,6 +14,7 @@ from scorer.tables.compression import COMPRESSIONS, Compression, compression_of_
 from scorer.tables.formats.arrow import ARROW, ARROW_STREAM
 from scorer.tables.formats.base import Format
 from scorer.tables.formats.delimited import CSV, TSV
+from scorer.tables.formats.excel import EXCEL
 from scorer.tables.formats.json import JSON_ARRAY, JSONL
 from scorer.tables.formats.orc import ORC
 from scorer.tables.formats.parquet import PARQUET
@@ -28,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     ARROW,
     ARROW_STREAM,
     ORC,
+    EXCEL,
 )
 
 
@@ -84,11 +86,19 @@ def split_suffixes(name: str) -> tuple[str, str]:
 
 
 def writable_name(name: str) -> str:
-    """An input's name as its output can have it: without a compression that is only read."""
-    compression = name_parts(name).compression
-    if compression is None or compression.compress is not None:
+    """An input's name as its output can have it: without what is only read.
+
+    A compression that is only read goes; the suffix of a format that is becomes that of the
+    format that it is written as.
+    """
+    parts = name_parts(name)
+    if parts.compression is not None and parts.compression.compress is None:
+        return writable_name(name[: name.rindex(".")])
+    written = parts.formats[0].written_as if parts.formats else None
+    if written is None:
         return name
-    return name[: name.rindex(".")]
+    compressed = parts.suffixes[parts.suffixes.index(".", 1) :] if parts.compression else ""
+    return name.removesuffix(parts.suffixes) + written.suffixes[0] + compressed
 
 
 def check_output_name(name: str, source: str) -> None:
@@ -103,10 +113,13 @@ def check_output_name(name: str, source: str) -> None:
             f"{name}: {parts.compression} is read but not written: leave {suffix} out, or use "
             f"{_listed([s.suffixes[0] for s in COMPRESSIONS if s.compress is not None], 'or')}"
         )
-    if parts.unknown and parts.unknown != name_parts(source).unknown:
-        suffixes = [suffix for each in FORMATS for suffix in each.suffixes]
+    written = [each for each in FORMATS if each.written_as is None]
+    only_read = next((each.suffixes[0] for each in parts.formats if each not in written), "")
+    refused = only_read or parts.unknown
+    if refused and refused != name_parts(source).unknown:
+        suffixes = [suffix for each in written for suffix in each.suffixes]
         raise UsageError(
-            f"{name}: {parts.unknown} files cannot be written: use the suffix "
+            f"{name}: {refused} files cannot be written: use the suffix "
             f"{_listed(list(dict.fromkeys(suffixes)), 'or')}, or no suffix"
         )
 
@@ -114,18 +127,19 @@ def check_output_name(name: str, source: str) -> None:
 def output_format(name: str, input_format: TableFormat) -> TableFormat:
     """What to write to an output of this name, where its input was `input_format`.
 
-    A name that states no format takes the input's, and its compression.
+    A name that states no format takes the input's, and its compression. Where the input's is only
+    read, that is the format that it is written as.
     """
     parts = name_parts(name)
+    own = input_format.format.written_as or input_format.format
     if parts.formats:
-        same = input_format.format in parts.formats
-        return TableFormat(input_format.format if same else parts.formats[0], parts.compression)
+        return TableFormat(own if own in parts.formats else parts.formats[0], parts.compression)
     kept = (
         input_format.compression
         if input_format.compression and input_format.compression.compress
         else None
     )
-    return TableFormat(input_format.format, parts.compression or kept)
+    return TableFormat(own, parts.compression or kept)
 
 
 def sniff(head: bytes, text: bytes | None = None) -> Format:

@@ -119,11 +119,12 @@ class Input:
 class Format(ABC):
     """A table format. Import what reads and writes it inside the methods: start-up stays light.
 
-    label     what messages call it
-    suffixes  in lower case, the usual one first
-    options   the fields of ReadOptions that say something about it
-    magic     how every file of it begins; empty for text formats, which are told by `sniff`
-    objects   whether its rows are JSON objects, which need not have the same keys
+    label       what messages call it
+    suffixes    in lower case, the usual one first
+    options     the fields of ReadOptions that say something about it
+    magic       how every file of it begins; empty for text formats, which are told by `sniff`
+    objects     whether its rows are JSON objects, which need not have the same keys
+    written_as  the format that its rows are written in where it is only read; None: itself
     """
 
     label: str
@@ -131,6 +132,7 @@ class Format(ABC):
     options: tuple[str, ...] = ()
     magic: bytes = b""
     objects: bool = False
+    written_as: Format | None = None
 
     def __repr__(self) -> str:
         return f"<{self.label}>"

@@ -195,7 +195,7 @@ def test_an_output_without_a_suffix_is_as_its_input() -> None:
     Path("in.tsv.gz").write_bytes(gzip.compress(b"n\ttext\n1\ta\n"))
     assert gzip.decompress(score("in.tsv.gz", "out").read_bytes()).startswith(b"n\ttext\tpred")
     Path("in.txt").write_bytes(CSV)
-    assert score("in.txt").name == "in.txt.scored"
+    assert score("in.txt").name == "in.scored.txt"
     assert score("in.txt", "mine.txt").read_bytes().startswith(CSV[:6])
     assert gzip.decompress(score("in.txt", "out.gz").read_bytes()).startswith(CSV[:6])
 
@@ -259,10 +259,6 @@ def test_a_bomb_takes_little_memory(bomb: str) -> None:
 # --- kinds of files that are not read ------------------------------------------------------------
 
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "xlsx": (
-        zipped({"[Content_Types].xml": b"<Types/>", "_rels/.rels": b"", "xl/workbook.xml": b"x"}),
-        "is an Excel workbook, which scorer does not read: save the sheet as CSV",
-    ),
     "ods": (
         zipped({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet"}, 0),
         "is an OpenDocument spreadsheet",
