@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -74,7 +75,7 @@ class ExcelReader:
 
     def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         read = 0
-        while chunk := [cells for cells, _ in zip(self._rows, range(rows), strict=False)]:
+        while chunk := list(islice(self._rows, rows)):
             columns = [pa.array(column, pa.string()) for column in zip(*chunk, strict=True)]
             yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
             read += len(chunk)

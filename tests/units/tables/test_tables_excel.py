@@ -91,6 +91,11 @@ def test_blank_rows_and_columns_around_and_between_are_left_out() -> None:
     assert read(sheet(TEXT)) == {"text": []}
 
 
+def test_no_row_is_lost_between_windows() -> None:
+    texts = [f"film {i}" for i in range(2_500)]
+    assert read(workbook({"text": texts})) == {"text": texts}
+
+
 def test_the_output_is_csv() -> None:
     Path("in").mkdir()
     Path("in/reviews.xlsx").write_bytes(workbook(REVIEWS))
