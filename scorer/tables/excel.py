@@ -102,7 +102,8 @@ def _first_sheet(name: str, path: str) -> Any:
 
 def _rows(name: str, sheet: Any) -> Iterator[list[str | None]]:
     """The texts of every row that is not blank."""
-    rows = iter(sheet.iter_rows())
+    # Older versions of python-calamine panic where a sheet without a cell is to give rows.
+    rows = iter(sheet.iter_rows() if sheet.start is not None else ())
     while True:
         with _refusals(name):
             row = next(rows, None)
