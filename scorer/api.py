@@ -248,7 +248,7 @@ def _several(given: Any) -> Sequence[Any]:
 def _path(path: Any) -> str:
     """The name of a file. Raises UsageError where a model stands in its place."""
     if not isinstance(path, str | Path):
-        raise UsageError(f"the file comes first, then the model: {type(path).__name__} is no path")
+        raise UsageError(f"the file comes first, then the model: {type(path).__name__} is not a path")
     return str(path)
 
 

@@ -127,7 +127,7 @@ def _same(table: pa.Table) -> pa.Table:
 
 
 def _refused(texts: Any) -> str:
-    """What is no list of texts, and the way out."""
+    """What is not a list of texts, and the way out."""
     if isinstance(texts, PathLike):
         return "a path: scorer.score_file(path, model) scores a file"
     if isinstance(texts, bytes | bytearray):

@@ -44,7 +44,7 @@ class RawCall:
     """A call as config.json has it.
 
     kind, settings  Keras' class and its settings, unchecked
-    operation       it is no layer, but a function such as `x + y`
+    operation       it is not a layer but a function such as `x + y`
     layer           names the layer; two calls of one layer share it
     place           where the archive keeps the layer's weights and files
     arguments       references, lists of them, and constants

@@ -45,7 +45,7 @@ def config_of(file: File) -> bytes:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """A layer that is no model: its name in the graph, and how many weights training left alone."""
+    """A layer that is not a model: its name in the graph, and how many weights training left alone."""
 
     name: str
     trainable: bool

@@ -57,7 +57,7 @@ def activation_apart(call: RawCall) -> tuple[RawCall, RawCall | None]:
 def state_calls(made: Call, number: int, name: str) -> tuple[Call, ...]:
     """The calls that give output `number` of a recurrent layer's call, the last one by `name`.
 
-    Raises UnsupportedModel for what is no last output of a direction.
+    Raises UnsupportedModel for what is not a last output of a direction.
     """
     layer = made.layer
     inner = layer.settings.get("layer", layer)

@@ -58,7 +58,7 @@ class Categories:
         return batch, good
 
     def _ids(self, column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """int64 (rows,), NO_ID where a value has none, and bool (rows,): the value is no word."""
+        """int64 (rows,), NO_ID where a value has none, and bool (rows,): the value is not a word."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -93,7 +93,7 @@ class Categories:
 
 
 def _there(column: pa.Array) -> np.ndarray:
-    """bool (rows,), whether there is a value, which is no empty text."""
+    """bool (rows,), whether there is a value, which is not an empty text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -105,7 +105,7 @@ def _there(column: pa.Array) -> np.ndarray:
 
 
 def _bucket(value: str, buckets: Buckets) -> int:
-    """The id of a value that is no word."""
+    """The id of a value that is not a word."""
     if buckets.modulo:
         return buckets.first + int(value) % buckets.count
     data = value.encode()
