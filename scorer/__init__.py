@@ -2,8 +2,8 @@
 
 import scorer
 model = scorer.load("imdb-bilstm")
-model.predict(["A warm, funny film.", "Two hours of my life."])
-model.explain("Two hours of my life.")
+model.predict(["A warm, funny film.", "A waste of two hours."])
+model.explain("A waste of two hours.")
 scorer.score_file("reviews.csv", model)
 scorer.evaluate_file("labelled.csv", model).save("report")
 """

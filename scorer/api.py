@@ -39,6 +39,7 @@ class ReadingOptions(TypedDict, total=False):
     columns      the columns' names, where there is no header
     threads      workers; else as many as there are processors
     batch_size   rows that a worker takes at a time; else as many as suit engine and texts
+    limit        rows of each file to read; else all
     max_rejects  unreadable rows to leave out before it stops; else any number
     force        write where outputs or other files are already
     """
@@ -52,6 +53,7 @@ class ReadingOptions(TypedDict, total=False):
     columns: Sequence[str]
     threads: int
     batch_size: int | None
+    limit: int | None
     max_rejects: int | None
     force: bool
 
@@ -81,6 +83,7 @@ class ScoreOptions(ReadingOptions, LabelOptions, total=False):
     probabilities  add the probability of every label
     diagnostics    add how many tokens a text has, the share that is unknown, whether it was cut
     explain        add a column of so many words that moved the score most
+    top            add the so many most probable labels of each row
     prefix         put this before the new columns' names
     csv_safe       put ' before CSV cells that a spreadsheet would read as formulas
     report         True: write a report, also where there are no labels; False: write none; else
@@ -91,6 +94,7 @@ class ScoreOptions(ReadingOptions, LabelOptions, total=False):
     probabilities: bool
     diagnostics: bool
     explain: int | None
+    top: int | None
     prefix: str
     csv_safe: bool
     report: bool
@@ -248,7 +252,9 @@ def _several(given: Any) -> Sequence[Any]:
 def _path(path: Any) -> str:
     """The name of a file. Raises UsageError where a model stands in its place."""
     if not isinstance(path, str | Path):
-        raise UsageError(f"the file comes first, then the model: {type(path).__name__} is not a path")
+        raise UsageError(
+            f"the file comes first, then the model: {type(path).__name__} is not a path"
+        )
     return str(path)
 
 

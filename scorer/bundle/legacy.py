@@ -45,7 +45,7 @@ def config_of(file: File) -> bytes:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """A layer that is not a model: its name in the graph, and how many weights training left alone."""
+    """A layer that is not a model: its name in the graph, and its number of frozen weights."""
 
     name: str
     trainable: bool

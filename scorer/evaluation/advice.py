@@ -18,7 +18,7 @@ from scorer.evaluation.blocks import in_blocks
 from scorer.evaluation.ranking import Ranking, ranking
 from scorer.evaluation.resample import SEED
 from scorer.evaluation.result import ThresholdAdvice
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.sample import Floats, Sample
 
 FOLDS = 5
 #: fewer rows of either kind say nothing about thresholds
@@ -48,7 +48,7 @@ AIMS = (Aim("f1", _f1), Aim("accuracy", _accuracy))
 
 def advise(sample: Sample) -> tuple[ThresholdAdvice, ...]:
     """A threshold for each aim; none where there are too few rows of either kind."""
-    scores, has = sample.output, sample.target.reshape(len(sample), -1) == 1
+    scores, has = _scores(sample), sample.target.reshape(len(sample), -1) == 1
     ranked = ranking(scores, has)
     if min(len(ranked.yes), len(ranked.no)) < MIN_ROWS:
         return ()
@@ -56,6 +56,12 @@ def advise(sample: Sample) -> tuple[ThresholdAdvice, ...]:
     folds = np.random.default_rng([SEED, 5]).integers(0, FOLDS, len(sample))
     crossed = _crossed(scores, has, folds)
     return tuple(_advice(aim, ranked, own, crossed[aim.name]) for aim in AIMS)
+
+
+def _scores(sample: Sample) -> Floats:
+    """What a threshold is compared with: the last label's probability, or each label's."""
+    task = sample.problem.task
+    return task.probabilities(sample.output)[:, -1:] if task.exclusive else sample.output
 
 
 def best_threshold(aim: Aim, ranked: Ranking) -> float:

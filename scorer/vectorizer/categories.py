@@ -58,7 +58,7 @@ class Categories:
         return batch, good
 
     def _ids(self, column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """int64 (rows,), NO_ID where a value has none, and bool (rows,): the value is not a word."""
+        """int64 (rows,), NO_ID where a value has none, and bool (rows,): it is not a word."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

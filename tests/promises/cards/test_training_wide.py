@@ -151,7 +151,7 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
     assert loss(mix(deep, wide)) < min(loss(deep), loss(wide), loss(wide / 3))
 
 
-@pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d'.*does not support masking")
+@pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d.*does not support masking")
 @pytest.mark.parametrize(
     "two",
     [

@@ -186,7 +186,7 @@ def test_a_model_of_branches_is_added_and_used(merge: str, tmp_path: Path) -> No
     shown = json.loads(run("show", "both", "--json").stdout)
     assert [branch["vectorizer"]["ngrams"] for branch in shown["branches"]] == [[1], [1, 2], [1, 2]]
     assert shown["head"][0]["kind"] == merge
-    told = run("show", "both").stdout
+    told = " ".join(run("show", "both").stdout.split())
     assert "n-grams of 1 and 2 words" in told
     assert "8 n-grams of 1 and 2 characters" in told
 

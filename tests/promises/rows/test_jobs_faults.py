@@ -241,7 +241,7 @@ def test_no_progress_bar_without_a_terminal(folder: Path) -> None:
     code, errors = ended(start(1e-4, "in.csv"))
     assert code == 0
     assert "\r" not in errors
-    assert len(errors.splitlines()) == 3
+    assert len(errors.splitlines()) == 5
 
 
 def test_a_progress_bar_on_a_terminal(folder: Path) -> None:

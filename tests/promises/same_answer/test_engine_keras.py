@@ -574,8 +574,8 @@ def test_a_gpu_that_keras_cannot_use(
         ({"engine": "onnx"}, "unknown engine 'onnx'"),
         ({"engine": "cpu", "device": "gpu"}, "does not run on a GPU"),
         ({"precision": "int8"}, "unknown precision 'int8'"),
-        ({"engine": "cpu", "precision": "mixed"}, "knows no mixed precision"),
-        ({"device": "cpu", "precision": "mixed"}, "knows no mixed precision"),
+        ({"engine": "cpu", "precision": "mixed"}, "does not support mixed precision"),
+        ({"device": "cpu", "precision": "mixed"}, "does not support mixed precision"),
     ],
 )
 def test_choices_that_are_not_there(options: dict[str, str], message: str) -> None:

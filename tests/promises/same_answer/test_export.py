@@ -166,7 +166,7 @@ def test_the_command_writes_a_file_that_serves_alone(tiny_zoo: Path, tmp_path: P
     np.testing.assert_allclose(session.run(None, feeds)[0], expected, atol=1e-5)
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 2
-    assert "give --force" in again.stderr
+    assert "use --force to replace it" in again.stderr
 
 
 def test_the_command_writes_a_graph_that_reads_texts(tiny_zoo: Path, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def describe(path: Path, **changes: Any) -> None:
 
 def test_the_recommended_model_comes_first_and_is_marked(zoo: Path) -> None:
     lines = run("list", "--zoo", zoo).splitlines()
-    first = lines.index("binary") + 1
-    assert lines[first].startswith("* best-binary")
+    (first,) = (n for n, line in enumerate(lines) if line.startswith("* best-binary"))
+    assert not [line for line in lines[lines.index("binary") + 1 : first] if line[0] != "*"]
     assert " film reviews " in lines[first]
     assert [line for line in lines if line.startswith("  tiny-binary")]
     assert lines[-1].startswith("* recommended for these texts")
