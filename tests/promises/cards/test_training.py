@@ -288,6 +288,7 @@ def test_a_run_writes_a_bundle_that_plain_keras_plays(data: Path, tmp_path: Path
     assert any("validation loss" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_bytes(data: Path, tmp_path: Path) -> None:
     archives = []
     for name in ("one", "two"):
@@ -364,6 +365,7 @@ def test_a_linear_model_is_one_dense_layer(mode: str, data: Path, tmp_path: Path
     assert (tmp_path / "zoo" / "tiny-film" / "1.0.0" / "model.keras").is_file()
 
 
+@pytest.mark.slow
 def test_a_users_own_file_has_its_own_columns_and_labels(tmp_path: Path) -> None:
     table = film_table().rename_columns(["body", "verdict", "film"])
     path = tmp_path / "mine.csv"
