@@ -195,7 +195,7 @@ def test_damaged_parquet(data: bytes) -> None:
 
 
 @few
-@given(st.sampled_from(["arrow", "arrow_stream", "orc", "zip", "json_array"]), st.data())
+@given(st.sampled_from(["arrow", "arrow_stream", "zip", "json_array"]), st.data())
 def test_damaged_tables_of_other_formats(target: str, data: st.DataObject) -> None:
     run(target, data.draw(damaged(lambda: seeds(target))))
 
