@@ -330,7 +330,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:
-    chosen = recipe(SMALL)
+    chosen = recipe(SMALL, training={"batch_size": 40, "epochs": 1})
     network, data = network_of(chosen)
     Fit(network, chosen.training, 7, tmp_path, 40).run(data, data, lambda line: None)
     again, _ = network_of(chosen)

@@ -155,7 +155,7 @@ def test_the_mix_is_better_than_either_half(task: str) -> None:
 @pytest.mark.parametrize(
     "two",
     [
-        pytest.param(False, id="one of each"),
+        pytest.param(False, id="one of each", marks=pytest.mark.slow),
         pytest.param(True, id="two of each", marks=pytest.mark.slow),
     ],
 )

@@ -266,9 +266,13 @@ def test_planning_thousands_of_files_takes_time_in_proportion() -> None:
         Path(f"in/{i}.csv").touch()
 
     def seconds(pattern: str) -> float:
-        started = time.process_time()
-        plan([pattern], "out")
-        return time.process_time() - started
+        """The least of three, since a collection of garbage may fall into any one."""
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            plan([pattern], "out")
+            times.append(time.process_time() - started)
+        return min(times)
 
     seconds("in/1?.csv")
     few, many = seconds("in/[2-5]??.csv") / 400, seconds("in") / 1200
