@@ -75,7 +75,9 @@ def test_a_string_lookup_gives_what_keras_gives(
 
     words = data.draw(st.lists(st.sampled_from(WORDS), min_size=1, unique=True))
     mask = data.draw(st.sampled_from((None, "", "film ")))
-    words = [word for word in words if word != mask] or ["x"]
+    words = [word for word in words if word != mask]
+    if words in ([], ["[UNK]"]):  # Keras takes no table without a word of its own
+        words.append("x")
     width = data.draw(st.integers(1, 1 if mode == "one_hot" else 3))
     rows = data.draw(st.lists(st.lists(TEXTS, min_size=width, max_size=width), min_size=1))
     layer = keras.layers.StringLookup(
