@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -110,7 +111,19 @@ def _orc_rows(path: Path) -> int:
 
 
 def _lines(path: Path) -> int:
-    return sum(1 for line in path.read_bytes().split(b"\n") if line.strip())
+    """A lone CR ends a line where it ends the first one; else it is white space in an object."""
+    data = path.read_bytes()
+    first, cr, _ = data.lstrip().partition(b"\n")[0].removesuffix(b"\r").partition(b"\r")
+    ends = rb"[\r\n]" if cr and _is_json(first) else rb"\n"
+    return sum(1 for line in re.split(ends, data) if line.strip())
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_rows(path: Path) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from scorer.jobs.journal import MAGIC
@@ -178,6 +178,8 @@ def test_damaged_csv(data: bytes) -> None:
 
 
 @few
+@example(b'{"text": "a"}\r\0\n{}\n')  # the first line ends in a CR, so every CR ends one
+@example(b'{"text":\r"a"}\n{}\n')
 @given(damaged(lambda: list(JSON_LINES)) | st.binary(max_size=200))
 def test_damaged_json_lines(data: bytes) -> None:
     run("jsonl", data)
