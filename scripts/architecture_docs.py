@@ -15,7 +15,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import house
-from scripts.pages import with_block
+from scripts.pages import with_block, write_pages
 
 PAGE = house.ROOT / "docs" / "architecture.md"
 WIDTH = 76
@@ -25,13 +25,7 @@ WIDTH = 76
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the page is stale.")
 def main(check: bool) -> None:
     """Write the drawing and the table of docs/architecture.md."""
-    fresh = page()
-    stale = PAGE.read_text(encoding="utf-8") != fresh
-    if stale and not check:
-        PAGE.write_text(fresh, encoding="utf-8")
-    if stale:
-        print(f"{'stale' if check else 'written'}: {PAGE.relative_to(house.ROOT)}")
-    raise SystemExit(1 if check and stale else 0)
+    write_pages({PAGE: page()}, check=check)
 
 
 def page() -> str:

@@ -33,6 +33,7 @@ from scorer.vectorizer import TokenBatch
 from scripts import figures
 from scripts.benchmarks import against as commits
 from scripts.benchmarks import processes, stages
+from scripts.pages import ROOT
 
 SCORE = str(Path(sys.executable).with_name("score"))
 KERAS_SCRIPT = str(Path(__file__).with_name("benchmarks") / "keras_predict.py")
@@ -137,14 +138,14 @@ def two_commits(setting: Setting, revision: str, *, write: bool) -> None:
         commits.files_of(setting.data, ten, setting.scratch),
         setting.scratch,
     )
-    with commits.tree_of(figures.ROOT, revision) as theirs:
-        measured = commits.rounds(runs, figures.ROOT, theirs, setting.repeats)
+    with commits.tree_of(ROOT, revision) as theirs:
+        measured = commits.rounds(runs, ROOT, theirs, setting.repeats)
         against = commits.commit_of(theirs)
     table = commits.compared(measured, revision)
     print_table(f"against {revision}", table)
     if write:
         entry = {
-            "commit": commits.commit_of(figures.ROOT),
+            "commit": commits.commit_of(ROOT),
             "against": against,
             "machine": figures.machine(setting.threads),
             "model": setting.model,
@@ -152,7 +153,7 @@ def two_commits(setting: Setting, revision: str, *, write: bool) -> None:
             "repeats": setting.repeats,
             "table": table,
         }
-        commits.append_history(figures.ROOT / "docs" / "history.json", entry)
+        commits.append_history(ROOT / "docs" / "history.json", entry)
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:

@@ -21,9 +21,8 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.pages import with_block
+from scripts.pages import ROOT, with_block, write_pages
 
-ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "docs" / "figures.json"
 Table = list[list[str]]
 #: a benchmark's tables in their order on the page, with what stands above each
@@ -40,15 +39,7 @@ TITLES = {
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a page is stale.")
 def main(check: bool) -> None:
     """Write the measured figures into the pages."""
-    stale = False
-    for path, text in pages(load()).items():
-        if path.read_text(encoding="utf-8") == text:
-            continue
-        stale = True
-        if not check:
-            path.write_text(text, encoding="utf-8")
-        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
-    raise SystemExit(1 if check and stale else 0)
+    write_pages(pages(load()), check=check)
 
 
 def pages(figures: dict[str, Any]) -> dict[Path, str]:

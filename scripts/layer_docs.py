@@ -17,8 +17,8 @@ from scorer.engines.cpu.table import BUILDERS
 from scorer.export.table import WRITERS
 from scorer.layers import LAYERS, LayerKind
 from scorer.vectorizer import LOOKUPS as LOOKUP_KINDS
+from scripts.pages import ROOT, write_pages
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "layers.md"
 HEAD = """# Layers
 
@@ -56,13 +56,7 @@ Operations that `x + y`, `x[:, -1]` and functions of `keras.ops` put into a Func
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the page is stale.")
 def main(check: bool) -> None:
     """Generate the page about layers."""
-    text = page()
-    stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
-    if stale and not check:
-        PAGE.write_text(text, encoding="utf-8")
-    if stale:
-        print(f"{'stale' if check else 'written'}: {PAGE.relative_to(ROOT)}")
-    raise SystemExit(1 if check and stale else 0)
+    write_pages({PAGE: page()}, check=check)
 
 
 def page() -> str:

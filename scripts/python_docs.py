@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import scorer
 from scorer import api
-from scripts.pages import with_block
+from scripts.pages import with_block, write_pages
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
 #: what is shown of a class, where that is not all that it has
@@ -37,13 +37,7 @@ OPTIONS = (api.ScoreOptions, api.EvaluateOptions, api.ReadingOptions, api.LabelO
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the page is stale.")
 def main(check: bool) -> None:
     """Write the reference of docs/python.md."""
-    fresh = page()
-    stale = PAGE.read_text(encoding="utf-8") != fresh
-    if stale and not check:
-        PAGE.write_text(fresh, encoding="utf-8")
-    if stale:
-        print(f"{'stale' if check else 'written'}: docs/{PAGE.name}")
-    raise SystemExit(1 if check and stale else 0)
+    write_pages({PAGE: page()}, check=check)
 
 
 def page() -> str:

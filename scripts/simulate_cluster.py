@@ -22,9 +22,9 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import figures
-from scripts.pages import with_block
+from scripts.pages import ROOT, with_block
 
-PAGE = figures.ROOT / "docs" / "distributed.md"
+PAGE = ROOT / "docs" / "distributed.md"
 ROWS_A_TB = 755_000_000  # film reviews of 1.3 KB
 
 

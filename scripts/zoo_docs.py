@@ -19,11 +19,10 @@ from scorer.bundle import TRAINING_ONLY, Branch, Bundle, Layer, read_entry
 from scorer.card import Card, PromisedFigure, ScorerCard
 from scorer.figures import figure_spec
 from scorer.zoo import Entry, list_models, shipped_zoo
-from scripts.pages import with_block
+from scripts.pages import ROOT, with_block, write_pages
 from scripts.training.datasets import DATASETS
 from scripts.training.domains import DOMAINS, DomainSet
 
-ROOT = Path(__file__).resolve().parent.parent
 OFFICIAL = DATASETS["imdb"].test
 
 
@@ -39,13 +38,7 @@ def main(check: bool) -> None:
             readme.read_text(encoding="utf-8"), "zoo", summary_table(to_begin_with(shipped()))
         ),
     }
-    stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
-    for path in stale:
-        if not check:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(pages[path], encoding="utf-8")
-        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
-    raise SystemExit(1 if check and stale else 0)
+    write_pages(pages, check=check)
 
 
 def shipped() -> list[Entry]:
