@@ -21,12 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.card_out_of_domain import OutOfDomain, StabilityIndexes
 from scorer.evaluation.drift import DriftCounter
+from scorer.evaluation.sample import Sample
 from scorer.model import Model, load_model
 from scorer.scores import Scores
 from scorer.tasks import Problem
 from scorer.zoo import list_models, write_index
 from scripts.training.bodies import rewrite_card
-from scripts.training.domains import DOMAIN_FIGURES, DomainSet, Sets, measured, outside
+from scripts.training.domains import DomainSet, Sets, outside
+from scripts.training.measuring import DOMAIN_FIGURES, measured
 from scripts.training.recipe import read_recipe
 from scripts.training.types import AnyArray
 
@@ -84,7 +86,9 @@ def _entry(
     scored = scores.scored
     every = len(np.unique(labels)) == len(problem.labels)
     names = DOMAIN_FIGURES if every else DOMAIN_FIGURES[:1]
-    figures, majority = measured(problem, labels[scored], scores.outputs[scored], names)
+    codes = {label.lower(): code for code, label in enumerate(problem.labels)}
+    target = np.array([codes[label] for label in labels[scored].tolist()], np.int16)
+    figures, majority = measured(Sample(problem, target, scores.outputs[scored]), names)
     tokens = scores.n_tokens[scored]
     found = drift.result()
     parts = {part.name: round(part.psi, 3) for part in found.parts} if found else {}
@@ -93,7 +97,7 @@ def _entry(
         texts=data.texts,
         rows=int(scored.sum()),
         figures=figures,
-        majority_baseline=majority,
+        majority_baseline=majority.get(DOMAIN_FIGURES[0]),
         median_tokens=float(np.median(tokens)),
         median_oov_share=round(float(np.median(scores.n_oov[scored] / tokens)), 4),
         psi=StabilityIndexes(**parts) if parts else None,

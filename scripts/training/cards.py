@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,6 @@ from scorer.card import (
     TrainingProfile,
 )
 from scorer.card_out_of_domain import DomainFigures
-from scorer.evaluation.measure import measure
-from scorer.evaluation.resample import Resampler
 from scorer.evaluation.sample import Sample
 from scorer.tasks import Problem, task_named
 from scripts.training.bodies import card_body, model_index
@@ -36,6 +33,7 @@ from scripts.training.export import predict_alone
 from scripts.training.fit import best_epoch
 from scripts.training.heads import head_of
 from scripts.training.learner import Trained
+from scripts.training.measuring import measured
 from scripts.training.recipe import Recipe
 from scripts.training.types import AnyArray
 
@@ -79,36 +77,15 @@ def figures(samples: Sequence[Sample], on: Measured) -> list[PromisedFigure]:
         np.concatenate([each.target for each in samples]),
         np.concatenate([each.output for each in samples]),
     )
-    found = measure(sample, Resampler(len(sample)))
-    made = []
-    names = [m for m in on.metrics if math.isfinite(found.values.get(m, math.nan))]
-    for n, metric in enumerate(names or sample.problem.task.card_figures):
-        low, high = found.interval(metric) or (None, None)
-        beside = {"source": on.source, "baseline": on.baseline} if n == 0 else {}
-        if metric in ("accuracy", "mae"):
-            beside["majority_baseline"] = round(_majority(sample), 4)
-        made.append(
-            PromisedFigure.model_validate(
-                {
-                    "metric": metric,
-                    "value": round(found.values[metric], 4),
-                    "low": None if low is None else round(low, 4),
-                    "high": None if high is None else round(high, 4),
-                    "data": on.data,
-                    "rows": len(sample),
-                    "note": on.note,
-                    **beside,
-                }
-            )
-        )
-    return made
-
-
-def _majority(sample: Sample) -> float:
-    """The accuracy of always the most frequent label; the mean absolute error of the median."""
-    if sample.problem.labels:
-        return float(np.bincount(sample.target).max() / len(sample))
-    return float(np.abs(sample.target - np.median(sample.target)).mean())
+    made, majority = measured(sample, on.metrics or sample.problem.task.card_figures)
+    beside: dict[str, Any] = {"source": on.source, "baseline": on.baseline}
+    found = []
+    for figure in made:
+        beside["majority_baseline"] = majority.get(figure.metric)
+        fields = {**figure.model_dump(), "data": on.data, "rows": len(sample), "note": on.note}
+        found.append(PromisedFigure.model_validate(fields | beside))
+        beside = {}  # the headline's alone
+    return found
 
 
 def training_profile(trained: Trained) -> TrainingProfile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from scorer.card_out_of_domain import MeasuredFigure
-from scorer.evaluation.measure import measure
-from scorer.evaluation.resample import Resampler
-from scorer.evaluation.sample import Sample
-from scorer.tasks import Problem
 from scripts.training.recipe import SetName
-from scripts.training.types import AnyArray, Floats
+from scripts.training.types import AnyArray
 
 Sets = frozenset[SetName]
-DOMAIN_FIGURES = ("accuracy", "macro_f1", "roc_auc")
-CLASS_FIGURES = ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc", "ece")
 
 
 @dataclass(frozen=True)
@@ -109,30 +101,6 @@ DOMAINS: tuple[DomainSet, ...] = (
         _is("sentiment", "Positive", "Negative", "Neutral"), "sentiment", frozenset(("twitter",)),
     ),
 )  # fmt: skip
-
-
-def measured(
-    problem: Problem, labels: AnyArray, outputs: Floats, names: tuple[str, ...]
-) -> tuple[tuple[MeasuredFigure, ...], float]:
-    """Figures of those names with their 95% intervals, and the accuracy of always saying the most
-    frequent label. labels (rows,) are the problem's own, in any case; outputs (rows, outputs)."""
-    codes = {label.lower(): code for code, label in enumerate(problem.labels)}
-    target = np.array([codes[str(label).lower()] for label in labels], np.int16)
-    found = measure(Sample(problem, target, outputs), Resampler(len(target)))
-    figures = []
-    for name in names:
-        if math.isfinite(found.values.get(name, math.nan)):
-            low, high = found.interval(name) or (None, None)
-            bounds = {"low": _rounded(low), "high": _rounded(high)}
-            value = round(found.values[name], 4)
-            figures.append(
-                MeasuredFigure.model_validate({"metric": name, "value": value, **bounds})
-            )
-    return tuple(figures), round(float(np.bincount(target).max() / target.size), 4)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def outside(trained_on: Sets) -> Iterator[DomainSet]:

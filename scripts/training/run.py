@@ -23,10 +23,10 @@ from scripts.training.corpus import (
     split_test,
 )
 from scripts.training.datasets import DATASETS
-from scripts.training.domains import CLASS_FIGURES, DOMAIN_FIGURES, measured
 from scripts.training.export import save_model
 from scripts.training.fit import Log
 from scripts.training.learner import Given, Trained, train
+from scripts.training.measuring import CLASS_FIGURES, DOMAIN_FIGURES, measured
 from scripts.training.plots import plot_curves
 from scripts.training.recipe import Protocol, Recipe
 
@@ -141,8 +141,8 @@ def _by_domain(
     for domain in np.unique(held.columns["domain"]):
         rows = held.take(np.flatnonzero(held.columns["domain"] == domain))
         sample = sampled(trained, rows)
-        names = np.array(sample.problem.labels)[sample.target]
-        made, majority = measured(sample.problem, names, sample.output, DOMAIN_FIGURES)
+        made, baseline = measured(sample, DOMAIN_FIGURES)
+        majority = baseline.get(DOMAIN_FIGURES[0])
         found.append(
             DomainFigures(
                 data=f"{domain}{note}", rows=len(sample), figures=made, majority_baseline=majority
