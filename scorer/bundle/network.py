@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -101,6 +101,18 @@ def branches(inputs: Sequence[Input], nodes: Sequence[Node]) -> tuple[Branch, ..
 def head(nodes: Sequence[Node]) -> tuple[Layer, ...]:
     """The layers that work on several inputs, in order."""
     return _layers(node for node in nodes if node.region is None)
+
+
+def with_layers(nodes: Iterable[Node], change: Callable[[Layer], Layer]) -> tuple[Node, ...]:
+    """The nodes with their layers changed: each layer once, so that its calls still share it."""
+    changed: dict[int, Layer] = {}
+    result = []
+    for node in nodes:
+        key = id(node.layer)
+        if key not in changed:
+            changed[key] = change(node.layer)
+        result.append(replace(node, layer=changed[key]))
+    return tuple(result)
 
 
 def _layers(nodes: Iterable[Node]) -> tuple[Layer, ...]:

@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from scorer.bundle.network import Layer, Node
+from scorer.bundle.network import Layer, Node, with_layers
 
 
 def without_dropout(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """The nodes of a model of Keras 2, their attention as Keras 3 computes it without dropout."""
-    changed: dict[int, Layer] = {}
-    result = []
-    for node in nodes:
-        layer = changed.setdefault(id(node.layer), _changed(node.layer))
-        result.append(replace(node, layer=layer))
-    return tuple(result)
+    return with_layers(nodes, _changed)
 
 
 def _changed(layer: Layer) -> Layer:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scorer.bundle.network import Layer, Node
+from scorer.bundle.network import Layer, Node, with_layers
 from scorer.errors import UnsupportedModel
 from scorer.layers.spec import LayerSpec
 
@@ -35,12 +35,7 @@ def of_keras_2(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
     Raises UnsupportedModel for a layer that uses the function where no weights feed it.
     """
-    changed: dict[int, Layer] = {}
-    result = []
-    for node in nodes:
-        layer = changed.setdefault(id(node.layer), _changed(node.layer))
-        result.append(replace(node, layer=layer))
-    return tuple(result)
+    return with_layers(nodes, _changed)
 
 
 def _changed(layer: Layer) -> Layer:
