@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from scorer.card_out_of_domain import DomainFigures, Finite, MetricName, OutOfDomain
+from scorer.card_out_of_domain import CardPart, DomainFigures, Finite, MetricName, OutOfDomain
 from scorer.card_text import join_front_matter, split_front_matter
 from scorer.card_vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
@@ -59,18 +59,14 @@ def _checked(template: str) -> str:
 Template = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_checked)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-class Label(_Part):
+class Label(CardPart):
     """One class: its name in the output and the spellings accepted for it in labelled data."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     aliases: tuple[str, ...] = ()
 
 
-class Golden(_Part):
+class Golden(CardPart):
     """A row and the model's final outputs for it; `None` where the tool gives no score.
 
     columns   what stands beside the text, where the model has further inputs
@@ -81,7 +77,7 @@ class Golden(_Part):
     columns: dict[Column, str | Finite] | None = None
 
 
-class ProfileHistogram(_Part):
+class ProfileHistogram(CardPart):
     """Counts of values between inner edges: bin i holds edges[i-1] <= value < edges[i]."""
 
     edges: tuple[Finite, ...]
@@ -99,7 +95,7 @@ class ProfileHistogram(_Part):
         return self
 
 
-class TrainingProfile(_Part):
+class TrainingProfile(CardPart):
     """What the training data looked like, for drift.
 
     tokens      tokens per row, before any truncation
@@ -114,7 +110,7 @@ class TrainingProfile(_Part):
     score: ProfileHistogram
 
 
-class PromisedFigure(_Part):
+class PromisedFigure(CardPart):
     """A promised figure: `metric` on `data`, with its 95% interval and what it is compared with.
 
     source             what the notebook says whose network the model rebuilds
@@ -134,7 +130,7 @@ class PromisedFigure(_Part):
     note: str = ""
 
 
-class TrainedPart(_Part):
+class TrainedPart(CardPart):
     """One network of a model: which epoch's weights it has, and the validation loss there."""
 
     epoch: Annotated[int, Field(gt=0)]
@@ -142,7 +138,7 @@ class TrainedPart(_Part):
     vectors_found: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class Training(_Part):
+class Training(CardPart):
     """What trained the weights.
 
     rows, validation_rows, taught_rows  labelled rows, those held out of them for early stopping
@@ -163,7 +159,7 @@ class Training(_Part):
     networks: tuple[TrainedPart, ...] = ()
 
 
-class Speed(_Part):
+class Speed(CardPart):
     """Rows per second of vectorizer and network together, as `scripts/bench_zoo.py` measured it."""
 
     rows_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -171,7 +167,7 @@ class Speed(_Part):
     data: str
 
 
-class ScorerCard(_Part):
+class ScorerCard(CardPart):
     """The `scorer:` mapping. `figures[0]` is the headline figure.
 
     intended_for       the texts that it is for, in a few words: "film reviews"

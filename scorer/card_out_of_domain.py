@@ -27,11 +27,13 @@ def _known_figure(name: str) -> str:
 MetricName = Annotated[str, AfterValidator(_known_figure)]
 
 
-class _Part(BaseModel):
+class CardPart(BaseModel):
+    """A mapping of a card, whose fields are known by name."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-class MeasuredFigure(_Part):
+class MeasuredFigure(CardPart):
     """A figure with its 95% interval."""
 
     metric: MetricName
@@ -40,7 +42,7 @@ class MeasuredFigure(_Part):
     high: Finite | None = None
 
 
-class StabilityIndexes(_Part):
+class StabilityIndexes(CardPart):
     """Population stability indexes against the card's training profile; its histograms' names."""
 
     tokens: Index
@@ -48,7 +50,7 @@ class StabilityIndexes(_Part):
     score: Index
 
 
-class DomainFigures(_Part):
+class DomainFigures(CardPart):
     """What the model scored on some labelled rows.
 
     data               the name of the domain or data set
