@@ -63,7 +63,8 @@ def smoke(wheel: Path, python: str, folder: Path) -> None:
     """Install the wheel for this interpreter and use each command. Raises SmokeFailed."""
     venv, work = folder / "venv", folder / "work"
     work.mkdir()
-    run([uv(), "venv", "--quiet", "--python", python, str(venv)], cwd=folder)
+    venv_command = [uv(), "venv", "--quiet", "--no-python-downloads", "--python", python, str(venv)]
+    run(venv_command, cwd=folder)
     install = [uv(), "pip", "install", "--quiet", "--python", str(venv / "bin" / "python")]
     run([*install, str(wheel)], cwd=folder)
     with (work / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
