@@ -2,11 +2,10 @@
 
     python scripts/bench_peers.py imdb_test.parquet --train imdb_train.parquet
     python scripts/bench_peers.py imdb_test.parquet --train imdb_train.parquet --only vader
-    python scripts/bench_peers.py imdb_test.parquet --train imdb_train.parquet \
-        --write docs/benchmarks.md
+    python scripts/bench_peers.py imdb_test.parquet --train imdb_train.parquet --write
 
-Both files have the columns `text` and `sentiment` (positive or negative). The peers' packages are
-in the extra `peers`.
+The last one writes the figures into docs/figures.json and the pages. Both files have the columns
+`text` and `sentiment` (positive or negative). The peers' packages are in the extra `peers`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.benchmarks import processes
 from scripts.benchmarks.peers.base import Peer, Rows
 from scripts.benchmarks.peers.registry import PEERS
-from scripts.pages import with_block
+from scripts.figures import Table, machine, peers_block, store
 
 PROCESS = str(Path(__file__).with_name("benchmarks") / "peer_process.py")
-HEAD = ("peer", "rows/s", "accuracy", "start-up s", "peak MB", "rows", "threads")
+HEAD = ["peer", "rows/s", "accuracy", "start-up s", "peak MB", "rows", "threads"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -92,7 +91,9 @@ class Contest:
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="Figures are their medians.")
 @click.option("--only", multiple=True, type=click.Choice(list(PEERS)), help="Repeatable.")
-@click.option("--write", type=_FILE, help="The page whose block `peers` gets the table.")
+@click.option(
+    "--write", is_flag=True, help="Write the figures into docs/figures.json and the pages."
+)
 def main(
     data: Path,
     train: Path,
@@ -100,22 +101,26 @@ def main(
     threads: int,
     rounds: int,
     only: tuple[str, ...],
-    write: Path | None,
+    write: bool,
 ) -> None:
     """Measure every peer on the rows of DATA: rows/s, accuracy, start-up and memory."""
     if write and only:
         raise click.UsageError("--write wants the whole table: leave --only out")
-    if write:
-        with_block(write.read_text(encoding="utf-8"), "peers", "")  # fail now, not in ten minutes
     with tempfile.TemporaryDirectory() as scratch:
         read_rows(train).write(Path(scratch) / "training.json")
         contest = Contest(Path(scratch), read_rows(data).sample(rows), threads)
-        about = f"{len(contest.rows):,} rows of `{data.name}`, medians of {rounds} rounds"
-        text = f"{processor()}, {threads} threads; {about}.\n\n{compare(contest, only, rounds)}"
-    print(text)
+        table, notes = compare(contest, only, rounds)
+        measured = {
+            "machine": machine(threads),
+            "rows": len(contest.rows),
+            "data": data.name,
+            "rounds": rounds,
+            "table": table,
+            "notes": notes,
+        }
+    print(peers_block(measured))
     if write:
-        page = write.read_text(encoding="utf-8")
-        write.write_text(with_block(page, "peers", text), encoding="utf-8")
+        store("peers", measured)
 
 
 def read_rows(path: Path) -> Rows:
@@ -123,24 +128,17 @@ def read_rows(path: Path) -> Rows:
     return Rows(columns["text"], [label == "positive" for label in columns["sentiment"]])
 
 
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "an unnamed processor"
-
-
-def compare(contest: Contest, only: tuple[str, ...], rounds: int) -> str:
-    """The table and its notes, in Markdown. Rounds go through all peers in turn."""
+def compare(contest: Contest, only: tuple[str, ...], rounds: int) -> tuple[Table, list[str]]:
+    """The table, and how each peer was run. Rounds go through all peers in turn."""
     chosen = {name: peer for name, peer in PEERS.items() if not only or name in only}
     able = [name for name, peer in chosen.items() if not peer.missing()]
     choices = {name: contest.prepare(name) for name in able}
     found = [{name: contest.measure(name) for name in able} for _ in range(rounds)]
-    lines = [HEAD, ["---"] * len(HEAD)]
+    table = [HEAD]
     for name, peer in chosen.items():
         runs = [each[name] for each in found if name in each]
-        lines.append(row(contest, peer, runs) if runs else absent(peer))
-    notes = [note(chosen[name], choice) for name, choice in choices.items() if chosen[name].how]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *notes])
+        table.append(row(contest, peer, runs) if runs else absent(peer))
+    return table, [note(chosen[n], choice) for n, choice in choices.items() if chosen[n].how]
 
 
 def row(contest: Contest, peer: Peer, runs: list[Measured]) -> list[str]:
@@ -162,9 +160,9 @@ def absent(peer: Peer) -> list[str]:
 
 
 def note(peer: Peer, choice: str) -> str:
-    """A list item: how the peer was run, what it chose, and its packages' versions."""
+    """How the peer was run, what it chose, and its packages' versions."""
     packages = ", ".join(f"{package} {version(package)}" for _, package in peer.needs)
-    return "; ".join(part for part in (f"* {peer.title}: {peer.how}", choice, packages) if part)
+    return "; ".join(part for part in (f"{peer.title}: {peer.how}", choice, packages) if part)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 python scripts/figures.py            write the figures into README.md and docs/
 python scripts/figures.py --check    exit with 1 where a page shows other figures
 
-`scripts/bench.py --write` and `scripts/bench_zoo.py --write` write the file, so no such figure is
-typed into a page.
+`--write` of `scripts/bench.py`, `scripts/bench_zoo.py` and `scripts/bench_peers.py` writes the
+file, so no such figure is typed into a page.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def pages(figures: dict[str, Any]) -> dict[Path, str]:
         ROOT / "README.md": {"speed": speed_sentence(figures["bench"])},
         ROOT / "docs" / "benchmarks.md": {
             "bench": bench_tables(figures["bench"]),
-            "zoo-bench": zoo_table(figures["zoo"]) if "zoo" in figures else "",
+            "zoo-bench": zoo_table(figures["zoo"]),
+            "peers": peers_block(figures["peers"]),
         },
     }
     made = {}
@@ -122,6 +123,15 @@ def bench_tables(bench: dict[str, Any]) -> str:
 
 def zoo_table(measured: dict[str, Any]) -> str:
     return f"{measured['machine']}.\n\n{markdown(measured['table'])}"
+
+
+def peers_block(measured: dict[str, Any]) -> str:
+    head = (
+        f"{measured['machine']}; {measured['rows']:,} rows of `{measured['data']}`, "
+        f"medians of {measured['rounds']} rounds."
+    )
+    notes = "\n".join(f"* {note}" for note in measured["notes"])
+    return f"{head}\n\n{markdown(measured['table'])}\n\n{notes}"
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from scripts import bench_peers
+from scripts import bench_peers, figures
 from scripts.benchmarks.peers.base import Job, Peer, Rows, Score
 from scripts.benchmarks.peers.registry import PEERS
 from scripts.pages import with_block
@@ -60,12 +60,15 @@ def test_an_unknown_peer_is_refused_with_the_list_of_peers(reviews: Path) -> Non
     assert all(name in done.output for name in PEERS)
 
 
-def test_part_of_the_table_is_not_written(reviews: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("<!-- peers -->\nold\n<!-- /peers -->\n")
-    arguments = [str(reviews), "--train", str(reviews), "--only", OURS, "--write", str(page)]
-    assert CliRunner().invoke(bench_peers.main, arguments).exit_code == 2
-    assert "old" in page.read_text()
+def test_part_of_the_table_is_not_written(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FILE", tmp_path / "figures.json")
+    arguments = [str(reviews), "--train", str(reviews), "--only", OURS, "--write"]
+    done = CliRunner().invoke(bench_peers.main, arguments)
+    assert done.exit_code == 2
+    assert "leave --only out" in done.output
+    assert not figures.FILE.exists()
 
 
 def test_a_sample_is_spread_over_the_rows() -> None:
@@ -82,8 +85,3 @@ def test_a_page_keeps_what_is_outside_its_block() -> None:
     )
     with pytest.raises(ValueError, match="no block <!-- zoo -->"):
         with_block(page, "zoo", "new")
-
-
-def test_the_documentation_has_the_block() -> None:
-    page = Path(__file__).parents[3] / "docs" / "benchmarks.md"
-    with_block(page.read_text(encoding="utf-8"), "peers", "")
