@@ -12,7 +12,7 @@ from scorer.bundle.masks import OPERATIONS, Mask, mask_of
 from scorer.bundle.network import Call, Layer
 from scorer.bundle.normal import normalised, policies
 from scorer.bundle.operations import function_of, operands
-from scorer.bundle.rewriting import activation_apart, needed, state_calls, without_states
+from scorer.bundle.rewriting import apart, needed, state_calls, without_states
 from scorer.bundle.settings import checked
 from scorer.bundle.tensors import Reference, mapping, references
 from scorer.errors import BundleError, UnsupportedModel
@@ -101,7 +101,7 @@ class _Calls:
 
     def _add_layer(self, given: RawCall) -> None:
         """Append a call of a layer or an operation, and what Keras does in one with it."""
-        call, after = (given, None) if given.operation else activation_apart(without_states(given))
+        call, *others = (given,) if given.operation else apart(without_states(given))
         read, own = operands(call) if call.operation else (_inputs(call), call.settings)
         layer = self._layer(call, own)
         inputs = tuple(map(self._read_from, read))
@@ -111,9 +111,9 @@ class _Calls:
         masks = () if call.operation else self._masks_of(call)
         made = Call(call.name, layer, inputs, masks, call.place)
         self.calls += _of_rows(made, self._scalars)
-        if after is not None:
-            activation = self._layer(after, after.settings)
-            self.calls.append(Call(after.name, activation, (call.name,), (), after.place))
+        for other in others:
+            layer = self._layer(other, other.settings)
+            self.calls.append(Call(other.name, layer, tuple(_inputs(other)), (), other.place))
         if gives_states(given.settings):
             self._recurrent[call.name] = made
 

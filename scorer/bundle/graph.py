@@ -12,6 +12,7 @@ nested model after the model's; a further call of the same layer has a number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,14 +188,16 @@ class _Level:
 
     def __init__(self, entries: list[Entry], prefix: str, place: str) -> None:
         self.prefix, self.place = prefix, place
-        names = [_name(entry) for entry in entries]
+        names = [name_of(entry) for entry in entries]
         if len(set(names)) < len(names):
             raise BundleError("config.json: two layers have the same name")
         self.entries = dict(zip(names, entries, strict=True))
-        self.stored = _stored_names(self.entries)
+        kinds = [str(entry["class_name"]) for entry in entries]
+        self.stored = dict(zip(names, stored_names(kinds), strict=True))
 
 
-def _name(entry: Entry) -> str:
+def name_of(entry: Entry) -> str:
+    """A layer's own name. Raises BundleError where it may not be one."""
     if not isinstance(entry.get("class_name"), str):
         raise BundleError("config.json: a layer has no class name")
     settings = mapping(entry.get("config"), "a layer's config")
@@ -206,17 +209,15 @@ def _name(entry: Entry) -> str:
     return name
 
 
-def _stored_names(entries: dict[str, Entry]) -> dict[str, str]:
+def stored_names(kinds: Iterable[str]) -> list[str]:
     """The names that Keras gives layers in its files: snake case, numbered by class."""
     used: dict[str, int] = {}
-    stored: dict[str, str] = {}
-    for key, entry in entries.items():
-        kind = str(entry["class_name"])
-        kind = _RENAMED.get(kind, kind)
-        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    stored = []
+    for kind in kinds:
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", _RENAMED.get(kind, kind))
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
         count = used[name] = used.get(name, -1) + 1
-        stored[key] = f"{name}_{count}" if count else name
+        stored.append(f"{name}_{count}" if count else name)
     return stored
 
 

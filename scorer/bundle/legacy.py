@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from scorer.bundle.cudnn import converted, stored_bias
+from scorer.bundle.graph import name_of
 from scorer.bundle.hdf5 import Array, File, Group
 from scorer.bundle.network import Node
 from scorer.bundle.normal import normalised
+from scorer.bundle.rewriting import cells_of
 from scorer.bundle.weights import Stored
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers.spec import Shape
@@ -162,9 +164,12 @@ def _entries(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _leaves(entry: dict[str, Any], name: str, depth: int) -> Iterator[_Leaf]:
     kind, settings = entry.get("class_name"), entry["config"]
+    trainable = settings.get("trainable", True) is not False
+    cells = cells_of(settings) if kind == "RNN" else ()
     if kind in _MODELS and depth < 32:
         for inner, child in _entries(entry):
             yield from _leaves(child, f"{name}/{inner}", depth + 1)
+    elif cells:
+        yield from (_Leaf(f"{name}/{name_of(cell)}", trainable, 0) for cell in cells)
     else:
-        trainable = settings.get("trainable", True) is not False
         yield _Leaf(name, trainable, _STATISTICS.get(str(kind), 0))

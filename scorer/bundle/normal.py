@@ -42,9 +42,14 @@ _FIXED = {"time_major": False, "causal": False, "sparse": False, "ragged": False
 #: convolutions that Keras 2 gave a setting `groups`, of which it takes 1 alone
 _UNGROUPED = ("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 #: a setting of Keras 2 -> the same of Keras 3, by layer
-_RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
+_RENAMED = {
+    ("LeakyReLU", "alpha"): "negative_slope",
+    ("ReLU", "theta"): "threshold",
+}
+#: a layer of Keras 2 -> the one that computes the same, and the settings that it then has
+_LAYERS = {**CUDNN_LAYERS, "ThresholdedReLU": ("ReLU", {"max_value": None, "negative_slope": 0.0})}
 #: precisions of a layer beside float32, all of which are computed in float32
-POLICIES = ("mixed_float16", "mixed_bfloat16", "float16")
+POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "float64")
 
 
 def normalised(config: Any, *, replaced_standardize: bool = False) -> Any:
@@ -112,8 +117,8 @@ class _Form:
         if isinstance(entry.get("module"), str):
             entry["module"] = _MODULES.get(entry["module"], entry["module"])
         settings = entry["config"]
-        if kind in CUDNN_LAYERS and isinstance(settings, dict):
-            kind, own = CUDNN_LAYERS[kind]
+        if kind in _LAYERS and isinstance(settings, dict):
+            kind, own = _LAYERS[kind]
             entry["class_name"], settings = kind, {**own, **settings}
         if kind == "Sequential" and isinstance(settings, list):  # before Keras 2.2.3
             settings = {"name": "sequential", "layers": settings}

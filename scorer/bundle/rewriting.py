@@ -1,17 +1,20 @@
 """Calls that Keras makes at once, as calls of declared layers one after another.
 
-return_state            a recurrent layer's last state: the layer again, giving its last output
+return_state            a recurrent layer's last state: the layer again, giving that state alone
 activation=LeakyReLU()  a layer in the place of an activation: a call of its own
+RNN([cell, cell])       a recurrent layer for each cell, of which the first ones give every state
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scorer.bundle.graph import Entry, RawCall
+from scorer.bundle.graph import MAX_LAYERS, Entry, RawCall, gives_states, name_of, stored_names
 from scorer.bundle.network import Call, Layer
-from scorer.errors import UnsupportedModel
+from scorer.bundle.tensors import Reference, mapping
+from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers.activations import ACTIVATION_LAYERS
 from scorer.layers.spec import LayerSpec
 
@@ -35,21 +38,67 @@ def _stateless(settings: Entry) -> Entry:
     return own
 
 
-def activation_apart(call: RawCall) -> tuple[RawCall, RawCall | None]:
+def apart(call: RawCall) -> tuple[RawCall, ...]:
+    """The calls that do one after another what `call` does at once; the last has its name."""
+    cells = cells_of(call.settings) if call.kind == "RNN" else ()
+    return _of_cells(call, cells) if cells else _activation_apart(call)
+
+
+def cells_of(settings: Entry) -> tuple[Entry, ...]:
+    """The cells of `RNN([cell, cell])`; none of an RNN of one cell."""
+    cell = settings.get("cell")
+    config = cell.get("config") if isinstance(cell, dict) else None
+    if not isinstance(cell, dict) or not isinstance(config, dict):
+        return ()
+    if cell.get("class_name") != "StackedRNNCells":
+        return ()
+    cells = config.get("cells")
+    return tuple(mapping(each, "a cell") for each in cells) if isinstance(cells, list) else ()
+
+
+def _of_cells(call: RawCall, cells: Sequence[Entry]) -> tuple[RawCall, ...]:
+    """Raises UnsupportedModel where the cells read backwards: Keras turns no mask around."""
+    if call.settings.get("go_backwards") is True or gives_states(call.settings):
+        raise UnsupportedModel(
+            f"layer {call.layer} (RNN): several cells with go_backwards or return_state are not "
+            "supported: use a layer for each cell, LSTM(8, return_sequences=True) and LSTM(4), "
+            "set the same weights and save again"
+        )
+    names = [name_of(cell) for cell in cells]
+    if len(set(names)) < len(names) or len(cells) > MAX_LAYERS:
+        raise BundleError(
+            f"config.json: layer {call.layer}: two of its cells have the same name, or they are "
+            f"more than {MAX_LAYERS}"
+        )
+    stored = stored_names(cell["class_name"] for cell in cells)
+    calls: list[RawCall] = []
+    for name, place, cell in zip(names, stored, cells, strict=True):
+        settings = {**call.settings, "cell": cell}
+        one = replace(call, layer=f"{call.layer}/{name}", place=f"{call.place}/cell/cells/{place}")
+        if calls:
+            one = replace(one, arguments=(Reference(calls[-1].name),), keywords={})
+        if len(calls) < len(cells) - 1:
+            name, settings = f"{call.name}/{name}", {**settings, "return_sequences": True}
+            one = replace(one, name=name)
+        calls.append(replace(one, settings=settings))
+    return tuple(calls)
+
+
+def _activation_apart(call: RawCall) -> tuple[RawCall, ...]:
     """The call without an activation that is a layer, and that layer's own call after it."""
     found = call.settings.get("activation")
     kind = found.get("class_name") if isinstance(found, dict) else None
     settings = found.get("config") if isinstance(found, dict) else None
     if call.kind in (*_RECURRENT, "Activation") or kind not in _ACTIVATIONS:
-        return call, None
+        return (call,)
     if not isinstance(settings, dict):
-        return call, None
+        return (call,)
     linear = replace(
         call, name=f"{call.name}/linear", settings={**call.settings, "activation": "linear"}
     )
     after = RawCall(
         call.name, str(kind), settings, f"{call.layer}/activation", f"{call.place}/activation",
-        (), {},
+        (Reference(linear.name),), {},
     )  # fmt: skip
     return linear, after
 
@@ -57,21 +106,18 @@ def activation_apart(call: RawCall) -> tuple[RawCall, RawCall | None]:
 def state_calls(made: Call, number: int, name: str) -> tuple[Call, ...]:
     """The calls that give output `number` of a recurrent layer's call, the last one by `name`.
 
-    Raises UnsupportedModel for what is not a last output of a direction.
+    Raises UnsupportedModel for an output that the layer does not have.
     """
     layer = made.layer
     inner = layer.settings.get("layer", layer)
     each = 2 if inner.kind == "LSTM" else 1  # states of a direction: the output, and the cell's
     direction, which = divmod(number - 1, each)
-    if which or direction > (inner is not layer):
-        what = "its cell state" if which else f"its output {number}"
-        raise UnsupportedModel(
-            f"layer {layer.name} ({layer.kind}): {what} is read, and of its states only the last "
-            "output of a direction is known: use the state before it, state_h, train and save again"
-        )
+    if direction > (inner is not layer):
+        raise UnsupportedModel(f"layer {layer.name} ({layer.kind}): it has no output {number}")
+    alone = {"return_sequences": False} | ({"return_state": True} if which else {})
     if inner is layer:
-        return (_last(made, name, {"return_sequences": False}),)
-    last = LayerSpec(inner.kind, inner.name, {**inner.settings, "return_sequences": False})
+        return (_last(made, name, alone),)
+    last = LayerSpec(inner.kind, inner.name, {**inner.settings, **alone})
     both = _last(made, f"{name}/both", {"merge_mode": "concat", "layer": last})
     return both, Call(name, _half(inner.settings["units"], direction, layer.name), (both.name,))
 

@@ -51,8 +51,7 @@ _WAYS_OUT = {
     "stateful": ": a row would depend on the rows before it; build the model with stateful=False, "
     "set the same weights and save again",
     "return_state": ": build the layer without it and save again",
-    "dtype": ": float32, and mixed_float16, mixed_bfloat16 and float16, which are computed in "
-    "float32, are",
+    "dtype": f": float32 is, and {', '.join(POLICIES)}, which are computed in float32",
 }
 _DROPPED = re.compile(
     r"trainable|seed|rate|stddev|unroll|unit_forget_bias|batch_input_shape"
@@ -71,7 +70,6 @@ _OF_KERAS = {
     "ConvLSTM2D": "use Conv1D and LSTM",
     "SpectralNormalization": "use the layer that it wraps, with its weights",
     "RandomFourierFeatures": "use Dense",
-    "ThresholdedReLU": "use ReLU(threshold=theta)",
 }
 #: of a layer around a layer
 _WRAPPER = {"layer", "backward_layer"}
@@ -105,15 +103,13 @@ def _of_its_cell(settings: dict[str, Any], name: str) -> tuple[str, dict[str, An
     cell = mapping(settings.get("cell"), f"the cell of {name}")
     kind = str(cell.get("class_name"))
     if kind not in ("LSTMCell", "GRUCell", "SimpleRNNCell"):
-        way_out = ""
-        if kind == "StackedRNNCells":
-            way_out = (
-                ": RNN([LSTMCell(8), LSTMCell(4)]) does what LSTM(8, return_sequences=True) and "
-                "LSTM(4) do, one after the other; give these the same weights and save again"
+        what = f"the cell {_short(kind)} is not supported"
+        if kind == "StackedRNNCells":  # elsewhere these are layers by now
+            what = (
+                "several cells in one Bidirectional are not supported: build the model with a "
+                "Bidirectional layer for each cell, train and save again"
             )
-        raise UnsupportedModel(
-            f"layer {name} (RNN): the cell {_short(kind)} is not supported{way_out}"
-        )
+        raise UnsupportedModel(f"layer {name} (RNN): {what}")
     own = {key: value for key, value in settings.items() if key != "cell"}
     return kind.removesuffix("Cell"), mapping(cell.get("config"), f"the cell of {name}") | own
 

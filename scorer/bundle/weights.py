@@ -7,6 +7,7 @@ far larger than what it stores. Both are refused before any array is made.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from scorer.errors import BundleError
 from scorer.layers.spec import Shape
 
 WEIGHTS = "model.weights.h5"
-#: float16 is what the policy "float16" leaves
-_FLOATS = (np.dtype("<f4"), np.dtype("<f2"))
+#: float16 and float64 are what the policies of these names leave
+_FLOATS = (np.dtype("<f4"), np.dtype("<f2"), np.dtype("<f8"))
 
 
 def with_weights(nodes: Iterable[Node], stored: Stored) -> tuple[Node, ...]:
@@ -60,6 +61,11 @@ def _private(path: str) -> str:
     place, _, rest = path.partition("/vars/")
     above, _, part = place.rpartition("/")
     return f"{above}/_{part}/vars/{rest}"
+
+
+def _of_cells(path: str) -> str:
+    """The same path where a recurrent layer's cell is one of several, which stand in a list."""
+    return re.sub(r"(/cell/cells/\w+)/cell/", r"\1/", path)
 
 
 def _paths(file: File) -> Iterator[tuple[str, int]]:
@@ -120,6 +126,7 @@ class Stored:
         return f"{kind}_{alike[number]}" if alike[number] else kind
 
     def _at(self, path: str) -> Group | Array | None:
+        path = _of_cells(path)
         place, _, rest = path.partition("/vars/")
         for found in (path, f"{self.place(place)}/vars/{rest}"):
             address = self._paths.get(found, self._paths.get(_private(found)))

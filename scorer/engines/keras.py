@@ -214,7 +214,7 @@ def build(keras: Any, bundle: Bundle, policy: str) -> Any:
         for node in bundle.nodes:
             given = [tensors[name] for name in node.inputs]
             applied = built.get(id(node.layer))
-            tensors[node.name] = _called(applied, node, given) if applied else given[0]
+            tensors[node.name] = _called(keras, applied, node, given) if applied else given[0]
     model = keras.Model(inputs, tensors[bundle.nodes[-1].name])
     for key, layer in layers.items():
         if layer.weights and not KINDS[layer.kind].as_settings:
@@ -222,11 +222,16 @@ def build(keras: Any, bundle: Bundle, policy: str) -> Any:
     return model
 
 
-def _called(applied: Any, node: Node, given: list[Any]) -> Any:
+def _called(keras: Any, applied: Any, node: Node, given: list[Any]) -> Any:
     """What a Keras layer makes of its inputs: one, a list of them, or several arguments."""
     kind, settings = KINDS[node.layer.kind], node.layer.settings
     at_call = {key: settings[key] for key in kind.at_call if settings[key]}
-    return applied(given, **at_call) if kind.arity is Arity.LIST else applied(*given, **at_call)
+    made = applied(given, **at_call) if kind.arity is Arity.LIST else applied(*given, **at_call)
+    if settings.get("return_state"):
+        return made[-1]  # after the output and the last output: the cell's state
+    if node.layer.kind == "Bidirectional" and settings["layer"].settings.get("return_state"):
+        return keras.ops.concatenate([made[2], made[4]], axis=-1)
+    return made
 
 
 def _input(keras: Any, given: Input) -> Any:

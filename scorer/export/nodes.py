@@ -101,7 +101,8 @@ def _states(
     direction: str,
     value: str,
 ) -> tuple[str, str]:
-    """All states, (tokens, directions, rows, units), and the last ones of each direction."""
+    """All states, (tokens, directions, rows, units), and the last ones of each direction: of its
+    outputs, or of its cell where `return_state` is set."""
     settings, operator = spec.settings, _OPERATORS[spec.kind]
     wanted = [settings.get("recurrent_activation"), settings["activation"], settings["activation"]]
     kinds = [kind for kind in wanted[: {"LSTM": 3, "GRU": 2}.get(spec.kind, 2)] if kind]
@@ -116,7 +117,8 @@ def _states(
     lengths = graph.tokens_of(node)
     inputs = [graph.node("Transpose", value, perm=[1, 0, 2])]
     inputs += [*(graph.constant(w) for w in stacked), *([lengths] if lengths else [])]
-    outputs = [f"recurrent{len(graph.nodes)}_{which}" for which in ("steps", "last")]
+    which = ("steps", "last", "cell") if spec.kind == "LSTM" else ("steps", "last")
+    outputs = [f"recurrent{len(graph.nodes)}_{name}" for name in which]
     made = graph.onnx.helper.make_node(
         operator.name,
         inputs,
@@ -127,7 +129,8 @@ def _states(
         **more,
     )
     graph.nodes.append(made)
-    return _padded_as_keras(graph, node, spec, outputs, len(directions)), outputs[1]
+    ends = outputs[2 if settings.get("return_state") else 1]
+    return _padded_as_keras(graph, node, spec, outputs, len(directions)), ends
 
 
 def _padded_as_keras(

@@ -63,10 +63,12 @@ _SIMPLE = {
     "zero_output_for_mask": Setting(flag, default=False),
 }
 _SETTINGS = {**_SIMPLE, "recurrent_activation": Setting(ACTIVATION)}
+#: it gives its last cell state alone, in place of its output
+_CELL_STATE = {"return_state": Setting(flag, default=False)}
 LSTM = LayerKind(
     "LSTM",
     _states,
-    _SETTINGS,
+    {**_SETTINGS, **_CELL_STATE},
     lambda settings, inputs: _cell(4, settings, inputs),
     reads_padding=unless_masked,
 )

@@ -79,6 +79,7 @@ class Recurrent:
     sequences  gives every state, not the last alone
     flipped    gives them in the order in which they are made, though it reads backwards
     zero       what a masked position of a sequence gives: zeros, else the last state again
+    inner      gives the last cell states of an LSTM, in place of its outputs
     """
 
     loop: Loop
@@ -91,6 +92,7 @@ class Recurrent:
     sequences: bool
     flipped: bool
     zero: bool
+    inner: bool = False
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
@@ -123,7 +125,9 @@ class Recurrent:
                 self._after_padding(i, source, values, starts)
                 continue
             cell = cell if self.tokens else cell._replace(x=tile.values)
-            Direction(self.loop, cell).run(source, values, i * units, starts)
+            ends = Direction(self.loop, cell).run(source, values, i * units, starts)
+            if self.inner:
+                values[:, i * units : i * units + ends.shape[2]] = ends[1]
         return values
 
     def _after_padding(
@@ -150,9 +154,9 @@ class Recurrent:
         begin = states[:, skip]
         direction = Direction(self.loop, cell)
         if not starts.size:
-            ends = begin[0].copy()
-            direction.run(source, ends, 0, starts, begin)
-            values[order, column : column + wide] = ends
+            last = begin[0].copy()
+            ends = direction.run(source, last, 0, starts, begin)
+            values[order, column : column + wide] = ends[1] if self.inner else last
             return
         direction.run(source, values, column, starts[order] + moved, begin)
         for start, k in zip(starts[order], skip, strict=True):
@@ -251,6 +255,7 @@ def _step(
         sequences=sequences,
         flipped=sequences and len(cells) == 1 and cells[0].reverse,
         zero=False,
+        inner=bool(settings.get("return_state")),
     )
 
 

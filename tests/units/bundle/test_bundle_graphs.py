@@ -169,6 +169,23 @@ def states_of_both_directions(k: Any, text: Any) -> Any:
     return k.Dense(2)(k.Concatenate()([both, k.LSTM(2)(states)]))
 
 
+def cell_states(k: Any, text: Any) -> Any:
+    """Of an LSTM that reads its padding, and of both directions of one that skips it."""
+    plain = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    last, _, cell = k.LSTM(3, return_state=True)(plain)
+    masked = k.Embedding(IDS, 6, mask_zero=True)(_ids(k, text))
+    layer = k.LSTM(3, return_sequences=True, return_state=True, activation="relu")
+    _, _, forward, _, backward = k.Bidirectional(layer)(masked)
+    return k.Dense(2)(k.Concatenate()([cell, backward, last, forward]))
+
+
+def several_cells(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 6, mask_zero=True)(_ids(k, text))
+    cells = [k.LSTMCell(4), k.GRUCell(3, reset_after=False), k.LSTMCell(5)]
+    states = k.RNN(cells, return_sequences=True)(words)
+    return k.Dense(2)(k.RNN(k.StackedRNNCells([k.SimpleRNNCell(4), k.SimpleRNNCell(3)]))(states))
+
+
 def positions_that_are_a_constant(k: Any, text: Any) -> Any:
     """What `TokenAndPositionEmbedding` becomes where it is no class."""
     import keras
@@ -193,7 +210,7 @@ GRAPHS: dict[str, Graph] = {
         *(masked_residual, merged_again, an_operation, shared, nested, nested_and_shared),
         *(nested_sequential_that_masks, nested_functional_that_masks, nested_under_a_mask),
         *(last_state_beside_all, states_of_both_directions, positions_that_are_a_constant),
-        activations_that_are_layers,
+        *(activations_that_are_layers, cell_states, several_cells),
     )
 }
 
@@ -281,9 +298,15 @@ def _running_sum(k: Any, text: Any) -> Any:
     return k.Dense(1)(keras.ops.cumsum(k.LSTM(2)(words), axis=-1))
 
 
+def _cells_backwards(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 4)(_ids(k, text, output_sequence_length=9))
+    return k.Dense(1)(k.RNN([k.LSTMCell(3), k.LSTMCell(2)], go_backwards=True)(words))
+
+
 @pytest.mark.parametrize(
     ("graph", "says"),
     [
+        (_cells_backwards, "several cells with go_backwards"),
         (_mixed_texts, "only an Embedding's own mask"),
         (
             _running_sum,

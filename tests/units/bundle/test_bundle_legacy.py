@@ -89,12 +89,17 @@ def masked_attention(k: Any, ids: Any) -> Any:
     return k.Dense(1)(k.GlobalAveragePooling1D()(both))
 
 
+def several_cells(k: Any, ids: Any) -> Any:
+    cells = [k.LSTMCell(4, name="lower"), k.LSTMCell(4, name="upper"), k.GRUCell(3)]
+    return k.Dense(1)(k.RNN(cells)(ids_of(k, ids)))
+
+
 GRAPHS: dict[str, Callable[[Any, Any], Any]] = {
     graph.__name__: graph
     for graph in (plain, both_ways, nested_and_frozen, nested_twice, normalized)
 }
 #: graphs that Keras 2 writes in another way
-OF_KERAS_3 = {graph.__name__: graph for graph in (operations, masked_attention)}
+OF_KERAS_3 = {graph.__name__: graph for graph in (operations, masked_attention, several_cells)}
 
 
 def saved(name: str, path: Path, suffix: str = ".keras") -> Any:
@@ -323,7 +328,7 @@ def test_weights_of_another_name_are_not_guessed(tmp_path: Path) -> None:
         read(tmp_path / "model.h5")
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
 def test_other_precisions_are_computed_in_float32(policy: str, tmp_path: Path) -> None:
     import keras
 
@@ -340,6 +345,26 @@ def test_other_precisions_are_computed_in_float32(policy: str, tmp_path: Path) -
     expected = np.asarray(keras.ops.cast(model(padded_ids(tokens, 6)), "float32"))
     outputs = load_engine(bundle, engine="cpu").run(tokens)
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-2)
+
+
+def test_a_thresholded_relu_of_keras_2_is_a_relu(tmp_path: Path) -> None:
+    import keras
+
+    k = keras.layers
+    stack = [keras.Input((6,)), k.Embedding(IDS, 5), k.Flatten(), k.ReLU(threshold=0.2), k.Dense(1)]
+    model = keras.Sequential(stack)
+    spread_weights(model, seed=4)
+    for name in ("new.h5", "old.h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.save(tmp_path / name)
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        relu = next(each for each in config["config"]["layers"] if each["class_name"] == "ReLU")
+        relu["class_name"] = "ThresholdedReLU"
+        relu["config"] = {"name": relu["config"]["name"], "theta": 0.2}
+        file.attrs["model_config"] = json.dumps(config)
+    same(read(tmp_path / "old.h5"), read(tmp_path / "new.h5"))
 
 
 def test_how_a_model_was_compiled_keeps_it_not_away(tmp_path: Path) -> None:
