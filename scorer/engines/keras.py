@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle
 from threading import Lock
 from typing import Any
@@ -29,6 +30,7 @@ from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.engines.operations import operation
 from scorer.errors import EngineError, pip_install
 from scorer.layers import KINDS
+from scorer.layers.core import zero_of_nothing
 from scorer.layers.recurrent import RECURRENT
 from scorer.layers.spec import Arity
 from scorer.vectorizer import TokenBatch
@@ -254,9 +256,16 @@ def _layer(keras: Any, layer: LayerSpec, policy: str) -> Any:
         # Keras mirrors a forward layer by itself, but not one that goes backwards.
         mirrored = replace(inner, settings={**inner.settings, "go_backwards": False})
         settings["backward_layer"] = _layer(keras, mirrored, policy)
+    if zero_of_nothing(layer):
+        settings["activation"] = partial(_rectified, keras)
     kind = "Identity" if layer.kind in TRAINING_ONLY else layer.kind
     settings["dtype"] = "int64" if settings.get("output_mode") == "int" else policy
     return getattr(keras.layers, kind)(**settings)
+
+
+def _rectified(keras: Any, x: Any) -> Any:
+    """relu, and 0 for what is not a number."""
+    return keras.ops.where(x > 0, x, keras.ops.zeros_like(x))
 
 
 Widths = tuple[int, ...]  # of each input: positions, or columns

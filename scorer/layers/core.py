@@ -11,6 +11,7 @@ from scorer.layers.spec import (
     Content,
     Inputs,
     LayerKind,
+    LayerSpec,
     Padding,
     Setting,
     Settings,
@@ -70,6 +71,16 @@ DENSE = LayerKind(
     {"units": Setting(UNITS), "activation": Setting(ACTIVATION), "use_bias": Setting(flag)},
     _dense_weights,
 )
+
+
+def zero_of_nothing(layer: LayerSpec) -> bool:
+    """Whether a Dense layer's relu makes 0 of what is not a number: of the mean over no words.
+
+    So do the products of TensorFlow that have the bias and relu in them, which `model.predict`
+    compiles on a CPU; relu alone does not.
+    """
+    rectified = layer.settings.get("activation") == "relu"
+    return layer.kind == "Dense" and rectified and bool(layer.settings["use_bias"])
 
 
 IDENTITY = LayerKind("Identity", unchanged)

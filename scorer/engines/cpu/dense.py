@@ -14,20 +14,27 @@ from scorer.engines.cpu.compiled import Rows
 from scorer.engines.cpu.products import multiply, widen
 from scorer.engines.cpu.signals import Built, Signal, Tile, positionwise
 from scorer.engines.cpu.simd import empty, pack_columns, padded
+from scorer.layers.core import zero_of_nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """activation(x W + b) for every vector or every position."""
+    """activation(x W + b) for every vector or every position.
+
+    numbers  what is not a number is 0 before the activation, see `zero_of_nothing`
+    """
 
     packed: np.ndarray
     bias: np.ndarray
     columns: int
     activation: Activation
+    numbers: bool = False
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
         values = multiply(tile.values, self.packed, self.bias)
+        if self.numbers:
+            values[np.isnan(values)] = 0
         self.activation(values, self.columns)
         return replace(tile, values=values)
 
@@ -135,7 +142,8 @@ def _at_positions(node: Node, signal: Signal) -> Built:
     steps, signal = positionwise(node, signal)
     packed = pack_columns(kernel)
     wide = widen(bias, packed.size // len(kernel))
-    step = Dense(packed, wide, len(bias), activation_of(node.layer))
+    numbers = signal.kind == "vector" and zero_of_nothing(node.layer)
+    step = Dense(packed, wide, len(bias), activation_of(node.layer), numbers)
     return [*steps, step], replace(signal, width=len(bias))
 
 

@@ -272,13 +272,14 @@ def test_without_expected_outputs_it_is_said_that_nothing_proves_the_pieces(tmp_
     assert done.stderr.count("Note: nothing proves that the pieces belong together") == 1
 
 
-def _mean_of_words() -> Program:
+def _mean_of_words(hidden: str = "") -> Program:
     """Keras' mean over positions that are all masked is 0 / 0."""
     import keras
 
     tokenizer, layers = _tokenizer(), keras.layers
     words = [keras.Input((8,)), layers.Embedding(60, 4, mask_zero=True)]
-    model = keras.Sequential([*words, layers.GlobalAveragePooling1D(), layers.Dense(1, "sigmoid")])
+    heads = [*([layers.Dense(4, hidden)] if hidden else []), layers.Dense(1, "sigmoid")]
+    model = keras.Sequential([*words, layers.GlobalAveragePooling1D(), *heads])
     options = ("--vectorizer", "tok.json", "--sequence-length", "8")
     return Program(
         model,
@@ -332,6 +333,16 @@ def test_a_model_that_gives_no_number_where_its_program_gives_one_is_refused(
     done = added(program, tmp_path, "--expect", str(expected))
     assert done.exit_code == 1
     assert "output 0 should be 0.5, the model gives nan for 'zzz qqq'" in done.stderr
+
+
+def test_the_mean_over_no_words_is_what_predict_makes_of_it(tmp_path: Path) -> None:
+    """TensorFlow's product with a relu in it gives 0, where relu alone gives no number."""
+    program = _mean_of_words("relu")
+    answers = program.save(tmp_path)
+    if not np.isfinite(answers).all():
+        pytest.skip("predict compiles no product with a relu on this machine")
+    done = added(program, tmp_path, "--expect", str(tmp_path / "expected.csv"))
+    assert done.exit_code == 0, done.stderr
 
 
 def test_logits_are_refused_by_name(tmp_path: Path) -> None:
