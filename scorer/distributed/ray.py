@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -24,11 +24,12 @@ from scorer.distributed.worker import (
 )
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import Part, parts_of
+from scorer.jobs.parts import Splitter
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
+from scorer.tables.parts import Part
 from scorer.tasks import OutputOptions
 
 try:
@@ -60,6 +61,15 @@ class RayRunner:
                 tasks.cancel()
 
 
+@dataclass(frozen=True)
+class _Try:
+    """A try at a job after `tries` others; `told` are the results of its file's parts."""
+
+    job: Job
+    tries: int
+    told: Sequence[Any]
+
+
 class _Tasks:
     """Tasks on their way, each a try at a job.
 
@@ -68,34 +78,40 @@ class _Tasks:
     """
 
     def __init__(self, work: FileWork) -> None:
-        self.running: dict[Any, Job] = {}
-        self._ended: SimpleQueue[tuple[Any, int]] = SimpleQueue()
+        self.running: dict[Any, _Try] = {}
+        self._ended: SimpleQueue[Any] = SimpleQueue()
         self._work = ray.put(work)
-        self._settings = work.settings
+        self._splitter = Splitter(work.settings)
         threads = work.settings.policy.threads
         self._task = ray.remote(_score_file).options(num_cpus=threads, max_retries=0)
         self._part = ray.remote(_score_part).options(num_cpus=threads, max_retries=ATTEMPTS - 1)
 
-    def start(self, job: Job, tries: int = 0) -> None:
-        """Begin a try: with its parts, which are not tried again where the file's worker died."""
-        parts = [] if tries else parts_of(job, self._settings)
-        told = [self._part.remote(self._work, job, part) for part in parts]
-        ref = self._task.remote(self._work, job, tries, *told)  # which waits for its parts
-        self.running[ref] = job
-        ref.future().add_done_callback(lambda _: self._ended.put((ref, tries)))
+    def start(self, job: Job) -> None:
+        """Begin a job, and the parts of its file where there are any."""
+        parts = self._splitter.parts(job)
+        self._begin(_Try(job, 0, [self._part.remote(self._work, job, part) for part in parts]))
+
+    def _begin(self, begun: _Try) -> None:
+        # Waits for its parts, and fails where one of them did.
+        ref = self._task.remote(self._work, begun.job, begun.tries, *begun.told)
+        self.running[ref] = begun
+        ref.future().add_done_callback(lambda _: self._ended.put(ref))
 
     def next_ended(self) -> tuple[Job, Outcome]:
         """Wait for the next job that will not be tried again."""
         while True:
-            ref, tries = self._ended.get()
-            job = self.running.pop(ref)
+            ref = self._ended.get()
+            ended = self.running.pop(ref)
+            job, tries = ended.job, ended.tries + 1
             try:
                 result: WorkerResult = ray.get(ref)
             except ray.exceptions.RayTaskError as error:  # outside what FileWork attempts
                 return job, as_expected(error, job.source.name)
             except ray.exceptions.RayError as error:
-                if tries + 1 < ATTEMPTS:
-                    self.start(job, tries + 1)
+                if tries < ATTEMPTS:
+                    # Of no more use where it is one of them that fails: it would the second time.
+                    told = ended.told if tries == 1 else ()
+                    self._begin(_Try(job, tries, told))
                     continue
                 reason = str(error).partition("\n")[0]
                 message = f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
@@ -104,8 +120,9 @@ class _Tasks:
 
     def cancel(self) -> None:
         """Kill what is running; it leaves what a killed run leaves."""
-        for ref in self.running:
-            ray.cancel(ref, force=True)
+        for ref, begun in self.running.items():
+            for each in (ref, *begun.told):
+                ray.cancel(each, force=True)
 
 
 def _score_file(work: FileWork, job: Job, tries: int, *parts: PartResult) -> WorkerResult:

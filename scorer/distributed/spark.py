@@ -15,7 +15,7 @@ import pyarrow as pa
 from scorer.distributed.worker import ATTEMPTS, PartResult, WorkerResult, file_work, table_work
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import parts_of
+from scorer.jobs.parts import Splitter
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
@@ -50,10 +50,11 @@ class SparkRunner:
             context = session.sparkContext
             inheriting = inheritable_thread_target(session)
             work = context.broadcast(file_work(self.model, settings))
+            splitter = Splitter(settings)
 
             # A Spark job a file: one that kills its workers fails alone, and not its stage.
             def score(job: Job) -> Outcome:
-                told = context.broadcast(_parts_told(context, work, job, settings))
+                told = context.broadcast(_parts_told(context, work, job, splitter))
                 task = context.parallelize([job.source.name], 1).map(
                     lambda _: work.value(job, TaskContext.get().attemptNumber(), told.value)
                 )
@@ -70,9 +71,9 @@ class SparkRunner:
                 pool.shutdown()
 
 
-def _parts_told(context: Any, work: Any, job: Job, settings: Settings) -> list[PartResult]:
+def _parts_told(context: Any, work: Any, job: Job, splitter: Splitter) -> list[PartResult]:
     """The scores of the parts of a job's file, in a task each; none where it is not split."""
-    parts = parts_of(job, settings)
+    parts = splitter.parts(job)
     if not parts:
         return []
     tasks = context.parallelize(parts, len(parts)).map(lambda part: work.value.part(job, part))

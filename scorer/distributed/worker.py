@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,15 +24,15 @@ from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
-from scorer.jobs.known import joined
-from scorer.jobs.parts import Part, score_part
+from scorer.jobs.known import Known, joined
+from scorer.jobs.parts import score_part
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
-from scorer.scores import Scores
 from scorer.tables.arrays import as_text
+from scorer.tables.parts import Part
 from scorer.tasks import OutputOptions
 
 #: how often a file is tried whose worker dies; Spark's own number
@@ -79,7 +80,7 @@ class WorkerResult:
 class PartResult:
     """The scores of a part's rows, with the warnings given meanwhile; None where it failed."""
 
-    scores: Scores | None
+    known: Sequence[Known] | None
     warnings: tuple[str, ...]
 
 
@@ -113,20 +114,20 @@ class FileWork:
         self._enter()
         with _kept_warnings() as warnings:
             try:
-                scores = score_part(opened(self.model), job, self.settings, part)
+                known = score_part(opened(self.model), job, self.settings, part)
             except Exception:
                 return PartResult(None, ())
-        return PartResult(scores, tuple(warnings))
+        return PartResult(known, tuple(warnings))
 
     def _enter(self) -> None:
         with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
             os.chdir(self.folder)
 
 
-def _known(parts: Sequence[PartResult]) -> Scores | None:
-    """The scores of all rows; None where a part has none to tell."""
-    scores = [part.scores for part in parts if part.scores is not None]
-    return joined(scores) if len(scores) == len(parts) else None
+def _known(parts: Sequence[PartResult]) -> Known | None:
+    """The scores of all rows; None where a part failed."""
+    known = [part.known for part in parts if part.known is not None]
+    return joined([*chain(*known)]) if len(known) == len(parts) else None
 
 
 def file_work(model: Model, settings: Settings) -> FileWork:

@@ -10,12 +10,12 @@ from typing import Protocol, TypeAlias
 
 from scorer.errors import OutputClosed, ScorerError
 from scorer.jobs.events import tell
+from scorer.jobs.known import Known
 from scorer.jobs.score import Job, Watcher, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import Failure, FileSummary
 from scorer.jobs.unexpected import BugReports, attempted
 from scorer.model import Model
-from scorer.scores import Scores
 
 #: what came of a job: its summary, or why nothing was published
 Outcome: TypeAlias = FileSummary | ScorerError
@@ -46,7 +46,7 @@ def attempt(
     job: Job,
     settings: Settings,
     watchers: Sequence[Watcher] = (),
-    known: Scores | None = None,
+    known: Known | None = None,
 ) -> Outcome:
     """Score a job's table; an error, whichever it is, is the outcome and not raised."""
     return attempted(job.source.name, lambda: score_table(model, job, settings, watchers, known))

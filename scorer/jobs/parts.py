@@ -1,81 +1,84 @@
 """One large file for many workers: they score its parts, and one puts the file together.
 
-A part is some row groups of a Parquet file. Whoever puts the file together does what a local run
-does, with the parts' scores in the network's place: so output, rejects, report and summary are
-those of a local run, whatever the parts are.
+Whoever puts the file together does what a local run does, with the parts' scores in the network's
+place: so output, rejects, report and summary are those of a local run, whatever the parts are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate, groupby
+import logging
+from dataclasses import dataclass, field
 
-from scorer.jobs.known import joined
+from scorer.jobs.known import Known, joined, row_sums
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.model import Model
 from scorer.pipeline import ordered_map
-from scorer.scores import Scores
-from scorer.tables import open_reader
-from scorer.tables.parquet import ParquetReader
+from scorer.tables import Window, open_reader
+from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
+
+log = logging.getLogger(__name__)
 
 #: no file of fewer bytes is split
 SPLIT_BYTES = 64 << 20
-#: a part has about so many rows, or one row group: some seconds of a worker's work
-PART_ROWS = 50_000
+#: some seconds of a worker's work
+PART_SIZE = PartSize(rows=50_000, bytes=32 << 20)
 
 
-@dataclass(frozen=True)
-class Part:
-    """The row groups of a file from `first` to before `end`."""
+@dataclass
+class Splitter:
+    """Finds the parts of jobs' files; says once for each reason why a large file stays whole."""
 
-    first: int
-    end: int
+    settings: Settings
+    _told: set[str] = field(default_factory=set, init=False)
+
+    def parts(self, job: Job) -> tuple[Part, ...]:
+        """The parts of a job's file; none where one worker is to score all of it."""
+        found = parts_of(job, self.settings)
+        if found.reason and found.reason not in self._told:
+            self._told.add(found.reason)
+            log.warning("%s: one worker scores all of it: %s", job.source.name, found.reason)
+        return found.parts
 
 
-def parts_of(job: Job, settings: Settings) -> list[Part]:
+def parts_of(job: Job, settings: Settings) -> Parts:
     """The parts of a job's file; none where it is to be scored as a whole.
 
     What is wrong with the file is for whoever scores it to say.
     """
     if job.stream is not None or (settings.policy.must_resume and job.target.output.exists()):
-        return []  # of these, the output may be finished
+        return Parts()  # of these, the output may be finished
+    if settings.spec.read.limit is not None:
+        return Parts()
     try:
         if job.source.fingerprint().get("size", 0) < SPLIT_BYTES:
-            return []
+            return Parts()
         reader, _ = open_reader(job.source, settings.spec.read)
         try:
-            counts = reader.group_rows if isinstance(reader, ParquetReader) else []
+            return parts_of_reader(reader, PART_SIZE)
         finally:
             reader.close()
     except Exception:
-        return []
-    parts = _grouped(counts)
-    return parts if len(parts) > 1 else []
+        return Parts()
 
 
-def _grouped(counts: Sequence[int]) -> list[Part]:
-    """Row groups of so many rows in parts: each begins PART_ROWS or more after the one before."""
-    starts = [total - count for total, count in zip(accumulate(counts), counts, strict=True)]
-    parts: list[Part] = []
-    for _, groups in groupby(range(len(counts)), lambda i: starts[i] // PART_ROWS):
-        first, *rest = groups
-        parts.append(Part(first, rest[-1] + 1 if rest else first + 1))
-    return parts
-
-
-def score_part(model: Model, job: Job, settings: Settings, part: Part) -> Scores | None:
-    """The scores of a part's rows; None where there are none to tell."""
+def score_part(model: Model, job: Job, settings: Settings, part: Part) -> list[Known]:
+    """The scores of a part's rows."""
     reader, _ = open_reader(job.source, settings.spec.read)
     try:
-        assert isinstance(reader, ParquetReader)
+        assert isinstance(reader, Splittable)
         binding = model.bind(reader, settings.spec.text_column, settings.spec.output)
         if binding.text is None:
-            return None
-        reader.only(range(part.first, part.end))
+            return []
+        reader.only(part)
         size = model.window_size(settings.policy.batch_size)
-        windows = reader.windows(binding.text, binding.context_columns, size)
-        return joined(list(ordered_map(binding.score, windows, settings.policy.threads)))
+        reserved = frozenset(binding.output_schema.names)
+        windows = reader.windows(binding.text, binding.context_columns, size, reserved)
+
+        def known(window: Window) -> Known:
+            return Known(binding.score(window), row_sums(window, binding.context_columns))
+
+        whole = joined(list(ordered_map(known, windows, settings.policy.threads)))
+        return [] if whole is None else [whole]
     finally:
         reader.close()

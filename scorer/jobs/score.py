@@ -15,7 +15,7 @@ from scorer.evaluation.folder import ReportFolder, report_beside
 from scorer.evaluation.watch import Evaluated, TableEvaluation
 from scorer.files import staged
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
-from scorer.jobs.known import with_known
+from scorer.jobs.known import Known, with_known
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.settings import Settings, journal_identity, run_identity
@@ -89,7 +89,7 @@ def score_table(
     job: Job,
     settings: Settings,
     watchers: Sequence[Watcher] = (),
-    known: Scores | None = None,
+    known: Known | None = None,
 ) -> FileSummary:
     """Score `job`'s table and publish the output with its rejects.
 
@@ -152,7 +152,7 @@ def _score(
     settings: Settings,
     watchers: Sequence[Watcher],
     records: Journal | None,
-    known: Scores | None,
+    known: Known | None,
 ) -> FileSummary:
     started = perf_counter()
     before = job.source.fingerprint()
@@ -179,7 +179,7 @@ def _run(
     table: _Table,
     watchers: Sequence[Watcher],
     records: Journal | None,
-    known: Scores | None,
+    known: Known | None,
 ) -> Tally:
     """Take the table's rows through the model to its writer. Raises RowsLost."""
     with ExitStack() as stack:
@@ -190,7 +190,7 @@ def _run(
         windows = table.windows(others, model.window_size(settings.policy.batch_size))
         outputs = model.card.scorer.outputs
         pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
-        pairs = with_known(pairs, known)
+        pairs = with_known(pairs, known, table.binding.context_columns)
         kept: list[Observer] = [records] if records else []
         scoring = Scoring(table.binding, table.writer)
         tally = run(pairs, scoring, settings.policy.threads, [table.rejects, *kept, *watchers])

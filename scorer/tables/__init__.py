@@ -80,10 +80,12 @@ def _open(source: Source, content: Content, options: ReadOptions) -> tuple[Reade
     text = content.head.decode(options.encoding, "ignore").encode() if is_wide else None
     format = format_of_content(source.name, content.names, content.head, text)
     stream = content.stream
+    recoded = ""
     if format.is_text and is_wide:
-        stream = as_utf8(source.name, stream, options.encoding)
+        recoded = options.encoding
+        stream = as_utf8(source.name, stream, recoded)
         options = replace(options, encoding="utf-8")
-    data = Input(source, cast(BinaryIO, stream), content.compression)
+    data = Input(source, cast(BinaryIO, stream), content.compression, recoded)
     return format.open(data, options), TableFormat(format, content.compression)
 
 

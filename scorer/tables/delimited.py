@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from io import SEEK_END
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -17,11 +19,12 @@ import pyarrow as pa
 from scorer.errors import UsageError
 from scorer.tables import lines as physical
 from scorer.tables.dialect import Dialect
-from scorer.tables.formats.base import Format, Output
+from scorer.tables.formats.base import Format, Input, Output
 from scorer.tables.header import read_header
 from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
-from scorer.tables.plain import PlainRecords
+from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
+from scorer.tables.plain import PlainRecords, PlainRuns
 from scorer.tables.values import appended_cells, is_list_of_texts
 from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
 
@@ -47,16 +50,15 @@ class DelimitedReader:
     `sep=`), `header` the record with them; both as they came, `header` empty where there is none.
     """
 
-    def __init__(
-        self, name: str, stream: BinaryIO, format: Format, delimiter: str, options: ReadOptions
-    ) -> None:
+    def __init__(self, data: Input, format: Format, delimiter: str, options: ReadOptions) -> None:
         """`delimiter` is the format's usual one. Raises InputError, ColumnError."""
         csv.field_size_limit(physical.MAX_RECORD_BYTES)
-        self.name = name
+        self.name = name = data.source.name
         self.format = format
         self.encoding = options.encoding
-        self._stream = stream
-        self._lines = RecordLines(stream, options.encoding)
+        self._data = data
+        self._stream = data.stream
+        self._lines = RecordLines(data.stream, options.encoding)
         dialect = options.dialect(delimiter)
         head = read_header(name, format.label, self._lines, dialect, options)
         self.dialect, self.preamble, self.header = head.dialect, head.preamble, head.raw
@@ -99,6 +101,68 @@ class DelimitedReader:
         cells = [self.dialect.cell(fields[place]) for place in places if place < len(fields)]
         kept = self.dialect.delimiter.join(cells) + record[len(body) :]
         return kept.encode(self.encoding)
+
+    def parts(self, size: PartSize) -> Parts:
+        """Runs of whole records. Where a quoted field may hold a line end, all is looked through.
+
+        That takes the csv module for what `PlainRuns` does not pass over, as reading it does.
+        """
+        reason = self._data.uncut or self._unsplit()
+        if reason or not self._names:
+            return Parts((), reason)
+        begin = self._begin
+        with closing(self._data.source.at_any_place()) as file:
+            end = file.seek(0, SEEK_END)
+            if self.dialect.quoting == "none":
+                return parts_between([begin, *line_starts(file, begin, end, size.bytes), end])
+        return parts_between([begin, *self._record_starts(size.bytes), end])
+
+    def _unsplit(self) -> str:
+        """Why it cannot be known cheaply where records end; empty if it can."""
+        if self._lines.at_any_end:
+            return "its lines end with CR alone: write LF"
+        if self.dialect.escape is not None:
+            return "an escaped line end does not end a record: write it without --escape"
+        if self.encoding != "utf-8" and self.dialect.quoting != "none":
+            return f"it is in {self.encoding}: convert it to UTF-8"
+        is_ascii = self.dialect.delimiter.isascii()
+        return "" if is_ascii else "its delimiter is not ASCII: write it with a comma"
+
+    @property
+    def _begin(self) -> int:
+        """Where the rows begin."""
+        return len(self.preamble) + len(self.header)
+
+    def _record_starts(self, every: int) -> Iterator[int]:
+        """Where records begin, `every` bytes or more from one to the next.
+
+        The reader is not inside what it has given back there, so it reads on as from a file's
+        begin.
+        """
+        lines, at = self._lines, self._begin
+        runs, due = PlainRuns(lines.blocks(), self.dialect.delimiter), at + every
+        while True:
+            lines.begin()
+            for size in runs if lines.at_a_record else ():
+                at += size
+                if at >= due:
+                    yield at
+                    due = at + every
+            if self._parsed() is None:
+                return
+            if len(lines.raw[0]) >= physical.MAX_RECORD_BYTES:
+                return  # nor is it known how long it is
+            size = sum(map(len, lines.raw))
+            at += size
+            runs.read(size)
+
+    def only(self, part: Part) -> None:
+        """Read no other records; the columns and the dialect stay those of the whole."""
+        self._stream.close()
+        self._stream = self._data.source.section(part.first, part.end)
+        self._lines = RecordLines(self._stream, self.encoding)
+        self._lines.consumed = min(part.first, 1)  # only the whole has a byte order mark
+        self._parser = self.dialect.parser(self._lines)
 
     def close(self) -> None:
         self._stream.close()

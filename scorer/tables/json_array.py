@@ -14,6 +14,7 @@ from scorer.tables.convert import ToJsonLines
 from scorer.tables.formats.base import Output
 from scorer.tables.jsonl import MAX_LINE_BYTES, JsonLinesReader, JsonLinesWriter, JsonObject
 from scorer.tables.lines import BOM
+from scorer.tables.parts import Parts, PartSize
 from scorer.tables.window import Reject, Window
 
 CHUNK_BYTES = 1 << 16
@@ -130,6 +131,9 @@ class _Elements:
 
 class JsonArrayReader(JsonLinesReader):
     """Reads an array of objects in windows; `schema` has the keys of the first objects."""
+
+    def parts(self, size: PartSize) -> Parts:
+        return Parts((), "a JSON array is not split: write it as JSON Lines")
 
     def same_format(self, output: Output) -> JsonArrayWriter:
         return JsonArrayWriter(output.stream, self.encoding, output.added)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import SEEK_END
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from scorer.errors import InputError
-from scorer.tables.formats.base import Format, Output
+from scorer.tables.formats.base import Format, Input, Output
 from scorer.tables.lines import (
     ANY_END,
     BOM,
@@ -20,6 +22,7 @@ from scorer.tables.lines import (
     LineSource,
     skip_long_line,
 )
+from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
 from scorer.tables.values import is_list_of_texts
 from scorer.tables.window import (
     RECORD_BYTES,
@@ -54,12 +57,14 @@ class JsonObject:
 class JsonLinesReader:
     """Reads JSON Lines in windows; `schema` has the keys of the first objects."""
 
-    def __init__(self, name: str, stream: BinaryIO, format: Format, encoding: str) -> None:
-        self.name = name
+    def __init__(self, data: Input, format: Format, encoding: str) -> None:
+        self.name = data.source.name
         self.rows: int | None = None
         self.encoding = encoding
         self.format = format
-        self._stream = stream
+        self._data = data
+        self._stream = data.stream
+        self._ends: tuple[bytes, ...] = LF_END
         self._items = self._parse()
         self._first = self._take()
         self.schema = self._schema_of_first()
@@ -123,15 +128,38 @@ class JsonLinesReader:
     def same_format(self, output: Output) -> JsonLinesWriter:
         return JsonLinesWriter(output.stream, self.encoding, output.added)
 
+    def parts(self, size: PartSize) -> Parts:
+        """Runs of whole lines: every LF ends one, whatever precedes it."""
+        if self._data.uncut or self._ends is not LF_END:
+            return Parts((), self._data.uncut or "its lines end with CR alone: write LF")
+        with closing(self._data.source.at_any_place()) as file:
+            end = file.seek(0, SEEK_END)
+            return parts_between([0, *line_starts(file, 0, end, size.bytes), end])
+
+    def only(self, part: Part) -> None:
+        """Read no other lines; the columns stay those of the whole."""
+        self._stream.close()
+        self._stream = self._data.source.section(part.first, part.end)
+        self._first.clear()
+        self.rows = None
+        first = self._stream.readline(MAX_LINE_BYTES)
+        self._items = self._objects(self._stream, LF_END, first, is_start=part.first == 0)
+
     def close(self) -> None:
         self._stream.close()
 
     def _parse(self) -> Iterator[JsonObject | Reject]:
+        yield from self._objects(*self._begin(), is_start=True)
+
+    def _objects(
+        self, lines: LineSource, ends: tuple[bytes, ...], line: bytes, *, is_start: bool
+    ) -> Iterator[JsonObject | Reject]:
+        """What is in `line` and those that follow; the first line of all may have a byte order
+        mark."""
         row = number = 0
-        lines, ends, line = self._begin()
         while line:
             number += 1
-            content = line.removeprefix(BOM) if number == 1 else line
+            content = line.removeprefix(BOM) if is_start and number == 1 else line
             if not content.strip():
                 line = lines.readline(MAX_LINE_BYTES)
                 continue
@@ -159,6 +187,7 @@ class JsonLinesReader:
         if lone is None or self._value(content[: lone.start()])[0]:
             return self._stream, LF_END, start
         lines = AnyLineEnds(start, self._stream)
+        self._ends = ANY_END
         return lines, ANY_END, lines.readline(MAX_LINE_BYTES)
 
     def _value(self, line: bytes) -> tuple[str, dict[str, Any]]:

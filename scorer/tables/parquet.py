@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from scorer.tables.formats.base import Format, Output
 from scorer.tables.int96 import Unit, lossless_unit
 from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand, looked_into
 from scorer.tables.parquet_writer import ParquetWriter, check_columns
+from scorer.tables.parts import Part, Parts, PartSize, parts_between
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -100,9 +102,19 @@ class ParquetReader:
         """The rows of each row group."""
         return [self._metadata.row_group(group).num_rows for group in self._groups]
 
-    def only(self, groups: range) -> None:
-        """Read no others than these row groups."""
-        self._groups = groups
+    def parts(self, size: PartSize) -> Parts:
+        """Runs of row groups; each run begins `size.rows` rows or more after the one before."""
+        counts = self.group_rows
+        if len(counts) == 1 and counts[0] > size.rows:
+            remedy = f"write it with more (row_group_size={size.rows:_})"
+            return Parts((), f"it has one row group of {counts[0]:,} rows: {remedy}")
+        begins = [total - count for total, count in zip(accumulate(counts), counts, strict=True)]
+        runs = groupby(range(len(counts)), lambda i: begins[i] // size.rows)
+        return parts_between([*(next(groups) for _, groups in runs), len(counts)])
+
+    def only(self, part: Part) -> None:
+        """Read no others than the part's row groups."""
+        self._groups = range(part.first, part.end)
         self.rows = sum(self.group_rows)
 
     def _reopened(self, unit: Unit) -> pq.ParquetFile:

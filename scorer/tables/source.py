@@ -42,6 +42,17 @@ class Source:
         """What tells a changed input: size and time of modification; nothing of a stream."""
         return {} if self.stat is None else self.stat()
 
+    def at_any_place(self) -> BinaryIO:
+        """An open file that can be read at any place; only where there is `random`."""
+        assert self.random is not None
+        opened = self.random()
+        return _opened(Path(opened)) if isinstance(opened, str) else cast(BinaryIO, opened)
+
+    def section(self, first: int, end: int) -> BinaryIO:
+        """Its bytes from `first` to before `end`; only where there is `random`."""
+        checked = _Checked(self.name, _Section(self.at_any_place(), first, end))
+        return cast(BinaryIO, io.BufferedReader(checked, BUFFER_BYTES))
+
 
 def local_source(path: Path) -> Source:
     """A regular file on this disk."""
@@ -138,6 +149,23 @@ class _Checked(io.RawIOBase):
                 if self._below is not None:
                     self._below.close()
         super().close()
+
+
+class _Section:
+    """Some bytes of a file that can be read at any place."""
+
+    def __init__(self, file: BinaryIO, first: int, end: int) -> None:
+        self._file = file
+        self._left = end - first
+        file.seek(first)
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)

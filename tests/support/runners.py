@@ -35,6 +35,7 @@ from scorer.jobs.summary import RunSummary
 from scorer.layers.spec import TensorSpec
 from scorer.model import Model
 from scorer.tables import Source
+from scorer.tables.parts import PartSize
 from scorer.tables.source import BUFFER_BYTES
 from scorer.tasks import OutputOptions
 from tests.support.networks import dense, embedding, lstm, merge, spec
@@ -124,11 +125,22 @@ def check_same(model: Model, runner: Runner) -> None:
     assert {"labels.csv.rejects.jsonl", "labels.report/report.html"} < set(published(Path("there")))
 
 
-def check_parts(model: Model, runner: Runner, options: OutputOptions | None = None) -> None:
-    """A file whose row groups are split among workers is put together as a local run does it."""
-    Path("in").mkdir()
+def write_large(folder: Path) -> None:
+    """Tables of 1,500 rows that workers split, two with rows that cannot be read."""
+    folder.mkdir()
     table = pa.table({"n": range(1500), "text": rows(1500), "label": [i % 2 for i in range(1500)]})
-    pq.write_table(table, "in/large.parquet", row_group_size=130)
+    pq.write_table(table, folder / "large.parquet", row_group_size=130)
+    lines = [f'{i},"{text or ""}\n""two""",{i % 2}' for i, text in enumerate(rows(1500))]
+    lines[700:700] = ["broken", "", '7,"broken"x,1', '8,"broken', "9,x,1,more"]
+    (folder / "lines.csv").write_text("\n".join(["n,text,label", *lines, ""]))
+    records = [json.dumps({"text": text, "label": i % 2}) for i, text in enumerate(rows(1500))]
+    records[700:700] = ["{broken", "", '{"text":7}', '{"prediction":1,"m_prediction":1}']
+    (folder / "records.jsonl").write_text("\r\n".join(records))
+
+
+def check_parts(model: Model, runner: Runner, options: OutputOptions | None = None) -> None:
+    """Files whose parts go to several workers are put together as a local run makes them."""
+    write_large(Path("in"))
     settings = changed(SETTINGS, batch_size=64, output=options or OutputOptions())
     opens = Path("opens").resolve()
     opens.mkdir()
@@ -139,16 +151,18 @@ def check_parts(model: Model, runner: Runner, options: OutputOptions | None = No
         (opens / f"{time.monotonic_ns()}-{os.getpid()}").touch()
         return str(path)
 
-    (job,) = plan(["in/large.parquet"], "out/").jobs
-    here = run_jobs(model, RunPlan((job,), "out/"), settings)
+    first, *others = plan(["in"], "out/").jobs
+    here = run_jobs(model, RunPlan((first, *others), "out/"), settings)
     Path("out").rename("here")
-    watched = replace(job, source=replace(job.source, random=opened))
+    watched = replace(first, source=replace(first.source, random=opened))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "SPLIT_BYTES", 0)
-        patch.setattr(parts, "PART_ROWS", 500)
-        there = run_jobs(model, RunPlan((watched,), "out/"), settings, runner=runner)
+        patch.setattr(parts, "PART_SIZE", PartSize(500, 30_000))
+        assert all(len(parts.parts_of(job, settings).parts) > 2 for job in others)
+        there = run_jobs(model, RunPlan((watched, *others), "out/"), settings, runner=runner)
     assert len(list(opens.iterdir())) == 1 + 3 + 1  # who splits, three parts, who puts together
     assert facts(there) == facts(here)
+    assert [file.rejected for file in there.files] == [0, 4, 3]
     assert published(Path("out")) == published(Path("here"))
     assert {"large.parquet", "large.report/report.html"} < set(published(Path("out")))
 

@@ -90,11 +90,27 @@ class Output:
 
 @dataclass(frozen=True)
 class Input:
-    """The bytes of a table, compression undone. Whoever takes `stream` closes it."""
+    """The bytes of a table, compression undone. Whoever takes `stream` closes it.
+
+    recoded   the encoding that `stream` has no longer: it gives UTF-8
+    """
 
     source: Source
     stream: BinaryIO
     compression: Compression | None = None
+    recoded: str = ""
+
+    @property
+    def uncut(self) -> str:
+        """Why no bytes but the first can be found in `stream`, and the remedy; empty if they can.
+
+        They are those of `source` then.
+        """
+        if self.compression is not None:
+            return f"it is compressed ({self.compression}): decompress it first"
+        if self.recoded:
+            return f"it is in {self.recoded}: convert it to UTF-8"
+        return "" if self.source.random else "it can only be read once: copy it to a file first"
 
     def seekable(self, label: str) -> Any:
         """What pyarrow can read at any place: a path, or an open file that is the caller's.

@@ -28,7 +28,7 @@ class Delimited(Format):
     def open(self, data: Input, options: ReadOptions) -> Reader:
         from scorer.tables.delimited import DelimitedReader
 
-        return DelimitedReader(data.source.name, data.stream, self, self.delimiter, options)
+        return DelimitedReader(data, self, self.delimiter, options)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if not output.csv_safe:

@@ -26,7 +26,7 @@ class JsonLines(Format):
     def open(self, data: Input, options: ReadOptions) -> Reader:
         from scorer.tables.jsonl import JsonLinesReader
 
-        return JsonLinesReader(data.source.name, data.stream, self, options.encoding)
+        return JsonLinesReader(data, self, options.encoding)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if reader.format is self or not reader.format.objects:
@@ -57,7 +57,7 @@ class JsonArray(Format):
         if options.encoding != UTF8:  # a bracket's byte may be half of another character there
             stream = as_utf8(data.source.name, cast(Any, data.stream), options.encoding)
             data = replace(data, stream=cast(BinaryIO, stream))
-        return JsonArrayReader(data.source.name, data.stream, self, UTF8)
+        return JsonArrayReader(data, self, UTF8)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if reader.format is self or not reader.format.objects:

@@ -29,6 +29,7 @@ from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, load_model
+from scorer.tables.parts import PartSize
 from scorer.tasks import OutputOptions
 from tests.support import runners
 from tests.support.parrot import use_parrot
@@ -107,9 +108,9 @@ def by_parts(model: Model) -> Runner:
     def runner(jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
         work = arrived(file_work(model, settings))
         for job in jobs:
-            told = [work.part(job, part) for part in parts.parts_of(job, settings)]
+            told = [work.part(job, part) for part in parts.parts_of(job, settings).parts]
             with pytest.MonkeyPatch.context() as patch:
-                if told and all(part.scores for part in told):
+                if told and all(part.known is not None for part in told):
                     patch.setattr(Binding, "score_rows", None)
                 outcome = work(job, 0, told).received()
             yield job, outcome
@@ -128,7 +129,7 @@ def test_every_kind_of_file_is_that_of_a_local_run(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
-    monkeypatch.setattr(parts, "PART_ROWS", 100)
+    monkeypatch.setattr(parts, "PART_SIZE", PartSize(100, 500))
     runners.check_same(model, by_parts(model))
 
 
@@ -137,11 +138,11 @@ def test_a_part_that_fails_leaves_the_file_to_who_puts_it_together(
 ) -> None:
     pq.write_table(pa.table({"text": TEXTS * 9}), "in.parquet", row_group_size=90)
     monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
-    monkeypatch.setattr(parts, "PART_ROWS", 90)
+    monkeypatch.setattr(parts, "PART_SIZE", PartSize(90, 90))
     here = score_table(model, one_job("in.parquet", "here.parquet"), runners.SETTINGS)
     job = one_job("in.parquet", "there.parquet")
     work = file_work(model, runners.SETTINGS)
-    told = [work.part(job, part) for part in parts.parts_of(job, runners.SETTINGS)]
+    told = [work.part(job, part) for part in parts.parts_of(job, runners.SETTINGS).parts]
     assert len(told) == 4
     there = work(job, 0, [*told[:2], PartResult(None, ()), told[3]]).received()
     assert isinstance(there, FileSummary)
@@ -149,11 +150,40 @@ def test_a_part_that_fails_leaves_the_file_to_who_puts_it_together(
     assert Path("there.parquet").read_bytes() == Path("here.parquet").read_bytes()
 
 
-def test_parts_begin_every_so_many_rows_and_at_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART_ROWS", 100)
-    found = parts._grouped([30, 30, 30, 30, 250, 0, 10, 60])
-    assert [(part.first, part.end) for part in found] == [(0, 4), (4, 5), (5, 8)]
-    assert parts._grouped([]) == []
+def test_rows_that_are_not_those_of_a_part_are_scored(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may change between its parts and the whole."""
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(parts, "PART_SIZE", PartSize(90, 400))
+    lines = [f"{i},{text or ''}" for i, text in enumerate(runners.rows(300))]
+    Path("in.csv").write_text("\n".join(["n,text", *lines, ""]).replace("plot, poor", "plot"))
+    job = one_job("in.csv", "there.csv")
+    work = file_work(model, runners.SETTINGS)
+    told = [work.part(job, part) for part in parts.parts_of(job, runners.SETTINGS).parts]
+    lines[150:152] = ["150,another text"]
+    Path("in.csv").write_text("\n".join(["n,text", *lines, ""]).replace("plot, poor", "plot"))
+    score_table(model, one_job("in.csv", "here.csv"), runners.SETTINGS)
+    assert isinstance(work(job, 0, told).received(), FileSummary)
+    assert Path("there.csv").read_bytes() == Path("here.csv").read_bytes()
+
+
+def test_a_large_file_that_stays_whole_says_why_once(
+    model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
+    for name in ("a.csv.gz", "b.csv.gz"):
+        Path(name).write_bytes(gzip.compress(b"text\ngood\n"))
+    pq.write_table(pa.table({"text": ["good"] * 50_001}), "c.parquet")
+    Path("d.csv").write_text("text\ngood\n")
+    splitter = parts.Splitter(runners.SETTINGS)
+    for name in ("a.csv.gz", "b.csv.gz", "c.parquet", "d.csv"):
+        assert splitter.parts(one_job(name, f"{name}.out")) == ()
+    assert caplog.messages == [
+        "a.csv.gz: one worker scores all of it: it is compressed (gzip): decompress it first",
+        "c.parquet: one worker scores all of it: it has one row group of 50,001 rows: "
+        "write it with more (row_group_size=50_000)",
+    ]
 
 
 def test_an_error_and_its_warnings_are_reported_not_raised(

@@ -1,0 +1,181 @@
+"""A table read in parts is the table: wherever it is cut, every row and reject in its place."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from scorer.tables import Reader, Source, lines, open_reader, plain
+from scorer.tables.options import ReadOptions
+from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
+from scorer.tables.window import WindowSize
+
+CSV = [
+    b"a", b"b c", b",", b'"', b'""', b'"x, y"', b'"two\nlines"', b'"a ""b"""', b"\n", b"\n", b"\n",
+    b"\r\n", b"\r", b"\0", b"\xc3\xa9", b"\xff", b" ", b'"closed"x', b"1,2,3\n", b'4,"5\n\n",6\r\n',
+    b"\xef\xbb\xbf", b'x"y',
+]  # fmt: skip
+JSON = [
+    b'{"b":"x"}', b'{"b":"two","a":1}', b"{}", b"\n", b"\n", b"\n", b"\r\n", b"\r", b" ", b"\xff",
+    b"{broken", b'{"b":7}', b'{"b":null}', b"\xef\xbb\xbf", b'["b"]', b'{"new":1}', b"\x0b", b"\0",
+]  # fmt: skip
+
+
+def source_of(data: bytes, name: str) -> Source:
+    """A file in memory: its bytes once through, or at any place."""
+    return Source(name, lambda: io.BytesIO(data), lambda: io.BytesIO(data), dict)
+
+
+def opened(source: Source, options: ReadOptions | None = None) -> Reader:
+    return open_reader(source, options)[0]
+
+
+def content(reader: Reader) -> tuple[list[Any], list[Any], int | None]:
+    """Rows with their bytes, rejects with their places, and how many of both there are."""
+    rows: list[Any] = []
+    rejects: list[Any] = []
+    for window in reader.windows("b", size=WindowSize(3, 3), reserved=frozenset({"new"})):
+        rows += zip(window.raw or (), window.texts.to_pylist(), strict=True)
+        rejects += window.rejects
+    return rows, rejects, reader.rows
+
+
+def found_parts(source: Source, every: int, options: ReadOptions | None = None) -> Parts:
+    reader = opened(source, options)
+    try:
+        return parts_of_reader(reader, PartSize(every, every))
+    finally:
+        reader.close()
+
+
+def contents(
+    source: Source, parts: tuple[Part, ...], options: ReadOptions | None = None
+) -> Iterator[Any]:
+    for part in parts:
+        reader = opened(source, options)
+        assert isinstance(reader, Splittable)
+        reader.only(part)
+        yield content(reader)
+        reader.close()
+
+
+def check(data: bytes, name: str, every: int, options: ReadOptions | None = None) -> int:
+    """The rows and rejects of all parts, numbered on, are those of the whole. How many parts."""
+    source = source_of(data, name)
+    whole_rows, whole_rejects, count = content(opened(source, options))
+    parts = found_parts(source, every, options).parts
+    rows: list[Any] = []
+    rejects: list[Any] = []
+    before = 0
+    for some, unread, read in contents(source, parts, options):
+        rows += some
+        # The line is known once the bytes before are: here, from where the part begins.
+        rejects += [replace(reject, row=before + reject.row, line=None) for reject in unread]
+        assert read is not None
+        before += read
+    if parts:
+        assert all(a.end == b.first for a, b in pairwise(parts))
+        assert (rows, before) == (whole_rows, count)
+        assert rejects == [replace(reject, line=None) for reject in whole_rejects]
+    return len(parts)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from(CSV), max_size=40).map(b"".join),
+    st.sampled_from([b"a,b,c\n", b"\xef\xbb\xbfa,b,c\r\n", b"b\n", b"\n\nb\n", b"sep=;\na;b\n"]),
+    st.sampled_from([1, 9, 40]),
+    st.sampled_from([7, 64, 1 << 18]),
+    st.sampled_from([ReadOptions(), ReadOptions(quoting="none"), ReadOptions(columns=("b",))]),
+)
+@example(b'1,"a\n' * 3 + b'2,"b",3\n' * 9, b"a,b,c\n", 1, 16, ReadOptions())
+def test_csv_in_parts_is_the_whole(
+    body: bytes, header: bytes, every: int, block: int, options: ReadOptions
+) -> None:
+    if options.columns:
+        options = replace(options, header=False, columns=("a", "b", "c"))
+        header = b"1,2,3\n"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plain, "BLOCK_BYTES", block)
+        check(header + body, "in.csv", every, options)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(JSON), max_size=40).map(b"".join), st.sampled_from([1, 9, 40]))
+def test_json_lines_in_parts_are_the_whole(body: bytes, every: int) -> None:
+    for first in (b'{"b":"x"}\n', b'\xef\xbb\xbf{"b":"x"}\r\n', b'\n{"b":"x"}\n'):
+        check(first + body, "in.jsonl", every)
+
+
+def test_parts_are_many_and_about_as_large_as_asked() -> None:
+    record = b'1,"x, ""y""\nz",3\n'
+    for name, data in {
+        "in.csv": b"a,b,c\n" + record * 200_000,
+        "plain.csv": b"a,b,c\n" + b"1,good film,3\n" * 200_000,
+        "in.jsonl": b'{"b":"x"}\n' * 300_000,
+    }.items():
+        parts = found_parts(source_of(data, name), 1 << 20).parts
+        sizes = [part.end - part.first for part in parts]
+        assert len(parts) > 2, name
+        assert all(1 << 20 <= size <= 3 << 19 for size in sizes[:-1]), name
+
+
+@pytest.mark.parametrize("every", [1, 5, 9])
+def test_a_line_too_long_is_one_reject_of_one_part(
+    every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lines.MAX_RECORD_BYTES", "jsonl.MAX_LINE_BYTES"):
+        monkeypatch.setattr(f"scorer.tables.{module}", 64)
+    assert lines.MAX_RECORD_BYTES == 64
+    row = b'{"b":"x"}\n'
+    assert check(row * 9 + b'{"b":"' + b"x" * 99 + b'"}\n' + row * 9, "in.jsonl", every) > 2
+    for long in (b"1," + b"x" * 99 + b"\n", b'1,"' + b"x\n" * 99 + b'"\n'):
+        check(b"a,b\n" + b'1,"2"\n' * 9 + long + b'1,"2"\n' * 9, "in.csv", every)
+
+
+def test_what_stays_whole_says_why_and_what_to_do() -> None:
+    csv = b"a,b\n" + b"1,2\n" * 99
+    for data, name, options, reason in (
+        (gzip.compress(csv), "in.csv.gz", None, "compressed (gzip): decompress it"),
+        (csv.decode().encode("utf-16"), "in.csv", ReadOptions(encoding="utf-16"), "is in utf-16"),
+        (csv, "in.csv", ReadOptions(encoding="cp1252"), "is in cp1252: convert it to UTF-8"),
+        (csv, "in.csv", ReadOptions(escape="\\"), "write it without --escape"),
+        (csv.replace(b"\n", b"\r"), "in.csv", None, "end with CR alone"),
+        (b'{"b":"x"}\r' * 9, "in.jsonl", None, "end with CR alone"),
+        (b'[{"b":"x"}]', "in.json", None, "JSON array is not split: write it as JSON Lines"),
+    ):
+        found = found_parts(source_of(data, name), 9, options)
+        assert found.parts == ()
+        assert reason in found.reason
+    once = replace(source_of(csv, "in.csv"), random=None)
+    assert "copy it to a file" in found_parts(once, 9).reason
+    assert found_parts(source_of(csv, "in.csv"), 1 << 20) == Parts()
+
+
+def parquet(rows: list[int]) -> Source:
+    """A file with row groups of so many rows."""
+    schema = pa.schema({"b": pa.string()})
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, schema) as writer:
+        for count in rows:
+            writer.write_table(pa.table({"b": ["x"] * count}, schema), row_group_size=1 << 20)
+    return source_of(buffer.getvalue(), "in.parquet")
+
+
+def test_parquet_is_cut_at_row_groups_every_so_many_rows() -> None:
+    found = found_parts(parquet([30, 30, 30, 30, 250, 10, 60]), 100)
+    assert [(part.first, part.end) for part in found.parts] == [(0, 4), (4, 5), (5, 7)]
+    assert found_parts(parquet([]), 100) == Parts()
+    assert found_parts(parquet([100]), 100) == Parts()
+    alone = found_parts(parquet([101]), 100).reason
+    assert alone == "it has one row group of 101 rows: write it with more (row_group_size=100)"
