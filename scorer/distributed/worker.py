@@ -25,10 +25,11 @@ from scorer.engines import load_engine
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.known import Known, joined
-from scorer.jobs.parts import score_part
+from scorer.jobs.parts import forget_parts, score_part
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
+from scorer.jobs.summary import FileSummary
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.tables.arrays import as_text
@@ -105,6 +106,8 @@ class FileWork:
                 job.source.name,
                 lambda: attempt(opened(self.model), job, settings, known=_known(parts)),
             )
+        if (parts or tries) and isinstance(outcome, FileSummary):
+            forget_parts(job)
         # A run warns of one thing once.
         told = next((part.warnings for part in parts if part.warnings), ())
         return WorkerResult(outcome, (*told, *warnings))

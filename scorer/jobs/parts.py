@@ -7,13 +7,20 @@ place: so output, rejects, report and summary are those of a local run, whatever
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from scorer.files import output_errors
+from scorer.jobs.journal import Journal, journal
 from scorer.jobs.known import Known, joined, row_sums
+from scorer.jobs.policy import Resume
+from scorer.jobs.publish import LocalPlace
 from scorer.jobs.score import Job
-from scorer.jobs.settings import Settings
+from scorer.jobs.settings import Settings, journal_identity
 from scorer.model import Model
 from scorer.pipeline import ordered_map
+from scorer.scores import Scores
 from scorer.tables import Window, open_reader
 from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
 
@@ -63,7 +70,7 @@ def parts_of(job: Job, settings: Settings) -> Parts:
 
 
 def score_part(model: Model, job: Job, settings: Settings, part: Part) -> list[Known]:
-    """The scores of a part's rows."""
+    """The scores of a part's rows, kept beside the output for `--resume` until it is there."""
     reader, _ = open_reader(job.source, settings.spec.read)
     try:
         assert isinstance(reader, Splittable)
@@ -75,10 +82,47 @@ def score_part(model: Model, job: Job, settings: Settings, part: Part) -> list[K
         reserved = frozenset(binding.output_schema.names)
         windows = reader.windows(binding.text, binding.context_columns, size, reserved)
 
-        def known(window: Window) -> Known:
-            return Known(binding.score(window), row_sums(window, binding.context_columns))
+        with _recorded(model, job, settings, part) as records:
+            pairs = _paired(records, windows, model.card.scorer.outputs)
+            found = []
 
-        whole = joined(list(ordered_map(known, windows, settings.policy.threads)))
+            def known(pair: tuple[Window, Scores | None]) -> tuple[Window, Known]:
+                window, scores = pair
+                scores = binding.score(window) if scores is None else scores
+                return window, Known(scores, row_sums(window, binding.context_columns))
+
+            for window, each in ordered_map(known, pairs, settings.policy.threads):
+                if records is not None:
+                    records(window, each.scores)
+                found.append(each)
+        whole = joined(found)
         return [] if whole is None else [whole]
     finally:
         reader.close()
+
+
+@contextmanager
+def _recorded(model: Model, job: Job, settings: Settings, part: Part) -> Iterator[Journal | None]:
+    """The part's journal; None for an upload, whose folder is another on every machine."""
+    if not isinstance(job.target.output, LocalPlace):
+        yield None
+        return
+    path = job.target.part_journal(f"{part.first}-{part.end}")
+    identity = journal_identity(model, job.source, settings)
+    resume = Resume.NEVER if settings.policy.journal_use is Resume.NEVER else Resume.MAY
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with journal(path, job.source.name, identity, resume=resume) as records:
+        yield records
+
+
+def _paired(
+    records: Journal | None, windows: Iterable[Window], outputs: int
+) -> Iterable[tuple[Window, Scores | None]]:
+    return records.pair(windows, outputs) if records else ((window, None) for window in windows)
+
+
+def forget_parts(job: Job) -> None:
+    """Remove the journals of a job's parts: its output is published."""
+    for path in job.target.part_journals():
+        path.unlink(missing_ok=True)

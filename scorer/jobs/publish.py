@@ -1,8 +1,9 @@
 """An output is there whole or not at all: written beside its target, synced, renamed into place.
 
 `.<name>.part` holds the output while it is written, `.<name>.journal` the scores of what is done
-(see journal.py), and `.<name>.lock` keeps other runs off it. All lie in the target's folder, so
-that the rename stays within one file system, and are gone when the output is there.
+(see journal.py), `.<name>.FIRST-END.scores` those of a part of a file that workers split, and
+`.<name>.lock` keeps other runs off it. All lie in the target's folder, so that the rename stays
+within one file system, and are gone when the output is there.
 
 Standard output, devices and named pipes are streams: they take the rows as they come, and nothing
 lies beside them.
@@ -10,6 +11,7 @@ lies beside them.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -147,6 +149,14 @@ class Target:
     @property
     def journal(self) -> Path:
         return self._beside(".journal")
+
+    def part_journal(self, part: str) -> Path:
+        """Where the scores of a part of the input are recorded."""
+        return self._beside(f".{part}.scores")
+
+    def part_journals(self) -> Iterator[Path]:
+        """Those that are there."""
+        return self.work.parent.glob(f".{glob.escape(self.work.name)}.*-*.scores")
 
     @property
     def rejects_part(self) -> Path:

@@ -34,7 +34,7 @@ from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.layers.spec import TensorSpec
 from scorer.model import Model
-from scorer.tables import Source
+from scorer.tables import Source, plain
 from scorer.tables.parts import PartSize
 from scorer.tables.source import BUFFER_BYTES
 from scorer.tasks import OutputOptions
@@ -134,7 +134,7 @@ def write_large(folder: Path) -> None:
     lines[700:700] = ["broken", "", '7,"broken"x,1', '8,"broken', "9,x,1,more"]
     (folder / "lines.csv").write_text("\n".join(["n,text,label", *lines, ""]))
     records = [json.dumps({"text": text, "label": i % 2}) for i, text in enumerate(rows(1500))]
-    records[700:700] = ["{broken", "", '{"text":7}', '{"prediction":1,"m_prediction":1}']
+    records[1400:1400] = ["{broken", "", '{"text":7}', '{"prediction":1,"m_prediction":1}']
     (folder / "records.jsonl").write_text("\r\n".join(records))
 
 
@@ -158,6 +158,7 @@ def check_parts(model: Model, runner: Runner, options: OutputOptions | None = No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "SPLIT_BYTES", 0)
         patch.setattr(parts, "PART_SIZE", PartSize(500, 30_000))
+        patch.setattr(plain, "BLOCK_BYTES", 1 << 14)
         assert all(len(parts.parts_of(job, settings).parts) > 2 for job in others)
         there = run_jobs(model, RunPlan((watched, *others), "out/"), settings, runner=runner)
     assert len(list(opens.iterdir())) == 1 + 3 + 1  # who splits, three parts, who puts together

@@ -29,6 +29,8 @@ from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import FileSummary
 from scorer.model import Model, load_model
+from scorer.scores import Scores
+from scorer.tables import plain
 from scorer.tables.parts import PartSize
 from scorer.tasks import OutputOptions
 from tests.support import runners
@@ -168,6 +170,42 @@ def test_rows_that_are_not_those_of_a_part_are_scored(
     assert Path("there.csv").read_bytes() == Path("here.csv").read_bytes()
 
 
+def test_a_resumed_run_scores_only_the_parts_that_lack(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 0)
+    monkeypatch.setattr(parts, "PART_SIZE", PartSize(90, 9_000))
+    monkeypatch.setattr(plain, "BLOCK_BYTES", 1 << 12)
+    runners.write_large(Path("in"))
+    Path("out").mkdir()
+    score_table(model, one_job("in/lines.csv", "here.csv"), runners.SETTINGS)
+    job = one_job("in/lines.csv", "out/lines.csv")
+    work = file_work(model, runners.SETTINGS)
+    found = parts.parts_of(job, runners.SETTINGS).parts
+    for part in (found[0], *found[2:]):  # and then the run was killed
+        work.part(job, part)
+    scored: list[int] = []
+    score_rows = Binding.score_rows
+
+    def watched(self: Binding, texts: pa.Array, table: pa.RecordBatch) -> Scores:
+        scored.append(len(texts))
+        return score_rows(self, texts, table)
+
+    monkeypatch.setattr(Binding, "score_rows", watched)
+    resumed = file_work(model, changed(runners.SETTINGS, resume=True))
+    told = [resumed.part(job, part) for part in found]
+    assert isinstance(resumed(job, 0, told).received(), FileSummary)
+    assert len(found) > 3
+    assert told[1].known is not None
+    assert sum(scored) == told[1].known[0].rows
+    assert Path("out/lines.csv").read_bytes() == Path("here.csv").read_bytes()
+    assert {path.name for path in Path("out").iterdir()} == {
+        "lines.csv",
+        "lines.csv.rejects.jsonl",
+        "lines.report",
+    }
+
+
 def test_a_large_file_that_stays_whole_says_why_once(
     model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,7 +216,7 @@ def test_a_large_file_that_stays_whole_says_why_once(
     Path("d.csv").write_text("text\ngood\n")
     splitter = parts.Splitter(runners.SETTINGS)
     for name in ("a.csv.gz", "b.csv.gz", "c.parquet", "d.csv"):
-        assert splitter.parts(one_job(name, f"{name}.out")) == ()
+        assert splitter.parts(one_job(name, f"out-{name}")) == ()
     assert caplog.messages == [
         "a.csv.gz: one worker scores all of it: it is compressed (gzip): decompress it first",
         "c.parquet: one worker scores all of it: it has one row group of 50,001 rows: "
