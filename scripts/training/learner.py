@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorer.vectorizer import TokenBatch
-from scripts.training.corpus import Corpus, hold_out, row_weights
+from scripts.training.corpus import Corpus, hold_out, measurable, row_weights
 from scripts.training.fit import Epoch, Fit, Log, best_epoch
 from scripts.training.heads import class_codes, head_of, judge
 from scripts.training.linear import bag_of_words, fit_logistic
@@ -96,7 +96,7 @@ def train(
     if recipe.data.met:
         kept, met = (kept[rows] for rows in hold_out(kept.size, None, recipe.data.met, (*seed, 1)))
         held = np.concatenate([held, met])
-    part, validation = corpus.take(kept), corpus.take(held)
+    part, validation = corpus.take(kept), measurable(corpus.take(held), recipe.data)
     labels = head_of(recipe.task).label_names(corpus.labels)
     log(f"{len(part)} rows to train on, {len(validation)} to validate on")
     parts = Parts(recipe, labels, part, validation, soft)

@@ -35,8 +35,8 @@ class Data(_Table):
     # Share of the other rows that is held out too, at random: they measure the model on rewordings
     # of what it was trained on.
     met: float = Field(default=0.0, ge=0, lt=1)
-    # Domains that stay out of the figures on held-out and validation rows, because the model that
-    # the training starts from was trained on them.
+    # Domains that stay out of held-out and validation rows, because the model that the training
+    # starts from was trained on them.
     unmeasured: tuple[str, ...] = ()
     # In the end the model is trained once more, on all rows, for as many epochs as were best and
     # with the same mix.

@@ -16,7 +16,6 @@ from scripts.training.cards import Found, Measured, figures, sampled, write_card
 from scripts.training.corpus import (
     Corpus,
     describe,
-    measurable,
     protocol_rows,
     read_corpus,
     read_test,
@@ -48,6 +47,9 @@ class Job:
 def run_job(job: Job, log: Log) -> list[PromisedFigure]:
     """Trains, measures, and writes the bundle. Returns the card's figures, headline first."""
     recipe = _adapted(job)
+    if recipe.start != (job.given.archive is not None):
+        verb = "starts" if recipe.start else "does not start"
+        raise ValueError(f"{recipe.name} {verb} from a bundle's network: see --start")
     corpus = read_corpus(recipe.data, job.data, job.columns)
     log(f"{recipe.name}: {describe(corpus)}")
     soft = _read_soft(job, log)
@@ -89,7 +91,7 @@ def _adapted(job: Job) -> Recipe:
     """A user's own file has no published groups, protocols or sources to compare with."""
     if job.columns is None:
         return job.recipe
-    data = job.recipe.data.model_copy(update={"split_by": None})
+    data = job.recipe.data.model_copy(update={"split_by": None, "unmeasured": ()})
     return job.recipe.model_copy(update={"data": data, "protocols": ()})
 
 
@@ -175,7 +177,7 @@ def _validation(trained: Trained) -> list[PromisedFigure]:
     )
     if split.refit:
         note += " The last training includes them: the figure is that of the model before it."
-    sample = sampled(trained.judged, measurable(trained.parts.validation, split))
+    sample = sampled(trained.judged, trained.parts.validation)
     return figures([sample], Measured(data, note=note))[:1]
 
 
