@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from scorer.engines.cpu.simd import addresses, multiply_add
 from scorer.engines.cpu.vectors import (
+    GATES,
     LANES,
     LOG2_E,
+    ROWS,
+    Block,
     Emit,
     Intrinsic,
     const,
     exp2,
+    exp2_factors,
     fma,
     intrinsic,
     load,
@@ -28,37 +33,88 @@ from scorer.engines.cpu.vectors import (
 GATE_SCALE = np.array([-LOG2_E, -LOG2_E, -2 * LOG2_E, -LOG2_E])
 
 
-def _gates(builder: Any, z: Sequence[Emit], c: Emit) -> tuple[Emit, Emit]:
-    """The new c and h of LANES units.
+def _one_plus(builder: Any, factors: tuple[Emit, Emit]) -> Emit:
+    """1 + the product of two factors, rounded once."""
+    return fma(builder, *factors, const(1.0))
 
-    c' = sigmoid(zf) c + sigmoid(zi) tanh(zg),  h' = sigmoid(zo) tanh(c')
 
-    With I = 1 + exp(-zi), F = 1 + exp(-zf), O = 1 + exp(-zo), g = exp(-2 zg), t = exp(-2 c'):
-    c' = (c I (1 + g) + (1 - g) F) / (I (1 + g) F),  h' = (1 - t) / (O (1 + t)); two divisions.
+def _one_minus(builder: Any, factors: tuple[Emit, Emit]) -> Emit:
+    power, scale = factors
+    return fma(builder, builder.fneg(power), scale, const(1.0))
+
+
+def _states(builder: Any, z: Block, c: Sequence[Emit]) -> tuple[list[Emit], list[Emit]]:
+    """The new c, and 1 + exp(-zo), of LANES units of some rows: z[row][gate], c[row].
+
+    c' = sigmoid(zf) c + sigmoid(zi) tanh(zg)
+
+    With I = 1 + exp(-zi), F = 1 + exp(-zf), g = exp(-2 zg):
+    c' = (c I (1 + g) + (1 - g) F) / (I (1 + g) F); one division.
     """
-    one = const(1.0)
-    i, f, g, o = (exp2(builder, gate) for gate in z)
-    i, f, o = (builder.fadd(gate, one) for gate in (i, f, o))
-    ig = builder.fmul(i, builder.fadd(g, one))
-    above = fma(builder, c, ig, builder.fmul(builder.fsub(one, g), f))
-    c = builder.fdiv(above, builder.fmul(ig, f))
-    t = exp2(builder, builder.fmul(c, const(-2 * LOG2_E)))
-    h = builder.fdiv(builder.fsub(one, t), builder.fmul(o, builder.fadd(t, one)))
-    return c, h
+    factors = exp2_factors(builder, [gate for row in z for gate in row])
+    i, f, g, o = ([_one_plus(builder, e) for e in factors[gate::GATES]] for gate in range(GATES))
+    rest = [_one_minus(builder, e) for e in factors[2::GATES]]
+    ig = list(map(builder.fmul, i, g))
+    others = map(builder.fmul, rest, f)
+    above = [fma(builder, *terms) for terms in zip(c, ig, others, strict=True)]
+    return list(map(builder.fdiv, above, map(builder.fmul, ig, f))), o
+
+
+def _outputs(builder: Any, c: Sequence[Emit], o: Sequence[Emit]) -> list[Emit]:
+    """h = sigmoid(zo) tanh(c) of each row, given `_states`.
+
+    With O = 1 + exp(-zo), t = exp(-2 c): h = (1 - t) / (O (1 + t)); one division.
+    """
+    factors = exp2_factors(builder, [builder.fmul(one, const(-2 * LOG2_E)) for one in c])
+    below = [builder.fmul(one, _one_plus(builder, t)) for one, t in zip(o, factors, strict=True)]
+    return [
+        builder.fdiv(_one_minus(builder, t), one) for t, one in zip(factors, below, strict=True)
+    ]
 
 
 @intrinsic
-def lstm_lanes(context: Any, z: Any, c: Any, h: Any) -> Intrinsic:
-    """`_gates` of z (4, LANES) for c and h (LANES,), given their addresses; c and h are written."""
+def lstm_block(
+    context: Any, table: Any, stride: Any, unit: Any, kx: Any, ky: Any, weights: Any
+) -> Intrinsic:
+    """c[r], h[r] = `_states`, `_outputs` of (x[r] W + y[r] V) + start[r]: ROWS rows, LANES units.
+
+    table    address of int64 (6, stride): for each row the addresses of 0 start, 1 x (kx,),
+             2 y (ky,), 4 h, 5 c; no row's c or h may be another's
+    unit     number of the first of those units
+    weights  as of simd.product_block
+
+    The sums stay in registers until their gates are computed: of two rows at a time, then the
+    outputs of all rows, since one row's gates are a long chain in which the processor waits.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        z, c, h = arguments
-        new_c, new_h = _gates(builder, vectors(builder, z), load(builder, c))
-        store(builder, new_c, c)
-        store(builder, new_h, h)
+        table, stride, unit, kx, ky, weights = arguments
+        unit = builder.mul(unit, whole(4))
+        column = builder.mul(unit, whole(GATES))
+        sums: Block = [[const(0.0)] * GATES] * ROWS
+        x, y = (addresses(builder, table, stride, field) for field in (1, 2))
+        sums, weights = multiply_add(builder, sums, x, kx, weights)
+        sums, _ = multiply_add(builder, sums, y, ky, weights)
+        # What is given comes last: it may be larger than the sum, which would then lose digits.
+        starts = [builder.add(start, column) for start in addresses(builder, table, stride, 0)]
+        to_h, to_c = (
+            [builder.add(row, unit) for row in addresses(builder, table, stride, field)]
+            for field in (4, 5)
+        )
+        new_c, new_o = list[Emit](), list[Emit]()
+        for pair in (slice(r, r + 2) for r in range(0, ROWS, 2)):
+            given = [vectors(builder, start) for start in starts[pair]]
+            z = [list(map(builder.fadd, *row)) for row in zip(sums[pair], given, strict=True)]
+            c, o = _states(builder, z, [load(builder, address) for address in to_c[pair]])
+            for vector, address in zip(c, to_c[pair], strict=True):
+                store(builder, vector, address)
+            new_c += c
+            new_o += o
+        for vector, address in zip(_outputs(builder, new_c, new_o), to_h, strict=True):
+            store(builder, vector, address)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), emit
+    return types.void(*[types.int64] * 6), emit
 
 
 #: The same for a GRU's gates z, r and the candidate.

@@ -3,16 +3,16 @@
 All of them run one direction over a tile whose rows are sorted by `steps`, most first. In a step,
 each block of rows is multiplied by each block of weights, and the block's gates follow at once,
 while the product is in the nearest cache. Rows leave the tile when they end; the last block's
-product is filled up with its last row. A folded table is larger than the caches, so a block also
-asks for what it will start from a step later.
+product is filled up with its last row. A folded table is larger than the caches, so a block first
+asks for what the next block starts from.
 
 They share their arguments:
 
-    states      float32 (buffers * rows, padded(units)): h of even steps and of odd ones, each of
-                `rows` rows, and what else the cell keeps; a row begins with the h of its odd ones
+    states      float32 (buffers * rows + 1, padded(units)): h of even steps and of odd ones, each
+                of `rows` rows, and what else the cell keeps; a row begins with the h of its odd
+                ones. The last row is scratch
     table       int64 (FIELDS, rows + a block's): scratch, for each row the addresses of
-                0 start, 1 x, 2 old h, 3 z, 4 new h, 5 its third buffer, 6 the next step's start,
-                7 whatever a loop needs
+                0 start, 1 x, 2 old h, 3 z, 4 new h, 5 its third buffer, 6 whatever a loop needs
     z           float32 (a block's rows, COLUMNS): scratch
     out         float32, units written from `column` on (and padding after them): the last h to
                 out[row], or, with out_starts (rows,), each h to out[out_starts[row] + position].
@@ -30,11 +30,11 @@ import numpy as np
 
 from scorer.compiling.kernel import kernel, part
 from scorer.engines.cpu.compiled import Rows, source
-from scorer.engines.cpu.gates import gru_lanes, lstm_lanes
-from scorer.engines.cpu.simd import gru_block, prefetch_block, prefetch_three, product_block
-from scorer.engines.cpu.vectors import COLUMNS, GATES, GRU_ROWS, LANES, ROWS
+from scorer.engines.cpu.gates import gru_lanes, lstm_block
+from scorer.engines.cpu.simd import gru_block, prefetch_gru_starts, prefetch_starts
+from scorer.engines.cpu.vectors import COLUMNS, GRU_ROWS, LANES, ROWS
 
-FIELDS = 8
+FIELDS = 7
 VECTOR = 4 * LANES  # bytes
 
 
@@ -108,9 +108,6 @@ def address(
         position = last - t if cell.reverse else t
         at = source(rows, r, position)
         table[0, r] = start + at * fold
-        if fold:
-            following = max(position - 1, 0) if cell.reverse else position + 1
-            table[6, r] = start + source(rows, r, following) * fold
         table[1, r] = x + at * 4 * cell.x.shape[1]
         table[2, r] = table[4, r]
         if out_starts.size:
@@ -131,12 +128,18 @@ def repeat_last(table: np.ndarray, rows: int, end: int) -> None:
 
 
 @part
-def _end_lstm(table: np.ndarray, first: int, end: int, unit: int, fold: int) -> None:
-    """Compute the gates of some rows, and prefetch the next start; `unit` is in bytes of h."""
-    for r in range(first, end):
-        lstm_lanes(table[3, r], table[5, r] + unit, table[4, r] + unit)
-        if fold:
-            prefetch_block(table[6, r] + GATES * unit)
+def next_block(
+    first: int, r: int, rows: int, end: int, column: int, columns: int
+) -> tuple[int, int]:
+    """The table and the first column of the block after the one whose rows begin with r."""
+    return (first + 8 * (r + rows), column) if r + rows < end else (first, column + columns)
+
+
+@part
+def _discard(table: np.ndarray, states: np.ndarray, rows: int, end: int) -> None:
+    """Let the rows that fill the last block up write to the last row of `states`."""
+    for r in range(rows, end):
+        table[4, r] = table[5, r] = states.ctypes.data + 4 * (len(states) - 1) * states.shape[1]
 
 
 @kernel
@@ -150,11 +153,11 @@ def lstm(
     column: int,
     out_starts: np.ndarray,
 ) -> None:
-    """Fused. z = start(t) + x(t) W + h(t-1) U;  c(t), h(t) = gates.lstm_lanes(z, c(t-1))
+    """Fused. z = start(t) + x(t) W + h(t-1) U;  c(t), h(t) = gates.lstm_block of z and c(t-1)
 
-    The third buffer is c.
+    The third buffer is c; z is not written.
     """
-    count, fold = len(rows.steps), folded(cell)
+    count, first = len(rows.steps), table.ctypes.data
     block = 4 * COLUMNS * (cell.kx + cell.units)
     begin(states, table, z, count)
     t, active = 0, unfinished(rows.steps, count, 0)
@@ -162,23 +165,22 @@ def lstm(
         address(rows, cell, states, table, out, column, out_starts, active, t)
         end = -(-active // ROWS) * ROWS
         repeat_last(table, active, end)
+        _discard(table, states, active, end)
         for j in range(states.shape[1] // LANES):
             weights = cell.weights.ctypes.data + j * block
             for r in range(0, end, ROWS):
-                here = table.ctypes.data + 8 * r
-                product_block(here, table.shape[1], j * COLUMNS, 0, cell.kx, cell.units, weights)
-                _end_lstm(table, r, min(r + ROWS, active), j * VECTOR, fold)
+                prefetch_starts(*next_block(first, r, ROWS, end, j * COLUMNS, COLUMNS))
+                here = first + 8 * r
+                lstm_block(here, table.shape[1], j * LANES, cell.kx, cell.units, weights)
         t += 1
         active = unfinished(rows.steps, active, t)
 
 
 @part
-def _end_gru(table: np.ndarray, bias: int, first: int, end: int, unit: int, fold: int) -> None:
-    """As `_end_lstm`; `bias` is the address of the units' own."""
+def _end_gru(table: np.ndarray, bias: int, first: int, end: int, unit: int) -> None:
+    """Compute the gates of some rows. `unit` is in bytes; `bias`, the address of the units' own."""
     for r in range(first, end):
         gru_lanes(table[3, r], bias, table[2, r] + unit, table[4, r] + unit)
-        if fold:
-            prefetch_three(table[6, r] + 3 * unit)
 
 
 @kernel
@@ -193,7 +195,7 @@ def gru(
     out_starts: np.ndarray,
 ) -> None:
     """Fused, resetting after the product: z = simd.gru_block;  h(t) = gates.gru_lanes(z, h(t-1))"""
-    count, fold = len(rows.steps), folded(cell)
+    count, first = len(rows.steps), table.ctypes.data
     block = 3 * VECTOR * (cell.kx + cell.units)
     begin(states, table, z, count)
     t, active = 0, unfinished(rows.steps, count, 0)
@@ -204,8 +206,9 @@ def gru(
         for j in range(states.shape[1] // LANES):
             weights, bias = cell.weights.ctypes.data + j * block, cell.bias.ctypes.data + j * VECTOR
             for r in range(0, end, GRU_ROWS):
-                here = table.ctypes.data + 8 * r
-                gru_block(here, table.shape[1], 3 * j * LANES, cell.kx, cell.units, weights)
-                _end_gru(table, bias, r, min(r + GRU_ROWS, active), j * VECTOR, fold)
+                here, start = first + 8 * r, 3 * j * LANES
+                prefetch_gru_starts(*next_block(first, r, GRU_ROWS, end, start, 3 * LANES))
+                gru_block(here, table.shape[1], start, cell.kx, cell.units, weights)
+                _end_gru(table, bias, r, min(r + GRU_ROWS, active), j * VECTOR)
         t += 1
         active = unfinished(rows.steps, active, t)

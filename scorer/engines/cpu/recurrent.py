@@ -46,8 +46,8 @@ class Direction:
         returns  the same at their ends, but for h, which went to `values`
         """
         count, wide = len(rows.steps), padded(self.cell.units)
-        states = zeros(self.loop.buffers * count, wide)
-        kept = states.reshape(self.loop.buffers, count, wide)
+        states = zeros(self.loop.buffers * count + 1, wide)
+        kept = states[:-1].reshape(self.loop.buffers, count, wide)
         if begin is not None:
             kept[list(self.loop.kept)] = begin
         table = np.empty((FIELDS, count + self.loop.rows), dtype=np.int64)

@@ -56,6 +56,8 @@ from scorer.engines.cpu.vectors import (
     whole,
 )
 
+Load = Callable[[], Emit]
+
 
 def padded(columns: int, to: int = LANES) -> int:
     """`columns` rounded up to whole vectors (or blocks, with to=COLUMNS)."""
@@ -103,13 +105,26 @@ def pack_columns(matrix: np.ndarray) -> np.ndarray:
 # ---- products -----------------------------------------------------------------------------------
 
 
-def _addresses(builder: Any, table: Emit, stride: Emit, field: int, rows: int = ROWS) -> list[Emit]:
+def addresses(builder: Any, table: Emit, stride: Emit, field: int, rows: int = ROWS) -> list[Emit]:
     """Row `field` of an int64 table (fields, stride): the addresses of so many rows."""
     start = builder.add(table, builder.mul(stride, whole(8 * field)))
     return [load(builder, builder.add(start, whole(8 * r)), INT64) for r in range(rows)]
 
 
-def _multiply_add(
+def _outer(builder: Any, x: Sequence[Load], w: Sequence[Load], sums: Block) -> Block:
+    """sums[r][v] + x[r] w[v]: the fewer of x and w are kept in registers."""
+    if len(x) < len(w):
+        turned = _outer(builder, w, x, list(zip(*sums, strict=True)))
+        return list(zip(*turned, strict=True))
+    kept = [load_vector() for load_vector in w]
+    added = []
+    for load_vector, row in zip(x, sums, strict=True):
+        one = load_vector()
+        added.append([fma(builder, one, vector, s) for vector, s in zip(kept, row, strict=True)])
+    return added
+
+
+def multiply_add(
     builder: Any, sums: Block, rows: Sequence[Emit], k: Emit, weights: Emit
 ) -> tuple[Block, Emit]:
     """sums[r][v] + sum over i < k of x[r][i] * W[i][v], and the address after those weights.
@@ -125,12 +140,15 @@ def _multiply_add(
     i = builder.phi(INT64)
     i.add_incoming(whole(0), before)
     carried = [[builder.phi(LANES_F) for _ in row] for row in sums]
-    w = vectors(builder, builder.add(weights, builder.mul(i, wide)), count)
-    offset = builder.mul(i, whole(4))
-    added = []
-    for row, carry in zip(rows, carried, strict=True):
-        x = splat(builder, load(builder, builder.add(row, offset), FLOAT))
-        added.append([fma(builder, x, w[v], carry[v]) for v in range(count)])
+    block, offset = builder.add(weights, builder.mul(i, wide)), builder.mul(i, whole(4))
+
+    def x(row: Emit) -> Load:
+        return lambda: splat(builder, load(builder, builder.add(row, offset), FLOAT))
+
+    def w(v: int) -> Load:
+        return lambda: load(builder, builder.add(block, whole(4 * LANES * v)))
+
+    added = _outer(builder, list(map(x, rows)), list(map(w, range(count))), carried)
     following = builder.add(i, whole(1))
     i.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
@@ -161,12 +179,12 @@ def product_block(
     def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
         table, stride, column, out, kx, ky, weights = arguments
         sums: Block = [[const(0.0)] * GATES] * ROWS
-        x, y = (_addresses(builder, table, stride, field) for field in (1, 2))
-        sums, weights = _multiply_add(builder, sums, x, kx, weights)
-        sums, _ = _multiply_add(builder, sums, y, ky, weights)
+        x, y = (addresses(builder, table, stride, field) for field in (1, 2))
+        sums, weights = multiply_add(builder, sums, x, kx, weights)
+        sums, _ = multiply_add(builder, sums, y, ky, weights)
         # What is given comes last: it may be larger than the sum, which would then lose digits.
         column, out = (builder.mul(skip, whole(4)) for skip in (column, out))
-        starts, outs = (_addresses(builder, table, stride, field) for field in (0, 3))
+        starts, outs = (addresses(builder, table, stride, field) for field in (0, 3))
         for row, start, target in zip(sums, starts, outs, strict=True):
             given = vectors(builder, builder.add(start, column))
             for v, vector in enumerate(row):
@@ -192,14 +210,14 @@ def gru_block(
         table, stride, column, kx, ky, weights = arguments
         nothing = const(0.0)
         sums: Block = [[nothing] * 3] * GRU_ROWS
-        starts, x, y, outs = (_addresses(builder, table, stride, f, GRU_ROWS) for f in range(4))
-        sums, weights = _multiply_add(builder, sums, x, kx, weights)
+        starts, x, y, outs = (addresses(builder, table, stride, f, GRU_ROWS) for f in range(4))
+        sums, weights = multiply_add(builder, sums, x, kx, weights)
         column = builder.mul(column, whole(4))
         for row, start, out in zip(sums, starts, outs, strict=True):
             given = load(builder, builder.add(start, builder.add(column, whole(8 * LANES))))
             store(builder, builder.fadd(row[2], given), builder.add(out, whole(8 * LANES)))
         sums = [[*row[:2], nothing] for row in sums]
-        sums, _ = _multiply_add(builder, sums, y, ky, weights)
+        sums, _ = multiply_add(builder, sums, y, ky, weights)
         for row, start, out in zip(sums, starts, outs, strict=True):
             given = vectors(builder, builder.add(start, column), 2)
             both = [builder.fadd(vector, one) for vector, one in zip(row[:2], given, strict=True)]
@@ -210,27 +228,45 @@ def gru_block(
     return types.void(*[types.int64] * 6), emit
 
 
-def _prefetch(vectors: int) -> Intrinsic:
-    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
-        read, nearest, data = (ir.Constant(INT32, value) for value in (0, 3, 1))
-        for skip in range(0, 4 * vectors * LANES, 64):
-            line = at(builder, builder.add(arguments[0], whole(skip)), ir.IntType(8))
-            llvm(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, read, nearest, data)
-        return context.get_dummy_value()
-
-    return types.void(types.int64), emit
+def _prefetch(builder: Any, address: Emit, vectors: int) -> None:
+    read, nearest, data = (ir.Constant(INT32, value) for value in (0, 3, 1))
+    for skip in range(0, 4 * vectors * LANES, 64):
+        line = at(builder, builder.add(address, whole(skip)), ir.IntType(8))
+        llvm(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, read, nearest, data)
 
 
 @intrinsic
 def prefetch_block(context: Any, address: Any) -> Intrinsic:
     """Ask for COLUMNS numbers at an address to be in the cache soon, line by line."""
-    return _prefetch(GATES)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
+        _prefetch(builder, arguments[0], GATES)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), emit
+
+
+def _prefetch_starts(rows: int, vectors: int) -> Intrinsic:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Sequence[Emit]) -> Emit:
+        table, column = arguments
+        skip = builder.mul(column, whole(4))
+        for start in addresses(builder, table, whole(0), 0, rows):
+            _prefetch(builder, builder.add(start, skip), vectors)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), emit
 
 
 @intrinsic
-def prefetch_three(context: Any, address: Any) -> Intrinsic:
-    """The same for three vectors."""
-    return _prefetch(3)
+def prefetch_starts(context: Any, table: Any, column: Any) -> Intrinsic:
+    """The same for what a product_block will start from."""
+    return _prefetch_starts(ROWS, GATES)
+
+
+@intrinsic
+def prefetch_gru_starts(context: Any, table: Any, column: Any) -> Intrinsic:
+    """The same for a gru_block."""
+    return _prefetch_starts(GRU_ROWS, 3)
 
 
 # ---- LANES numbers in place ---------------------------------------------------------------------

@@ -20,11 +20,11 @@ from scorer.engines.cpu.recurrence import (
     Cell,
     address,
     begin,
-    folded,
+    next_block,
     repeat_last,
     unfinished,
 )
-from scorer.engines.cpu.simd import gru_block, prefetch_block, product_block
+from scorer.engines.cpu.simd import gru_block, prefetch_starts, product_block
 from scorer.engines.cpu.vectors import COLUMNS, GATES, GRU_ROWS, LANES, ROWS
 
 
@@ -130,7 +130,7 @@ def _end_blend(cell: Cell, table: np.ndarray, first: int, end: int, unit: int, w
         for v in range(min(GATES, (wide - unit) // VECTOR)):
             z, at = table[3, r] + v * VECTOR, unit + v * VECTOR
             apply_lanes(z, cell.activation)
-            blend_lanes(table[5, r] + at, z, table[7, r] + at, table[4, r] + at)
+            blend_lanes(table[5, r] + at, z, table[6, r] + at, table[4, r] + at)
 
 
 @kernel
@@ -161,7 +161,7 @@ def gru_before(
             weights, k = cell.weights.ctypes.data + j * block, j - pairs
             if k == 0:
                 for r in range(end):
-                    table[7, r] = table[2, r]
+                    table[6, r] = table[2, r]
                     table[2, r] = table[5, min(r, active - 1)] + count * wide
             for r in range(0, end, ROWS):
                 here, last = table.ctypes.data + 8 * r, min(r + ROWS, active)
@@ -175,17 +175,13 @@ def gru_before(
 
 
 @part
-def _end_simple(
-    cell: Cell, table: np.ndarray, first: int, end: int, unit: int, wide: int, fold: int
-) -> None:
+def _end_simple(cell: Cell, table: np.ndarray, first: int, end: int, unit: int, wide: int) -> None:
     """Four vectors of units, or as many as are left."""
     for r in range(first, end):
         for v in range(min(GATES, (wide - unit) // VECTOR)):
             z = table[3, r] + v * VECTOR
             apply_lanes(z, cell.activation)
             copy_lanes(z, table[4, r] + unit + v * VECTOR)
-        if fold:
-            prefetch_block(table[6, r] + unit)
 
 
 @kernel
@@ -200,7 +196,7 @@ def simple(
     out_starts: np.ndarray,
 ) -> None:
     """SimpleRNN: h(t) = activation(start(t) + x(t) W + h(t-1) U)"""
-    count, wide, fold = len(rows.steps), 4 * states.shape[1], folded(cell)
+    count, wide, first = len(rows.steps), 4 * states.shape[1], table.ctypes.data
     block = 4 * COLUMNS * (cell.kx + cell.units)
     begin(states, table, z, count)
     t, active = 0, unfinished(rows.steps, count, 0)
@@ -211,8 +207,9 @@ def simple(
         for j in range(-(-wide // (4 * VECTOR))):
             weights = cell.weights.ctypes.data + j * block
             for r in range(0, end, ROWS):
-                here = table.ctypes.data + 8 * r
+                prefetch_starts(*next_block(first, r, ROWS, end, j * COLUMNS, COLUMNS))
+                here = first + 8 * r
                 product_block(here, table.shape[1], j * COLUMNS, 0, cell.kx, cell.units, weights)
-                _end_simple(cell, table, r, min(r + ROWS, active), 4 * j * VECTOR, wide, fold)
+                _end_simple(cell, table, r, min(r + ROWS, active), 4 * j * VECTOR, wide)
         t += 1
         active = unfinished(rows.steps, active, t)

@@ -24,12 +24,13 @@ def _features() -> set[str]:
 
 
 def _shape(features: set[str], machine: str) -> tuple[int, int]:
-    """Lanes of a vector, and rows of a block: ROWS * 4 sums, 4 weights and 1 input in registers."""
+    """Lanes of a vector, and rows of a block: its 4 * ROWS sums stay in registers, and beside them
+    the 4 weights and an input, or the ROWS inputs and a weight, whichever are fewer."""
     if machine not in ("x86_64", "AMD64", "i686", "x86"):
         return 4, 6  # 32 registers of 128 bits
     if "avx512f" in features:
         return 16, 6  # 32 registers of 512 bits
-    return (8 if "avx" in features else 4), 2  # 16 registers
+    return (8 if "avx" in features else 4), 3  # 16 registers
 
 
 LANES, ROWS = _shape(_features(), platform.machine())
@@ -94,24 +95,36 @@ def fma(builder: Any, a: Emit, b: Emit, c: Emit) -> Emit:
 # 2**f on [-0.5, 0.5], minimax with p(0) = 1: relative error 9.1e-8, evaluated in float32 1.7e-7.
 _EXP2 = (1.0, 0.6931470, 0.24022242, 0.055507336, 0.009671513, 0.0013264727)
 _LIMIT = 40.0  # 2**40: a sigmoid beyond is 0 or 1, and three such factors do not overflow
-_ROUND = 1.5 * 2.0**23  # adding it leaves the nearest whole number in the low bits
+# Adding it leaves the nearest whole number n in the low bits, and 128 more, which shifted to the
+# exponent's place make 2**(n + 1).
+_ROUND = 1.5 * 2.0**23 + 128
+
+
+def exp2_factors(builder: Any, xs: Sequence[Emit]) -> list[tuple[Emit, Emit]]:
+    """For each x two factors of 2**x: half of 2**f by _EXP2, and 2**(n + 1) by the exponent bits.
+
+    Their product is exact, so a fused multiply-add rounds a sum with it once, as an addition would.
+    x beyond +-40 counts as 40 or -40. What is not a number stays so. All are emitted side by side:
+    a processor finds work in one while it waits for another.
+    """
+    low, high, whole_part = const(-_LIMIT), const(_LIMIT), const(_ROUND)
+    xs = [builder.select(builder.fcmp_ordered("<", high, x), high, x) for x in xs]
+    xs = [builder.select(builder.fcmp_ordered(">", low, x), low, x) for x in xs]
+    shifted = [builder.fadd(x, whole_part) for x in xs]
+    nearest = [builder.fsub(s, whole_part) for s in shifted]
+    fractions = [builder.fsub(x, n) for x, n in zip(xs, nearest, strict=True)]
+    powers = [const(_EXP2[-1] / 2)] * len(xs)
+    for coefficient in _EXP2[-2::-1]:
+        half = const(coefficient / 2)
+        powers = [fma(builder, p, f, half) for p, f in zip(powers, fractions, strict=True)]
+    places = ir.Constant(LANES_I, [23] * LANES)
+    scales = [builder.shl(builder.bitcast(s, LANES_I), places) for s in shifted]
+    return [(p, builder.bitcast(s, LANES_F)) for p, s in zip(powers, scales, strict=True)]
 
 
 def exp2(builder: Any, x: Emit) -> Emit:
-    """2**x for x within +-40, beyond as at the limit: 2**n by the exponent bits, 2**f by _EXP2.
-
-    What is not a number stays so.
-    """
-    low, high = const(-_LIMIT), const(_LIMIT)
-    x = builder.select(builder.fcmp_ordered("<", high, x), high, x)
-    x = builder.select(builder.fcmp_ordered(">", low, x), low, x)
-    shifted = builder.fadd(x, const(_ROUND))
-    f = builder.fsub(x, builder.fsub(shifted, const(_ROUND)))
-    power = const(_EXP2[-1])
-    for coefficient in _EXP2[-2::-1]:
-        power = fma(builder, power, f, const(coefficient))
-    n = builder.shl(builder.bitcast(shifted, LANES_I), ir.Constant(LANES_I, [23] * LANES))
-    return builder.bitcast(builder.add(builder.bitcast(power, LANES_I), n), LANES_F)
+    """2**x, as the product of its factors."""
+    return builder.fmul(*exp2_factors(builder, [x])[0])
 
 
 def vectors(builder: Any, address: Emit, count: int = GATES) -> list[Emit]:
