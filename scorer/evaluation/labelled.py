@@ -12,7 +12,8 @@ from scorer.evaluation.part import Figure, Part
 class Baseline(Part):
     """What the prediction that is best without reading a text scores on the same rows.
 
-    Of classes it is the most frequent label, of numbers their median.
+    Of classes it is the most frequent label, of sets of labels the most frequent set, of numbers
+    their median.
     """
 
     says: str = Field(description="as in: always 'positive'")

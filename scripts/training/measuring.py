@@ -33,9 +33,9 @@ def measured(
     return tuple(made), _best_unread(majority_baseline(sample, found, resampler))
 
 
-def _best_unread(baseline: Baseline | None) -> dict[str, float]:
-    value = None if baseline is None else baseline.figures[baseline.main_figure].value
-    return {} if baseline is None or value is None else {baseline.main_figure: round(value, 4)}
+def _best_unread(baseline: Baseline) -> dict[str, float]:
+    value = baseline.figures[baseline.main_figure].value
+    return {} if value is None else {baseline.main_figure: round(value, 4)}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
+from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.measure import STATISTICS, figure_of, measure
-from scorer.evaluation.resample import Resampler
+from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.sample import Sample
 from scorer.evaluation.statistics import EPSILON, error_sums
 from scorer.figures import FIGURES, FigureSpec, figure_names, figure_spec, figures_of, formulas
@@ -226,6 +229,46 @@ def _replicates(
         (sample, {name: float(values[r]) for name, values in replicates.items()})
         for r, sample in enumerate(samples)
     ]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_the_baseline_is_the_best_constant_measured_as_a_model(task: Task) -> None:
+    @settings(max_examples=15, deadline=None)
+    @given(SAMPLES[task]())
+    def check(sample: Sample) -> None:
+        resampler = Resampler(len(sample), replicates=3)
+        measured = measure(sample, resampler)
+        found = majority_baseline(sample, measured, resampler)
+        main, better = found.main_figure, figure_spec(found.main_figure).better
+        constants = [measure(x, resampler, found.figures) for x in constant_samples(sample)]
+        best = max(constants, key=lambda constant: better * constant.values[main])
+        assert found.figures[main].value == rounded(best.values[main])
+        alike = [one for one in constants if one.values[main] == best.values[main]]
+        assert any(
+            all(one.values[name] == rounded(f.value) for name, f in found.figures.items())
+            and interval(measured.replicates[main] - one.replicates[main])
+            == rounded((found.gain.low, found.gain.high))
+            for one in alike
+        )
+
+    check()
+
+
+def rounded(value: Any) -> Any:
+    """Equal to that but for the six decimals of a report."""
+    return pytest.approx(value, abs=1e-6)
+
+
+def constant_samples(sample: Sample) -> list[Sample]:
+    """The same rows with every constant prediction; of numbers with their median."""
+    problem, n, k = replace(sample.problem, threshold=0.5), len(sample), sample.problem.n_classes
+    rows = {
+        BINARY: [(0.0,), (1.0,)],
+        MULTICLASS: np.eye(k),
+        MULTILABEL: [*product((0.0, 1.0), repeat=k)],
+        REGRESSION: [(float(np.median(sample.target)),)],
+    }[problem.task]
+    return [Sample(problem, sample.target, np.tile(row, (n, 1))) for row in rows]
 
 
 def test_figures_have_names_of_their_own_and_lie_in_their_ranges() -> None:
