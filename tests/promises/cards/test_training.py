@@ -1,4 +1,4 @@
-"""Training: derivatives against Keras, splits, resuming, a bundle made from texts of our own."""
+"""Training: splits, resuming, a bundle made from texts of our own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,70 +36,15 @@ from scripts.training.bodies import card_body
 from scripts.training.corpus import Corpus, hold_out, read_corpus, row_weights
 from scripts.training.fit import Fit
 from scripts.training.heads import judge
-from scripts.training.learner import Given
 from scripts.training.network import Network, build_logits
 from scripts.training.recipe import Data, Recipe, Training, read_recipe, recipe_names
-from scripts.training.run import Job, run_job
+from scripts.training.run import run_job
 from scripts.training.scorers import dataset
 from scripts.training.vocabulary import Vocabulary, pretrained_table
+from tests.support import films
+from tests.support.films import POOLED, SIGMOID, SMALL, film_table, job, recipe
 
-GOOD = ("lovely", "superb", "warm", "moving")
-BAD = ("dull", "awful", "boring", "clumsy")
-NEUTRAL = ("the", "film", "a", "story", "with", "its", "scenes", "and", "music", "was", "rather")
-
-
-def recipe(layers: list[dict[str, Any]], **changes: Any) -> Recipe:
-    """A small recipe; nested tables are given whole."""
-    fields: dict[str, Any] = {
-        "name": "tiny-film",
-        "task": "binary",
-        "summary": "A tiny model for tests.",
-        "source": {"notebook": "none", "said": "none"},
-        "data": {"set": "imdb", "split_by": "film", "validation": 0.25},
-        "vectorizer": {"max_tokens": 40},
-        "layers": layers,
-        "training": {"batch_size": 8, "epochs": 4, "learning_rate": 0.02, "weight_decay": 0.01},
-    }
-    return Recipe.model_validate({**fields, **changes})
-
-
-EMBEDDING = {"kind": "Embedding", "output_dim": 5, "mask_zero": True}
-SIGMOID = {"kind": "Dense", "units": 1, "activation": "sigmoid"}
-LSTM = {"kind": "LSTM", "units": 4}
-SMALL = [
-    {"kind": "Embedding", "output_dim": 6, "mask_zero": True},
-    {"kind": "SpatialDropout1D", "rate": 0.1},
-    {"kind": "Bidirectional", "layer": LSTM},
-    {"kind": "Dropout", "rate": 0.1},
-    SIGMOID,
-]
-
-
-def film_table(rows: int = 96) -> pa.Table:
-    """Sentences whose one strong word decides the label; four of them share each film."""
-    rng = np.random.default_rng(3)
-    texts, labels = [], []
-    for n in range(rows):
-        words = rng.choice(NEUTRAL, rng.integers(2, 12)).tolist()
-        words.insert(int(rng.integers(len(words))), str(rng.choice(GOOD if n % 2 else BAD)))
-        texts.append(" ".join(words))
-        labels.append("positive" if n % 2 else "negative")
-    films = [f"film {n // 4}" for n in range(rows)]
-    return pa.table({"text": texts, "sentiment": labels, "film": films})
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "films.parquet"
-    pyarrow.parquet.write_table(film_table(), path)
-    return path
-
-
-def job(chosen: Recipe, data: Path, tmp_path: Path, **changes: Any) -> Job:
-    fields: dict[str, Any] = {"test": None, "given": Given(), "columns": None}
-    places = {"runs": tmp_path / "runs", "zoo": tmp_path / "zoo"}
-    return Job(chosen, (data,), **{**fields, **places, **changes})
-
+data = films.data
 
 # --- batches ---
 
@@ -302,12 +246,12 @@ def network_of(chosen: Recipe) -> tuple[Network, Tokens]:
     rows = [rng.integers(1, 40, n) for n in rng.integers(1, 9, 40)]
     targets = np.array([[float((row == 3).any())] for row in rows], np.float32)
     data = Tokens(rows, targets, np.ones(len(rows), np.float32))
-    table = rng.normal(size=(40, 6)).astype(np.float32)
+    table = rng.normal(size=(40, 5)).astype(np.float32)
     return Network("binary", build_logits(chosen, table, 5)), data
 
 
 def test_a_stopped_run_ends_as_one_never_stopped(tmp_path: Path) -> None:
-    chosen = recipe(SMALL)
+    chosen = recipe(POOLED)
 
     class Stop(Exception):
         pass
@@ -330,7 +274,7 @@ def test_a_stopped_run_ends_as_one_never_stopped(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:
-    chosen = recipe(SMALL, training={"batch_size": 40, "epochs": 1})
+    chosen = recipe(POOLED, training={"batch_size": 40, "epochs": 1})
     network, data = network_of(chosen)
     Fit(network, chosen.training, 7, tmp_path, 40).run(data, data, lambda line: None)
     again, _ = network_of(chosen)
@@ -341,7 +285,7 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path) -> None:
 
 
 def test_early_stopping_keeps_the_weights_of_the_lowest_loss(tmp_path: Path) -> None:
-    chosen = recipe(SMALL)
+    chosen = recipe(POOLED)
     hasty = chosen.training.model_copy(update={"learning_rate": 0.5, "epochs": 8, "patience": 2})
     network, data = network_of(chosen)
     contrary = replace(data, targets=1 - data.targets)  # what is learned makes this loss rise

@@ -26,7 +26,10 @@ from scripts.training.recipe import Vectorizer, Wide
 from scripts.training.run import _validation, run_job
 from scripts.training.scorers import MixedScorer
 from scripts.training.wide import Grams, fit_mix, fit_wide, learn_grams
-from tests.promises.cards.test_training import LSTM, SIGMOID, film_table, job, recipe
+from tests.support import films
+from tests.support.films import LSTM, POOLED, SIGMOID, job, recipe
+
+data = films.data
 
 TEXTS = [
     "A fine, fine film!",
@@ -48,13 +51,6 @@ def characters(ngrams: int, mode: str = "count", *, unit: bool = False) -> Wide:
     settings = {"ngrams": ngrams, "max_tokens": 1000, "output_mode": mode}
     settings |= {"split": "character", "standardize": "lower"}
     return Wide.model_validate({"vectorizer": settings, "unit": unit})
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "films.parquet"
-    pyarrow.parquet.write_table(film_table(), path)
-    return path
 
 
 def test_grams_are_those_of_most_texts() -> None:
@@ -205,9 +201,8 @@ def test_a_second_network_is_refused_where_nothing_would_be_mixed() -> None:
 
 def test_some_rows_of_met_groups_judge_the_model_too(data: Path, tmp_path: Path) -> None:
     """Held out at random from the groups that are trained on; no row is lost or on both sides."""
-    layers = [{"kind": "Embedding", "output_dim": 4, "mask_zero": True}, LSTM, SIGMOID]
     settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "met": 0.2}
-    chosen = recipe(layers, data=settings, training={"batch_size": 8, "epochs": 1})
+    chosen = recipe(POOLED, data=settings, training={"batch_size": 8, "epochs": 1})
     corpus = read_corpus(chosen.data, data)
     parts = train(chosen, corpus, Given(), tmp_path, lambda line: None).parts
     both = pa.concat_arrays([parts.train.texts, parts.validation.texts]).to_pylist()
@@ -218,10 +213,9 @@ def test_some_rows_of_met_groups_judge_the_model_too(data: Path, tmp_path: Path)
 
 
 def test_a_model_that_is_trained_once_more_has_learnt_every_row(data: Path, tmp_path: Path) -> None:
-    layers = [{"kind": "Embedding", "output_dim": 4, "mask_zero": True}, LSTM, SIGMOID]
     settings = {"set": "imdb", "split_by": "film", "validation": 0.25, "refit": True}
     training = {"batch_size": 8, "epochs": 3}
-    chosen = recipe(layers, data=settings, training=training, wide=[bag(2, 60, l2=1.0)])
+    chosen = recipe(POOLED, data=settings, training=training, wide=[bag(2, 60, l2=1.0)])
     corpus = read_corpus(chosen.data, data)
     trained = train(chosen, corpus, Given(), tmp_path, lambda line: None)
     before = trained.judged

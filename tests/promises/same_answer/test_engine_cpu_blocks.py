@@ -92,13 +92,16 @@ def rows_of(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def expected_of(model: Any, rows: Sequence[Sequence[int]], length: int | None) -> np.ndarray:
-    """Each row alone, padded to the fixed length."""
-    out = []
-    for row in rows:
-        ids = np.zeros((1, length or max(len(row), 1)), np.int32)
-        ids[0, : len(row)] = row
-        out.append(np.asarray(model(ids))[0])
-    return np.stack(out)
+    """Each row padded to the fixed length, or where there is none beside rows of its own length."""
+    widths = np.array([length or max(len(row), 1) for row in rows])
+    found: dict[int, np.ndarray] = {}
+    for width in set(widths.tolist()):
+        alike = np.flatnonzero(widths == width)
+        ids = np.zeros((len(alike), width), np.int32)
+        for into, row in zip(ids, alike, strict=True):
+            into[: len(rows[row])] = rows[row]
+        found.update(zip(alike.tolist(), np.asarray(model(ids)), strict=True))
+    return np.stack([found[row] for row in range(len(rows))])
 
 
 def check_bits(engine: CpuEngine, rows: Sequence[Sequence[int]], together: np.ndarray) -> None:

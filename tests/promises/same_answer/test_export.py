@@ -119,7 +119,6 @@ GRAPHS = (
 @pytest.mark.parametrize("graph", GRAPHS, ids=[graph.__name__ for graph in GRAPHS])
 def test_graphs_of_several_inputs_answer_as_keras(graph: graphs.Graph, tmp_path: Path) -> None:
     import keras
-    import tensorflow as tf
 
     text = keras.Input((), dtype="string")
     model = keras.Model(text, graph(keras.layers, text))
@@ -130,8 +129,7 @@ def test_graphs_of_several_inputs_answer_as_keras(graph: graphs.Graph, tmp_path:
     tokens = [Vectorizer(vectorizer)(pa.array(texts)) for vectorizer in bundle.vectorizers]
     written = to_onnx(bundle)
     got = run_onnx(written.SerializeToString(), bundle, *tokens)
-    expected = np.asarray(model(tf.constant(texts)))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, tiny.traced(model)(texts), rtol=0, atol=1e-5)
     properties = {p.key: json.loads(p.value) for p in written.metadata_props if p.key != "digest"}
     several = properties.get("vectorizers", [properties.get("vectorizer")])
     assert [v["output_mode"] for v in several] == [v.output_mode for v in bundle.vectorizers]
