@@ -58,7 +58,7 @@ class Program:
         self.model.save(folder / self.archive)
         for name, text in self.pieces.items():
             (folder / name).write_text(text, encoding="utf-8")
-        answers = np.asarray(self.model.predict(self.inputs(TEXTS), verbose=0))
+        answers = np.asarray(self.model(self.inputs(TEXTS)))
         answers = answers if self.final is None else self.final(answers)
         with (folder / "expected.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
