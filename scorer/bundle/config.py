@@ -208,6 +208,11 @@ def input_shape(settings: Mapping[str, Any]) -> Any:
     return settings.get("batch_shape", settings.get("shape", [None, None]))
 
 
+def _tensors(value: Any) -> bool:
+    """Whether a value is a tensor, or a list of tensors."""
+    return bool(_flat(value)) and all(isinstance(item, Reference) for item in _flat(value))
+
+
 def _flat(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -218,9 +223,16 @@ def _inputs(call: RawCall) -> list[str]:
     arity = kind.arity if kind else Arity.ONE
     named = [call.keywords[key] for key in _parameters(call.kind) if key in call.keywords]
     given = [*call.arguments, *(value for value in named if value is not None)]
+    if arity is Arity.STATES:  # Keras 2 has them in one list with the sequence
+        given = list(references(given)) if all(map(_tensors, given)) else given
     if arity is Arity.LIST:  # a layer has a list, an operation (`x + y`) two arguments
         given = given[0] if len(given) == 1 and isinstance(given[0], list) else given
-    fits = len(given) == 1 if arity is Arity.ONE else len(given) > 1 or arity is Arity.SEVERAL
+    fits = {
+        Arity.ONE: len(given) == 1,
+        Arity.LIST: len(given) > 1,
+        Arity.SEVERAL: True,
+        Arity.STATES: len(given) > 0,
+    }[arity]
     names = [item.name for item in given if isinstance(item, Reference)]
     if not fits or len(names) != len(given):
         raise UnsupportedModel(f"layer {call.layer} ({call.kind[:60]}): {_called(arity)}")
@@ -242,4 +254,5 @@ def _called(arity: Arity) -> str:
         Arity.ONE: "it is called on more or less than one tensor",
         Arity.LIST: "it is not called on several tensors",
         Arity.SEVERAL: "it is not called on tensors alone",
+        Arity.STATES: "it is not called on a tensor and the states that it begins with alone",
     }[arity]

@@ -47,6 +47,7 @@ _CLASSES: Mapping[str, str] = {
     **dict.fromkeys(("squeeze", "compat.v1.squeeze"), "Squeeze"),
     **dict.fromkeys(("transpose", "compat.v1.transpose"), "Transpose"),
     "reshape": "Reshape",
+    "reverse": "Flip",
     "cast": "Cast",
     "linalg.matmul": "Matmul",
     "concat": "Concatenate",
@@ -84,6 +85,9 @@ def operation(entry: Entry) -> Entry:
     settings: Entry = {"name": name, **_DEFAULTS.get(kind, {})}
     arguments, given = _call(nodes[0], name)
     settings |= given
+    axis = settings.get("axis")
+    if kind in ("Squeeze", "ExpandDims") and isinstance(axis, list) and len(axis) == 1:
+        settings["axis"] = axis[0]
     if kind == "GetItem":
         arguments.append(_key(settings.pop("slice_spec", None), name))
     if kind == "Concatenate":

@@ -26,9 +26,12 @@ _MODELS = ("Sequential", "Functional", "Model")
 _UNREAD = ("compile_config", "shared_object_id")
 #: Keras 2's module -> Keras 3's
 _MODULES = {
-    f"keras{src}.engine.{kind}": f"keras.src.models.{kind}"
-    for src in ("", ".src")
-    for kind in ("functional", "sequential")
+    "keras._legacy.layers": "keras.layers",  # which tf.keras has of Keras 3
+    **{
+        f"keras{src}.engine.{kind}": f"keras.src.models.{kind}"
+        for src in ("", ".src")
+        for kind in ("functional", "sequential")
+    },
 }
 #: settings of any layer that Keras 2 had and that change no answer
 _DROPPED = frozenset(

@@ -3,10 +3,12 @@
 return_state            a recurrent layer's last state: the layer again, giving that state alone
 activation=LeakyReLU()  a layer in the place of an activation: a call of its own
 RNN([cell, cell])       a recurrent layer for each cell, of which the first ones give every state
+EinsumDense             a Dense layer, where it works on the last dimension
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +23,10 @@ from scorer.layers.spec import LayerSpec
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional")
 #: PReLU has weights, which Keras does not save there
 _ACTIVATIONS = frozenset(kind.name for kind in ACTIVATION_LAYERS) - {"PReLU"}
+#: an equation that multiplies a tensor's last dimension, and that alone
+_LAST_TO_LAST = re.compile(
+    r"(?P<rest>[a-z]+|\.\.\.)(?P<into>[a-z]),(?P=into)(?P<out>[a-z])->(?P=rest)(?P=out)"
+)
 _ALL = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
 
 
@@ -41,7 +47,23 @@ def _stateless(settings: Entry) -> Entry:
 def apart(call: RawCall) -> tuple[RawCall, ...]:
     """The calls that do one after another what `call` does at once; the last has its name."""
     cells = cells_of(call.settings) if call.kind == "RNN" else ()
-    return _of_cells(call, cells) if cells else _activation_apart(call)
+    return _of_cells(call, cells) if cells else _activation_apart(_as_dense(call))
+
+
+def _as_dense(call: RawCall) -> RawCall:
+    """EinsumDense('abc,cd->abd', bias_axes='d') as Dense, which computes the same."""
+    settings = dict(call.settings)
+    equation = str(settings.pop("equation", "")).replace(" ", "")
+    bias, shape = settings.pop("bias_axes", None), settings.pop("output_shape", None)
+    found = _LAST_TO_LAST.fullmatch(equation)
+    if call.kind != "EinsumDense" or found is None or bias not in (None, found["out"]):
+        return call
+    letters = found["rest"].strip(".") + found["into"] + found["out"]
+    if len(set(letters)) < len(letters):  # a diagonal
+        return call
+    units = shape[-1] if isinstance(shape, list) and shape else shape
+    own = {"units": units, "use_bias": bias is not None}
+    return replace(call, kind="Dense", settings=settings | own)
 
 
 def cells_of(settings: Entry) -> tuple[Entry, ...]:
@@ -106,9 +128,15 @@ def _activation_apart(call: RawCall) -> tuple[RawCall, ...]:
 def state_calls(made: Call, number: int, name: str) -> tuple[Call, ...]:
     """The calls that give output `number` of a recurrent layer's call, the last one by `name`.
 
-    Raises UnsupportedModel for an output that the layer does not have.
+    Raises UnsupportedModel for an output that the layer does not have, and for one of a layer that
+    begins with states: a row without a word would keep these.
     """
     layer = made.layer
+    if len(made.inputs) > 1:
+        raise UnsupportedModel(
+            f"layer {layer.name} ({layer.kind}): it begins with the states of another layer, and "
+            "its own states are read, which is not supported: read its output, train and save again"
+        )
     inner = layer.settings.get("layer", layer)
     each = 2 if inner.kind == "LSTM" else 1  # states of a direction: the output, and the cell's
     direction, which = divmod(number - 1, each)

@@ -61,7 +61,7 @@ _DROPPED = re.compile(
 )
 #: a layer of Keras that is not run -> what to use
 _OF_KERAS = {
-    "EinsumDense": "Dense works on the last dimension, and Permute brings another one there",
+    "EinsumDense": "Dense works on the last dimension, as EinsumDense('abc,cd->abd') does",
     "Conv1DTranspose": "use UpSampling1D and Conv1D",
     "Conv2DTranspose": "use UpSampling1D and Conv1D over the sequence",
     "HashedCrossing": "join the columns' values in one column of the table, and use Hashing",

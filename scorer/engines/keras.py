@@ -228,7 +228,12 @@ def _called(keras: Any, applied: Any, node: Node, given: list[Any]) -> Any:
     """What a Keras layer makes of its inputs: one, a list of them, or several arguments."""
     kind, settings = KINDS[node.layer.kind], node.layer.settings
     at_call = {key: settings[key] for key in kind.at_call if settings[key]}
-    made = applied(given, **at_call) if kind.arity is Arity.LIST else applied(*given, **at_call)
+    if kind.arity is Arity.LIST:
+        made = applied(given, **at_call)
+    elif kind.arity is Arity.STATES and given[1:]:
+        made = applied(given[0], initial_state=given[1:])
+    else:
+        made = applied(*given, **at_call)
     if settings.get("return_state"):
         return made[-1]  # after the output and the last output: the cell's state
     if node.layer.kind == "Bidirectional" and settings["layer"].settings.get("return_state"):

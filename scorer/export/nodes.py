@@ -57,8 +57,10 @@ def _recurrent_weights(operator: _Operator, weights: tuple[np.ndarray, ...]) -> 
     return [reorder(kernel), reorder(recurrent), np.concatenate([reorder(b) for b in bias])]
 
 
-def _recurrent(graph: Graph, node: Node, value: str) -> str:
+def _recurrent(graph: Graph, node: Node, value: str, *begun: str) -> str:
     """LSTM, GRU and SimpleRNN."""
+    if begun:
+        raise refuse(node, "the states that a layer begins with are not written to ONNX")
     direction = "reverse" if node.layer.settings["go_backwards"] else "forward"
     all_states, last = _states(graph, node, node.layer, [node.layer.weights], direction, value)
     if not node.layer.settings["return_sequences"]:

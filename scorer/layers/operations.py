@@ -169,6 +169,12 @@ def _transposed(settings: Settings, inputs: Inputs) -> TensorSpec:
     return TensorSpec(tuple(given.shape[axis - 1] for axis in axes[1:]))
 
 
+def _flipped(settings: Settings, inputs: Inputs) -> TensorSpec:
+    """Positions in the other order no longer begin with a text's first."""
+    given = unmasked(floats(inputs[0]))
+    return TensorSpec(fixed(given).shape) if _over_positions(settings, given) else given
+
+
 def _part(value: Any) -> bool:
     """An index, or a slice as config.json has it."""
     if not isinstance(value, dict):
@@ -294,6 +300,13 @@ OPERATIONS = (
         _taken,
         {"key": Setting(listed(_part))},
         reads_padding=_beyond_the_first,
+        operation=True,
+    ),
+    LayerKind(
+        "flip",
+        _flipped,
+        {"axis": Setting(either(integer, listed(integer, 1, 1)))},
+        reads_padding=_over_positions,
         operation=True,
     ),
     LayerKind("matmul", _multiplied, reads_padding=always, arity=Arity.SEVERAL, operation=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from scorer.layers.activations import ACTIVATION_LAYER
@@ -9,6 +10,7 @@ from scorer.layers.core import DENSE, TRAINING
 from scorer.layers.spec import (
     ACTIVATION,
     UNITS,
+    Arity,
     Content,
     Inputs,
     LayerKind,
@@ -28,8 +30,19 @@ from scorer.layers.spec import (
 )
 
 
-def _states(settings: Settings, inputs: Inputs) -> TensorSpec:
-    return _given(settings["units"], settings["return_sequences"], inputs)
+def _states(count: int) -> Callable[[Settings, Inputs], TensorSpec]:
+    """What a layer gives whose cell has `count` states, which it may be told to begin with."""
+
+    def output(settings: Settings, inputs: Inputs) -> TensorSpec:
+        units, begun = settings["units"], [given.shape for given in inputs[1:]]
+        if begun not in ([], [(units,)] * count):
+            raise Unfit(
+                f"it begins with {' and '.join(map(shown, begun))}, its states are {count} of the "
+                f"shape {shown((units,))}"
+            )
+        return _given(units, settings["return_sequences"], inputs)
+
+    return output
 
 
 def _given(width: int, sequences: bool, inputs: Inputs) -> TensorSpec:
@@ -67,24 +80,30 @@ _SETTINGS = {**_SIMPLE, "recurrent_activation": Setting(ACTIVATION)}
 _CELL_STATE = {"return_state": Setting(flag, default=False)}
 LSTM = LayerKind(
     "LSTM",
-    _states,
+    _states(2),
     {**_SETTINGS, **_CELL_STATE},
     lambda settings, inputs: _cell(4, settings, inputs),
     reads_padding=unless_masked,
+    arity=Arity.STATES,
+    parameters=("initial_state",),
 )
 GRU = LayerKind(
     "GRU",
-    _states,
+    _states(1),
     {**_SETTINGS, "reset_after": Setting(flag)},
     lambda settings, inputs: _cell(3, settings, inputs),
     reads_padding=unless_masked,
+    arity=Arity.STATES,
+    parameters=("initial_state",),
 )
 SIMPLE_RNN = LayerKind(
     "SimpleRNN",
-    _states,
+    _states(1),
     _SIMPLE,
     lambda settings, inputs: _cell(1, settings, inputs),
     reads_padding=unless_masked,
+    arity=Arity.STATES,
+    parameters=("initial_state",),
 )
 _CELLS = {kind.name: kind for kind in (LSTM, GRU, SIMPLE_RNN)}
 

@@ -95,11 +95,13 @@ class Setting:
 
 
 class Arity(Enum):
-    """How a layer is called: on one tensor, on a list of them, or on several arguments."""
+    """How a layer is called: on one tensor, on a list of them, on several arguments, or on one
+    and the states that it begins with."""
 
     ONE = 1
     LIST = 2
     SEVERAL = 3
+    STATES = 4
 
 
 def no_weights(settings: Settings, inputs: Inputs) -> dict[str, Shape]:
@@ -133,7 +135,7 @@ class LayerKind:
     arity          how it is called
     training_only  it does nothing outside training
     wraps          the layers that may stand in its setting `layer`, a LayerSpec
-    parameters     names of the tensors that a layer of SEVERAL arguments takes, in order
+    parameters     names of the tensors that a layer of SEVERAL or STATES takes, in order
     at_call        settings that are given where the layer is called, not where it is made
     as_settings    settings by which Keras takes the layer's weights, in their order; none where it
                    takes them as weights

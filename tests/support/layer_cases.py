@@ -338,6 +338,7 @@ CASES: dict[str, Case] = {
     "transpose": lambda k, x, r: _ops().transpose(x, (0, 2, 1)),
     "get_item": _item,
     "matmul": _matmul,
+    "flip": lambda k, x, r: _ops().flip(x, r.choice((1, 2, -1)) if x.shape[1] else 2),
     "concatenate": lambda k, x, r: _ops().concatenate([x, k.Dense(3)(x)], axis=-1),
     "one_hot": lambda k, x, r: _ops().one_hot(_ids(x), 12),
 }

@@ -156,6 +156,12 @@ def transpose(node: Node, signal: Signal) -> Built:
     return on_blocks(node, lambda x: x.transpose(axes), signal)
 
 
+def flip(node: Node, signal: Signal) -> Built:
+    axis, rank = node.layer.settings["axis"], len(node.given[0].shape) + 1
+    axes = tuple(a % rank for a in (axis if isinstance(axis, list) else [axis]))
+    return on_blocks(node, lambda x: np.flip(x, axes), signal)
+
+
 def get_item(node: Node, signal: Signal) -> Built:
     key = tuple(parts(node.layer.settings["key"]))
     return on_blocks(node, lambda x: x[key], signal)

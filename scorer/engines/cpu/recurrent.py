@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -95,7 +95,7 @@ class Recurrent:
     inner: bool = False
 
     def run(self, *tiles: Tile) -> Tile:
-        (tile,) = tiles
+        tile, *begun = tiles
         rows = len(tile.starts)
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
         if self.sequences:
@@ -103,7 +103,7 @@ class Recurrent:
             tile_out = spread(tile, stored, self.length)
         else:
             tile_out = replace(tile, starts=np.arange(rows), stored=np.ones(rows, dtype=np.int64))
-        values = self._states(tile, steps, tile_out)
+        values = self._states(tile, steps, tile_out, self._begin(begun))
         if not self.sequences:
             values[steps == 0] = 0
         elif self.flipped:
@@ -112,7 +112,19 @@ class Recurrent:
             self._fill_masked(values, tile_out, steps)
         return replace(tile_out, values=self._merged(values))
 
-    def _states(self, tile: Tile, steps: np.ndarray, places: Tile) -> np.ndarray:
+    def _begin(self, tiles: Sequence[Tile]) -> np.ndarray | None:
+        """The states that rows begin with, as `Direction.run` takes them, from one tile each."""
+        if not tiles:
+            return None
+        units = self.cells[0].units
+        states = zeros(len(tiles), len(tiles[0].values), padded(units))
+        for state, tile in zip(states, tiles, strict=True):
+            state[:, :units] = tile.values[:, :units]
+        return states
+
+    def _states(
+        self, tile: Tile, steps: np.ndarray, places: Tile, begin: np.ndarray | None
+    ) -> np.ndarray:
         """float32 (positions or rows, ld): the directions' outputs side by side."""
         units = self.cells[0].units
         ld = padded((len(self.cells) - 1) * units + padded(units))
@@ -125,7 +137,7 @@ class Recurrent:
                 self._after_padding(i, source, values, starts)
                 continue
             cell = cell if self.tokens else cell._replace(x=tile.values)
-            ends = Direction(self.loop, cell).run(source, values, i * units, starts)
+            ends = Direction(self.loop, cell).run(source, values, i * units, starts, begin)
             if self.inner:
                 values[:, i * units : i * units + ends.shape[2]] = ends[1]
         return values
@@ -208,8 +220,8 @@ def _padding_first(rows: Rows, padding: int, *, reverse: bool) -> np.ndarray:
     return first
 
 
-def recurrent(node: Node, signal: Signal) -> Built:
-    """LSTM, GRU or SimpleRNN."""
+def recurrent(node: Node, signal: Signal, *begun: Signal) -> Built:
+    """LSTM, GRU or SimpleRNN, and the states that it begins with."""
     layer = node.layer
     settings = layer.settings
     backwards = bool(settings["go_backwards"])

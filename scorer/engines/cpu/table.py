@@ -76,6 +76,7 @@ _OF_BLOCKS: dict[str, Builder] = {
     "reshape": reshaping.shaped,
     "transpose": operations.transpose,
     "get_item": operations.get_item,
+    "flip": operations.flip,
     "matmul": operations.matmul,
     "concatenate": merging.merge,
     "one_hot": operations.one_hot,

@@ -186,6 +186,22 @@ def several_cells(k: Any, text: Any) -> Any:
     return k.Dense(2)(k.RNN(k.StackedRNNCells([k.SimpleRNNCell(4), k.SimpleRNNCell(3)]))(states))
 
 
+def begun_with_states(k: Any, text: Any) -> Any:
+    """An encoder of another text, and of the same one, hands its states on."""
+    words = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    other = k.Embedding(IDS, 6)(_ids(k, text, standardize="lower", output_sequence_length=7))
+    _, *states = k.LSTM(5, return_state=True)(words)
+    again = k.LSTM(5, go_backwards=True)(words, initial_state=states)
+    following = k.GRU(5, return_sequences=True)(other, initial_state=states[0])
+    return k.Dense(2)(k.Concatenate()([again, k.LSTM(5)(following, initial_state=states)]))
+
+
+def einsum_dense(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 6)(_ids(k, text, output_sequence_length=9))
+    wide = k.EinsumDense("abc,cd->abd", (None, 5), activation="relu", bias_axes="d")(words)
+    return k.EinsumDense("ab,bc->ac", 2)(k.GlobalMaxPooling1D()(wide))
+
+
 def positions_that_are_a_constant(k: Any, text: Any) -> Any:
     """What `TokenAndPositionEmbedding` becomes where it is no class."""
     import keras
@@ -210,7 +226,8 @@ GRAPHS: dict[str, Graph] = {
         *(masked_residual, merged_again, an_operation, shared, nested, nested_and_shared),
         *(nested_sequential_that_masks, nested_functional_that_masks, nested_under_a_mask),
         *(last_state_beside_all, states_of_both_directions, positions_that_are_a_constant),
-        *(activations_that_are_layers, cell_states, several_cells),
+        *(activations_that_are_layers, cell_states, several_cells, begun_with_states),
+        einsum_dense,
     )
 }
 
@@ -303,9 +320,15 @@ def _cells_backwards(k: Any, text: Any) -> Any:
     return k.Dense(1)(k.RNN([k.LSTMCell(3), k.LSTMCell(2)], go_backwards=True)(words))
 
 
+def _other_einsum(k: Any, text: Any) -> Any:
+    words = k.Embedding(IDS, 4)(_ids(k, text, output_sequence_length=9))
+    return k.Dense(1)(k.Flatten()(k.EinsumDense("abc,bd->adc", (3, 4))(words)))
+
+
 @pytest.mark.parametrize(
     ("graph", "says"),
     [
+        (_other_einsum, "Keras' EinsumDense is not run: Dense works on the last dimension"),
         (_cells_backwards, "several cells with go_backwards"),
         (_mixed_texts, "only an Embedding's own mask"),
         (
