@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from tests.support import tiny
+from tests.support import buckets, tiny
 
 pytest.register_assert_rewrite("tests.support.runners")
 
@@ -45,3 +46,22 @@ def _log_as_before() -> Iterator[None]:
     before = log.handlers, log.level, log.propagate
     yield
     log.handlers, log.level, log.propagate = before
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The URL of an S3-compatible server on this machine."""
+    with buckets.serving() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[pa.fs.SubTreeFileSystem]:
+    """An empty bucket named `data`, and the environment that leads `s3://data` to it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    buckets.lead_to(endpoint, monkeypatch)
+    with buckets.bucket(endpoint) as files:
+        yield files

@@ -57,8 +57,8 @@ class RemoteFile:
     @property
     def info(self) -> Any:
         """What the file system says of it."""
-        with self._store_errors(InputError, "read"):
-            return _answer(lambda: self.files.get_file_info(self.path), ANSWER_S)
+        with store_errors(self.url, InputError, "read"):
+            return answer(lambda: self.files.get_file_info(self.path), ANSWER_S)
 
     def kind(self) -> str:
         """File, Directory or NotFound."""
@@ -74,12 +74,12 @@ class RemoteFile:
             return self.files.open_input_stream(self.path, compression=None)
 
         def opened() -> BinaryIO:
-            with self._store_errors(InputError, "read"):
-                return cast(BinaryIO, _answer(stream, ANSWER_S))
+            with store_errors(self.url, InputError, "read"):
+                return cast(BinaryIO, answer(stream, ANSWER_S))
 
         def random() -> Any:
-            with self._store_errors(InputError, "read"):
-                return _answer(lambda: self.files.open_input_file(self.path), ANSWER_S)
+            with store_errors(self.url, InputError, "read"):
+                return answer(lambda: self.files.open_input_file(self.path), ANSWER_S)
 
         return Source(self.url, opened, random=random, stat=self._fingerprint)
 
@@ -93,7 +93,7 @@ class RemoteFile:
         """Make this file from a local one; an object store shows it whole or not at all."""
         from pyarrow import fs
 
-        with self._store_errors(OutputError, "written"):
+        with store_errors(self.url, OutputError, "written"):
             if isinstance(self.files, fs.LocalFileSystem):  # which, unlike a store, has folders
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             fs.copy_files(
@@ -104,27 +104,29 @@ class RemoteFile:
             )
 
     def remove(self) -> None:
-        with self._store_errors(OutputError, "removed"):
+        with store_errors(self.url, OutputError, "removed"):
             if self.exists():
-                _answer(lambda: self.files.delete_file(self.path), ANSWER_S)
+                answer(lambda: self.files.delete_file(self.path), ANSWER_S)
 
-    def walk(self) -> list[RemoteFile]:
+    def walk(self, *, missing_ok: bool = False) -> list[RemoteFile]:
         """Every file below this folder, in the order of their paths."""
         from pyarrow import fs
 
-        everything = fs.FileSelector(self.path, recursive=True)
-        with self._store_errors(InputError, "listed"):
-            listing = _answer(lambda: self.files.get_file_info(everything), LIST_S)
+        everything = fs.FileSelector(self.path, recursive=True, allow_not_found=missing_ok)
+        with store_errors(self.url, InputError, "listed"):
+            listing = answer(lambda: self.files.get_file_info(everything), LIST_S)
         return [self.child(info.path) for info in sorted(listing, key=_path_of) if info.is_file]
 
-    @contextmanager
-    def _store_errors(self, kind: type[ScorerError], verb: str) -> Iterator[None]:
-        try:
-            yield
-        except ScorerError:
-            raise
-        except Exception as error:  # fsspec's file systems raise what they like
-            raise kind(f"{self.url}: cannot be {verb}: {_line(error)}") from error
+
+@contextmanager
+def store_errors(url: str, kind: type[ScorerError], verb: str) -> Iterator[None]:
+    """Turn whatever a store's library raises into an error of this kind that names the file."""
+    try:
+        yield
+    except ScorerError:
+        raise
+    except Exception as error:  # fsspec's file systems raise what they like
+        raise kind(f"{url}: cannot be {verb}: {_line(error)}") from error
 
 
 _waiting: set[object] = set()
@@ -135,7 +137,7 @@ def waiting() -> bool:
     return bool(_waiting)
 
 
-def _answer(ask: Callable[[], Result], seconds: float) -> Result:
+def answer(ask: Callable[[], Result], seconds: float) -> Result:
     """What `ask` returns or raises. Raises TimeoutError where that takes more than `seconds`.
 
     Signals are heard meanwhile; the thread that asks is left behind then, as after a time-out.
@@ -183,7 +185,7 @@ def remote_file(url: str) -> RemoteFile:
             f"{url}: web addresses are not read: download it first, for example: curl -LO {url!r}"
         )
     try:
-        files, path = _answer(lambda: _resolved(url, scheme), ANSWER_S)
+        files, path = answer(lambda: _resolved(url, scheme), ANSWER_S)
     except ScorerError:
         raise
     except TimeoutError as error:

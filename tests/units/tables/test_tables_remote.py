@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,68 +13,15 @@ from click.testing import CliRunner, Result
 from scorer.cli.score import main
 from scorer.errors import UsageError
 from scorer.tables.remote import remote_file
-from tests.support.parrot import parrot
+from tests.support.buckets import get, names, put
+from tests.support.parrot import use_parrot
 
-moto_server = pytest.importorskip("moto.server", reason="needs moto[server]")
 CSV = b"n,text\n1,good\n2,\n"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[pa.fs.SubTreeFileSystem]:
-    """An empty bucket named `data`, and the environment that leads `s3://data` to it."""
-    from pyarrow import fs
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    settings = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    model = parrot()
-    monkeypatch.setattr("scorer.model.load_model", lambda *args, **options: model)
-    s3 = fs.S3FileSystem(
-        endpoint_override=endpoint.removeprefix("http://"),
-        scheme="http",
-        allow_bucket_creation=True,
-        allow_bucket_deletion=True,
-    )
-    s3.create_dir("data")
-    yield fs.SubTreeFileSystem("data", s3)
-    s3.delete_dir("data")
-
-
-def put(bucket: pa.fs.FileSystem, path: str, content: bytes) -> None:
-    with bucket.open_output_stream(path, compression=None) as stream:
-        stream.write(content)
-
-
-def get(bucket: pa.fs.FileSystem, path: str) -> bytes:
-    with bucket.open_input_stream(path, compression=None) as stream:
-        content: bytes = stream.read()
-    return content
-
-
-def names(bucket: pa.fs.FileSystem) -> list[str]:
-    from pyarrow import fs
-
-    found = bucket.get_file_info(fs.FileSelector("", recursive=True))
-    return sorted(info.path for info in found if info.is_file)
+@pytest.fixture(autouse=True)
+def _parrot(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_parrot(monkeypatch)
 
 
 def score(*arguments: str) -> Result:
@@ -181,8 +127,6 @@ def test_other_file_systems_through_fsspec(monkeypatch: pytest.MonkeyPatch, tmp_
     fsspec = pytest.importorskip("fsspec")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    model = parrot()
-    monkeypatch.setattr("scorer.model.load_model", lambda *args, **options: model)
     memory = fsspec.filesystem("memory")
     memory.pipe("/box/in.csv", CSV)
     result = score("memory://box/in.csv", "-o", "memory://box/out.csv")
