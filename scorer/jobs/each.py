@@ -41,6 +41,13 @@ class LocalRunner:
             yield job, attempt(self.model, job, settings, self.watchers)
 
 
+def watched_by(watcher: Watcher, runner: Runner) -> Runner:
+    """The runner with one more watcher, if it scores in this process; workers have none."""
+    if isinstance(runner, LocalRunner):
+        return replace(runner, watchers=[*runner.watchers, watcher])
+    return runner
+
+
 def attempt(
     model: Model,
     job: Job,

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from pathlib import Path
+from itertools import chain, islice
 from typing import Any, TypeVar
 
-from scorer.errors import InputError, ScorerError, UsageError
-from scorer.files import output_errors
-from scorer.jobs.each import Outcome, Runner, collect_outcomes
-from scorer.jobs.ledger import FILE, Ledger, ledger_key, open_ledger
+from scorer.errors import InputError, ScorerError
+from scorer.jobs.each import Outcome, Runner, collect_outcomes, watched_by
+from scorer.jobs.keeping import Keeper, LedgerFolder, ledger_folder
+from scorer.jobs.ledger import Ledger
 from scorer.jobs.plan import RunPlan
-from scorer.jobs.publish import LocalPlace, locked
 from scorer.jobs.score import Job, check_writable
 from scorer.jobs.settings import Settings, output_identity
 from scorer.jobs.summary import Planned, RunSummary
 from scorer.jobs.unexpected import as_expected
 from scorer.model import Model
-from scorer.tables.remote import is_url
-
-LOCK = ".scorer.lock"
+from scorer.scores import Scores
+from scorer.tables import Reader, Window
 
 Result = TypeVar("Result")
 
@@ -37,17 +33,16 @@ def run_incremental(
     summary: RunSummary,
 ) -> RunSummary:
     """Bring a folder of outputs up to date. Raises OutputBusy where another run is at it."""
-    if plan.folder is None or is_url(plan.folder):
-        raise UsageError("--incremental keeps its ledger in a local folder: name one as --output")
-    folder = Path(plan.folder)
-    with _ledger(folder, summary.run_id, dry_run=settings.policy.dry_run) as ledger:
-        update = _Update(settings, output_identity(model, settings.spec), ledger, folder)
+    folder = ledger_folder(plan.folder)
+    opened = folder.seen if settings.policy.dry_run else folder.held
+    with opened(summary.run_id) as keeper:
+        update = _Update(settings, output_identity(model, settings.spec), keeper, folder)
         decided = [(job, update.reason(job)) for job in plan.jobs]
         refused = [(job, why) for job, why in decided if isinstance(why, ScorerError)]
         todo = [(job, why) for job, why in decided if isinstance(why, str) and why]
         skipped = len(decided) - len(todo) - len(refused)
         unseen = tuple(f"{failure.input.rstrip('/')}/" for failure in plan.failures)
-        gone = ledger.gone(update.key(job) for job in plan.jobs)
+        gone = keeper.ledger.gone(update.key(job) for job in plan.jobs)
         removed = [name for name in gone if not f"{name}/".startswith(unseen)]
         summary = replace(summary, skipped=skipped, removed=removed)
         if settings.policy.dry_run:
@@ -60,33 +55,21 @@ def run_incremental(
     return replace(summary, files=files, failures=failures)
 
 
-@contextmanager
-def _ledger(folder: Path, run_id: str, *, dry_run: bool) -> Iterator[Ledger]:
-    """The folder's ledger, held against other runs; a dry run makes and holds nothing."""
-    if dry_run:
-        path = folder / FILE
-        with open_ledger(path if path.exists() else None, run_id) as ledger:
-            yield ledger
-        return
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    busy = f"{folder}: another incremental run is using it"
-    with locked(folder / LOCK, busy), open_ledger(folder / FILE, run_id) as ledger:
-        yield ledger
-
-
 @dataclass(frozen=True)
 class _Update:
     """Decides which outputs are to be made, and keeps the ledger while they are."""
 
     settings: Settings
     identity: Mapping[str, Any]
-    ledger: Ledger
-    folder: Path
+    keeper: Keeper
+    folder: LedgerFolder
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.keeper.ledger
 
     def key(self, job: Job) -> str:
-        assert isinstance(job.target.output, LocalPlace)
-        return ledger_key(job.target.output.path.relative_to(self.folder))
+        return self.folder.key(job.target.output)
 
     def reason(self, job: Job) -> str | ScorerError:
         """Why the job's output is to be made, empty if it is not; or why that cannot be told."""
@@ -97,7 +80,7 @@ class _Update:
                     f"{job.source.name}: a stream has no size or time that would show a change: "
                     "score it without --incremental"
                 )
-            there = job.target.output.exists()
+            there = self.folder.exists(job.target.output)
             return self.ledger.reason(self.key(job), job.source, self.identity, there)
 
         return _tried(job, reason)
@@ -106,8 +89,11 @@ class _Update:
         """Have the outputs made; those that may not be come last, each with its refusal."""
         refused: list[tuple[Job, ScorerError]] = []
         begun = self._begin(jobs, refused)
-        for job, outcome in runner(begun, self._forced()):
+        for job, outcome in watched_by(_Hold(self.keeper), runner)(begun, self._forced()):
+            if isinstance(outcome, ScorerError):
+                self.keeper.check()  # or another run may be making this output
             yield job, _tried(job, partial(self._finish, job, outcome))
+            self.keeper.save_soon()
         yield from refused
 
     def _forced(self) -> Settings:
@@ -122,19 +108,36 @@ class _Update:
         return outcome
 
     def _begin(self, jobs: Sequence[Job], refused: list[tuple[Job, ScorerError]]) -> Iterator[Job]:
-        """The jobs that may be done, each noted in the ledger when it is drawn."""
-        for job in jobs:
-            begun = _tried(job, partial(self._begin_one, job))
-            if isinstance(begun, ScorerError):
-                refused.append((job, begun))
-            else:
-                yield job
+        """The jobs that may be done, each noted in the ledger before it is drawn."""
+        left = iter(jobs)
+        while block := list(islice(left, self.keeper.ahead)):
+            self.keeper.check()
+            tried = [(job, _tried(job, partial(self._begin_one, job))) for job in block]
+            refused += [(job, why) for job, why in tried if isinstance(why, ScorerError)]
+            self.keeper.save()
+            yield from (job for job, why in tried if why is None)
 
     def _begin_one(self, job: Job) -> None:
         key = self.key(job)
         if self.ledger.entry(key) is None:
             check_writable(job, self.settings)  # a file that no run of ours made
         self.ledger.begin(key, job.source, self.identity)
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """Ends a table when another run may be at the folder."""
+
+    keeper: Keeper
+
+    def begin(self, reader: Reader) -> Sequence[str]:
+        return ()
+
+    def __call__(self, window: Window, scores: Scores) -> None:
+        self.keeper.check()
+
+    def end(self) -> None:
+        """Nothing is open."""
 
 
 def _tried(job: Job, work: Callable[[], Result]) -> Result | ScorerError:

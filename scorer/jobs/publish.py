@@ -106,21 +106,21 @@ class RemotePlace:
     """A file that a URL names: uploaded when it is finished."""
 
     def __init__(self, file: RemoteFile) -> None:
-        self._file = file
+        self.file = file
         self.name = file.url
 
     def exists(self) -> bool:
-        return self._file.exists()
+        return self.file.exists()
 
     def check(self) -> None:
         """A URL says nothing of itself before it is written."""
 
     def publish(self, part: Path) -> None:
-        self._file.upload(part)
+        self.file.upload(part)
         part.unlink()
 
     def remove(self) -> None:
-        self._file.remove()
+        self.file.remove()
 
 
 @dataclass(frozen=True)

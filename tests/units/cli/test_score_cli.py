@@ -384,7 +384,7 @@ def test_an_interrupted_run_leaves_nothing(
         (["in.csv", "-o", "-", "--resume"], "a run that writes to stdout cannot be resumed"),
         (["-", "-o", "out.csv", "--resume"], "stdin cannot be read again"),
         (["in.csv", "--resume", "--incremental"], "--incremental resumes by itself"),
-        (["in.csv", "--incremental"], "--incremental keeps its ledger in a local folder"),
+        (["in.csv", "--incremental"], "--incremental keeps its ledger beside the outputs"),
         (["in.csv", "--delimiter", "ab"], "--delimiter 'ab': must be a single character"),
         (["in.csv", "--encoding", "no-such"], "--encoding 'no-such': unknown encoding"),
     ],

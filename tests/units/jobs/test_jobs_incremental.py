@@ -202,7 +202,7 @@ def test_a_later_version_of_the_ledger_is_refused() -> None:
 
 
 def test_a_folder_is_needed() -> None:
-    with pytest.raises(UsageError, match="local folder"):
+    with pytest.raises(UsageError, match="name a folder as --output"):
         run_jobs(parrot(), plan(["inbox/a.csv"], "out.csv"), SETTINGS)
 
 
