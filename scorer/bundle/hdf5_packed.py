@@ -20,6 +20,8 @@ _DEFLATE, _SHUFFLE = 1, 2
 #: how much more than the stored bytes an array may hold, beyond the first 64 KiB; float32 whose
 #: mantissas have 11 bits shrink to a half
 MAX_EXPANSION, FREE_BYTES = 16, 1 << 16
+#: shuffled values that are put together at a time: they and their bytes stay in the cache
+_AT_A_TIME = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,22 @@ def unpacked(raw: bytes, part: Packed, shape: tuple[int, ...], dtype: np.dtype) 
     if len(data) != wanted or not inflater.eof:
         raise ValueError("an array that inflates to another size")
     if part.shuffled:
-        planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, count)
-        data = np.ascontiguousarray(planes.T).tobytes()
+        return _joined(np.frombuffer(data, np.uint8).reshape(dtype.itemsize, count), dtype, shape)
     return np.frombuffer(data, dtype, count).reshape(shape).copy()
+
+
+def _joined(planes: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Values whose first bytes lie together, then their second ones, and so on.
+
+    planes uint8 (bytes of a value, values), in the order of `dtype`'s bytes
+    """
+    width, count = planes.shape
+    from_the_highest = planes if dtype == dtype.newbyteorder(">") else planes[::-1]
+    bits = np.empty(count, f"u{width}")
+    for first in range(0, count, _AT_A_TIME):
+        some = slice(first, first + _AT_A_TIME)
+        bits[some] = from_the_highest[0, some]
+        for plane in from_the_highest[1:]:
+            bits[some] <<= 8
+            bits[some] |= plane[some]
+    return bits.view(dtype.newbyteorder("=")).astype(dtype, copy=False).reshape(shape)

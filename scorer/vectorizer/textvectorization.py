@@ -142,10 +142,11 @@ def _words(vocabulary: Sequence[str], output_mode: str) -> tuple[str, ...]:
     except TypeError:
         other = next(word for word in vocabulary if not isinstance(word, str))
         raise BundleError(f"the vocabulary holds {_short(other)}, which is not a string") from None
-    if not joined.isascii():
-        for word in vocabulary:
-            if not word.isascii() and any("\ud800" <= c <= "\udfff" for c in word):
-                raise BundleError(f"the vocabulary word {_short(word)} is not valid Unicode")
+    try:
+        joined.encode()
+    except UnicodeEncodeError:
+        other = next(word for word in vocabulary if any("\ud800" <= c <= "\udfff" for c in word))
+        raise BundleError(f"the vocabulary word {_short(other)} is not valid Unicode") from None
     # Keras takes the list through a NumPy string array, which drops trailing NULs.
     words = tuple(word.rstrip("\0") for word in vocabulary) if "\0" in joined else tuple(vocabulary)
     specials = ("", OOV_TOKEN) if output_mode == "int" else (OOV_TOKEN,)
@@ -153,9 +154,10 @@ def _words(vocabulary: Sequence[str], output_mode: str) -> tuple[str, ...]:
         words = words[len(specials) :]
     if not words:
         raise BundleError("the vocabulary of TextVectorization is empty")
-    if "" in words:
+    distinct = set(words)
+    if "" in distinct:
         raise BundleError("the vocabulary has an empty word, which is reserved for padding")
-    if len(set(words)) < len(words):
+    if len(distinct) < len(words):
         repeated = Counter(words).most_common(1)[0][0]
         raise BundleError(f"the vocabulary has {_short(repeated)} more than once")
     return words

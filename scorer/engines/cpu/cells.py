@@ -10,8 +10,9 @@ import numpy as np
 
 from scorer.bundle import Layer
 from scorer.engines.cpu import kernels, recurrence, unfused
+from scorer.engines.cpu.folding import Folded
 from scorer.engines.cpu.gates import GATE_SCALE, GRU_SCALE
-from scorer.engines.cpu.products import multiply, widen
+from scorer.engines.cpu.products import widen
 from scorer.engines.cpu.recurrence import Cell
 from scorer.engines.cpu.signals import FOLD_BYTES, Signal, refuse
 from scorer.engines.cpu.simd import pack_columns, padded, zeros
@@ -81,7 +82,7 @@ def cell_of(
     signal: Signal,
     *,
     reverse: bool,
-) -> Cell:
+) -> tuple[Cell, Folded | None]:
     """Lay out one direction's weights; fold the input's into a table if that is small."""
     kernel, recurrent, *rest = weights
     units = len(recurrent)
@@ -93,11 +94,13 @@ def cell_of(
     embedding = signal.embedding
     if embedding is not None and 4 * len(embedding) * start.size <= FOLD_BYTES:
         packed = pack_columns(w)
-        table = multiply(embedding, packed, widen(start, packed.size // len(w)))
-        return Cell(table, _NO_INPUT, 0, _packed(u, loop.vectors), after, units, reverse, *kinds)
+        wide = widen(start, packed.size // len(w))
+        folded = Folded(embedding, packed, wide, signal.padding.value)
+        own = _packed(u, loop.vectors)
+        return Cell(folded.table, _NO_INPUT, 0, own, after, units, reverse, *kinds), folded
     x = _NO_INPUT if embedding is None else np.ascontiguousarray(embedding)
     both = _packed(np.concatenate([w, u]), loop.vectors)
-    return Cell(start[None], x, len(w), both, after, units, reverse, *kinds)
+    return Cell(start[None], x, len(w), both, after, units, reverse, *kinds), None
 
 
 def _biases(loop: Loop, bias: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ from scorer.bundle import Node
 from scorer.engines.cpu import sequences
 from scorer.engines.cpu.activations import Activation, activation_of
 from scorer.engines.cpu.compiled import Rows
+from scorer.engines.cpu.folding import Folded
 from scorer.engines.cpu.pooling import kept, pool_maxima, pool_windows
-from scorer.engines.cpu.products import multiply, widen
+from scorer.engines.cpu.products import widen
 from scorer.engines.cpu.sequences import Window
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, looked_up, one_each
 from scorer.engines.cpu.simd import empty, pack_columns, padded, zeros
@@ -23,12 +24,13 @@ from scorer.engines.cpu.vectors import COLUMNS, ROWS
 class Convolution:
     """Conv1D over `window.length` positions, padding read as any other token.
 
+    folded   the table of an Embedding in front, whose rows are `weights`
     weights  as sequences.convolve_tokens (folded) or sequences.convolve wants them
     bias     float32 (ld,) of the output
     """
 
     window: Window
-    folded: bool
+    folded: Folded | None
     weights: np.ndarray
     bias: np.ndarray
     columns: int
@@ -36,12 +38,13 @@ class Convolution:
 
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
-        stored = self.computed(tile.valid if self.folded else tile.stored)
+        stored = self.computed(tile.stored if self.folded is None else tile.valid)
         after = replace(tile, starts=np.cumsum(stored) - stored, stored=stored)
         total = int(stored.sum())
         out = empty(total + 1, len(self.bias))
-        rows = Rows(self.folded, tile.ids, tile.starts, tile.stored, stored)
-        if self.folded:
+        rows = Rows(self.folded is not None, tile.ids, tile.starts, tile.stored, stored)
+        if self.folded is not None:
+            self.folded.meet(tile.ids)
             terms = np.empty(self.window.taps, dtype=np.int64)
             sequences.convolve_tokens(
                 rows, self.window, self.weights, self.bias, terms, out, after.starts
@@ -63,7 +66,7 @@ class Convolution:
         end = (window.positions - 1) * window.stride + (window.taps - 1) * window.dilation
         if end - window.left >= window.length:
             return np.full_like(stored, window.positions)
-        padding = stored if self.folded else stored - 1
+        padding = stored - 1 if self.folded is None else stored
         first = -(-(padding + window.left) // window.stride)
         computed: np.ndarray = np.minimum(first + 1, window.positions)
         return computed
@@ -81,6 +84,8 @@ class PooledConvolution:
     def run(self, *tiles: Tile) -> Tile:
         (tile,) = tiles
         inner = self.inner
+        if inner.folded is not None:
+            inner.folded.meet(tile.ids)
         rows = Rows(True, tile.ids, tile.starts, tile.stored, inner.computed(tile.valid))
         terms = np.empty((2, inner.window.taps), dtype=np.int64)
         values, out = empty(1, len(inner.bias)), empty(len(tile.starts), len(inner.bias))
@@ -98,9 +103,10 @@ def convolution(node: Node, signal: Signal) -> Built:
     columns, wide = kernel.shape[2], padded(kernel.shape[2])
     steps, _ = looked_up(node, signal)
     embedding = signal.embedding
-    folded = embedding is not None and 4 * len(embedding) * len(kernel) * wide <= FOLD_BYTES
-    if embedding is not None and folded:
-        weights, ld, steps = _fold(embedding, kernel), wide, []
+    folded = None
+    if embedding is not None and 4 * len(embedding) * len(kernel) * wide <= FOLD_BYTES:
+        folded = _fold(embedding, kernel)
+        weights, ld, steps = folded.table, wide, []
     else:
         packed = [pack_columns(tap) for tap in kernel]
         weights, ld = zeros(len(kernel), *packed[0].shape), padded(columns, COLUMNS)
@@ -108,7 +114,7 @@ def convolution(node: Node, signal: Signal) -> Built:
     activation = activation_of(node.layer)
     step = Convolution(window, folded, weights, widen(bias, ld), columns, activation)
     out = Signal("sequence", width=columns, length=window.positions)
-    if folded and activation.keeps_order:
+    if folded is not None and activation.keeps_order:
         return steps, replace(out, pending=step)
     return [*steps, step], out
 
@@ -181,13 +187,13 @@ def max_windows(node: Node, signal: Signal) -> Built:
     return pool_windows(node, signal)
 
 
-def _fold(embedding: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """float32 (ids, >= taps * padded(columns)): what an id adds through each tap."""
+def _fold(embedding: np.ndarray, kernel: np.ndarray) -> Folded:
+    """A table float32 (ids, >= taps * padded(columns)): what an id adds through each tap."""
     taps, width, columns = kernel.shape
     by_tap = np.zeros((width, taps, padded(columns)), dtype=np.float32)
     by_tap[:, :, :columns] = kernel.transpose(1, 0, 2)
     packed = pack_columns(by_tap.reshape(width, -1))
-    return multiply(embedding, packed, np.zeros(packed.size // width, dtype=np.float32))
+    return Folded(embedding, packed, np.zeros(packed.size // width, dtype=np.float32))
 
 
 def _window(node: Node) -> Window:

@@ -12,6 +12,7 @@ import numpy as np
 from scorer.bundle import Node
 from scorer.engines.cpu.cells import Loop, cell_of, loop_of
 from scorer.engines.cpu.compiled import Rows
+from scorer.engines.cpu.folding import Folded
 from scorer.engines.cpu.recurrence import FIELDS, Cell
 from scorer.engines.cpu.signals import Built, Signal, Tile, refuse, spread
 from scorer.engines.cpu.simd import empty, padded, zeros
@@ -72,6 +73,7 @@ class Direction:
 class Recurrent:
     """One direction, or two that are merged.
 
+    folded     the tables of the cells that have one
     tokens     reads token ids, else a sequence
     masked     reads a row's tokens alone, else all `length` positions
     padding    the id that fills rows up
@@ -84,6 +86,7 @@ class Recurrent:
 
     loop: Loop
     cells: tuple[Cell, ...]
+    folded: tuple[Folded, ...]
     tokens: bool
     masked: bool
     length: int | None
@@ -96,6 +99,8 @@ class Recurrent:
 
     def run(self, *tiles: Tile) -> Tile:
         tile, *begun = tiles
+        for folded in self.folded:
+            folded.meet(tile.ids)
         rows = len(tile.starts)
         steps = tile.valid if self.masked else np.full(rows, self.length, dtype=np.int64)
         if self.sequences:
@@ -232,7 +237,7 @@ def recurrent(node: Node, signal: Signal, *begun: Signal) -> Built:
         )
     loop = loop_of(layer, layer.kind, settings)
     cell = cell_of(loop, settings, layer.weights, signal, reverse=backwards)
-    step = _step(settings, signal, loop, (cell,))
+    step = _step(settings, signal, loop, [cell])
     return _built(replace(step, zero=bool(settings["zero_output_for_mask"])), signal)
 
 
@@ -243,22 +248,27 @@ def bidirectional(node: Node, signal: Signal) -> Built:
     if inner.settings["go_backwards"]:
         raise refuse(layer, "expects the forward layer to have go_backwards=False")
     half = len(layer.weights) // 2
-    cells = (
+    cells = [
         cell_of(loop, inner.settings, layer.weights[:half], signal, reverse=False),
         cell_of(loop, inner.settings, layer.weights[half:], signal, reverse=True),
-    )
+    ]
     # Keras makes both directions give zeros where the mask is off, if they return sequences.
     step = _step(inner.settings, signal, loop, cells)
     return _built(replace(step, merge=layer.settings["merge_mode"], zero=True), signal)
 
 
 def _step(
-    settings: Mapping[str, Any], signal: Signal, loop: Loop, cells: tuple[Cell, ...]
+    settings: Mapping[str, Any],
+    signal: Signal,
+    loop: Loop,
+    made: Sequence[tuple[Cell, Folded | None]],
 ) -> Recurrent:
     sequences = bool(settings["return_sequences"])
+    cells = tuple(cell for cell, _ in made)
     return Recurrent(
         loop=loop,
         cells=cells,
+        folded=tuple(folded for _, folded in made if folded is not None),
         tokens=signal.kind == "tokens",
         masked=signal.masked,
         length=signal.length,
