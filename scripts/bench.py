@@ -32,7 +32,7 @@ from scorer.tables import Window, local_source, open_reader, open_writer
 from scorer.vectorizer import TokenBatch
 from scripts import figures
 from scripts.benchmarks import against as commits
-from scripts.benchmarks import processes, stages
+from scripts.benchmarks import formats, processes, stages
 from scripts.pages import ROOT
 
 SCORE = str(Path(sys.executable).with_name("score"))
@@ -59,8 +59,7 @@ class Setting:
         return [SCORE, "-m", self.model, str(data), "-o", out, *options, *more]
 
     def texts(self) -> pa.Array:
-        column = pq.read_table(self.data, columns=[self.column])[self.column]
-        return column.combine_chunks()
+        return formats.texts_of(self.data, self.column)
 
     def slice_of(self, rows: int, name: str) -> Path:
         """A file of the data's first rows, repeated as often as needed."""
@@ -78,7 +77,9 @@ class Setting:
 @click.option("--column", default="text", show_default=True, help="The column of texts.")
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--repeats", default=3, show_default=True)
-@click.option("--only", multiple=True, help="whole, start, stages, network or memory (repeatable).")
+@click.option(
+    "--only", multiple=True, help="whole, start, stages, formats, network or memory (repeatable)."
+)
 @click.option(
     "--write", is_flag=True, help="Write the figures into docs/figures.json and the pages."
 )
@@ -249,6 +250,16 @@ def _write(setting: Setting, model: Model) -> None:
     reader.close()
 
 
+def by_format(setting: Setting) -> list[list[str]]:
+    """Whole runs of `formats.MODELS` on each format, beside the same work in memory."""
+    ten = setting.slice_of(10, "ten.parquet")
+    files = commits.files_of(setting.data, ten, setting.scratch)
+    del files["ten rows"]
+    return formats.compared(
+        files, setting.texts(), setting.threads, setting.repeats, setting.scratch
+    )
+
+
 def network(setting: Setting) -> list[list[str]]:
     """The network on prepared tokens, against ONNX Runtime at its best batch size."""
     model, texts = _loaded(setting)
@@ -301,6 +312,7 @@ BENCHES: dict[str, Callable[[Setting], list[list[str]]]] = {
     "start": start,
     "whole": whole,
     "stages": by_stage,
+    "formats": by_format,
     "network": network,
     "memory": memory,
 }

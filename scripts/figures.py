@@ -30,6 +30,7 @@ TITLES = {
     "whole": "A whole run, from process start to exit:",
     "start": "Start-up:",
     "stages": "Each stage alone:",
+    "formats": "Whole runs of loaded models by format, beside the same work in memory:",
     "network": "The network alone, on prepared token ids:",
     "memory": "Memory and file size (the same rows repeated):",
 }
@@ -117,6 +118,8 @@ def bench_tables(bench: dict[str, Any]) -> str:
     )
     parts = [f"{head}medians of {bench['repeats']}."]
     for name, title in TITLES.items():
+        if name not in bench["tables"]:  # it was measured before there was such a table
+            continue
         parts += [title, markdown(bench["tables"][name])]
     return "\n\n".join(parts)
 

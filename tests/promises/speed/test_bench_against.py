@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks import against, processes
+from scripts.benchmarks import against, formats, processes
 
 
 def test_the_ratio_is_the_median_of_the_rounds_own() -> None:
@@ -62,3 +62,15 @@ def test_history_grows(tmp_path: Path) -> None:
     for commit in ("a", "b"):
         against.append_history(path, {"commit": commit})
     assert [entry["commit"] for entry in json.loads(path.read_text())] == ["a", "b"]
+
+
+def test_a_share_is_the_median_of_the_rounds_own() -> None:
+    """Of formats' rows: the clock's seconds first, then the processor's."""
+    measured = {
+        formats.TEXTS: [(1.0, 2.0), (2.0, 2.0), (1.0, 2.0)],
+        "CSV": [(2.0, 2.5), (4.0, 4.0), (10.0, 4.0)],
+    }
+    assert list(formats.rows_of("m", measured, 1000)) == [
+        ["`m`", formats.TEXTS, "1,000", "1.00", "2000.0", "1.00"],
+        ["`m`", "CSV", "250", "0.50", "4000.0", "0.50"],
+    ]
