@@ -88,6 +88,17 @@ def begin(states: np.ndarray, table: np.ndarray, z: np.ndarray, count: int) -> N
 
 
 @part
+def begins_at_zero(states: np.ndarray, count: int) -> bool:
+    """Whether each row begins with an h of zeros, as it does where nothing came before: the first
+    step's product with the recurrent weights is then zero, and left out."""
+    for r in range(count, 2 * count):
+        for unit in range(states.shape[1]):
+            if states[r, unit] != 0:
+                return False
+    return True
+
+
+@part
 def address(
     rows: Rows,
     cell: Cell,
@@ -160,6 +171,7 @@ def lstm(
     count, first = len(rows.steps), table.ctypes.data
     block = 4 * COLUMNS * (cell.kx + cell.units)
     begin(states, table, z, count)
+    recurrent = 0 if begins_at_zero(states, count) else cell.units
     t, active = 0, unfinished(rows.steps, count, 0)
     while active > 0:
         address(rows, cell, states, table, out, column, out_starts, active, t)
@@ -171,8 +183,8 @@ def lstm(
             for r in range(0, end, ROWS):
                 prefetch_starts(*next_block(first, r, ROWS, end, j * COLUMNS, COLUMNS))
                 here = first + 8 * r
-                lstm_block(here, table.shape[1], j * LANES, cell.kx, cell.units, weights)
-        t += 1
+                lstm_block(here, table.shape[1], j * LANES, cell.kx, recurrent, weights)
+        t, recurrent = t + 1, cell.units
         active = unfinished(rows.steps, active, t)
 
 
@@ -198,6 +210,7 @@ def gru(
     count, first = len(rows.steps), table.ctypes.data
     block = 3 * VECTOR * (cell.kx + cell.units)
     begin(states, table, z, count)
+    recurrent = 0 if begins_at_zero(states, count) else cell.units
     t, active = 0, unfinished(rows.steps, count, 0)
     while active > 0:
         address(rows, cell, states, table, out, column, out_starts, active, t)
@@ -208,7 +221,7 @@ def gru(
             for r in range(0, end, GRU_ROWS):
                 here, start = first + 8 * r, 3 * j * LANES
                 prefetch_gru_starts(*next_block(first, r, GRU_ROWS, end, start, 3 * LANES))
-                gru_block(here, table.shape[1], start, cell.kx, cell.units, weights)
+                gru_block(here, table.shape[1], start, cell.kx, recurrent, weights)
                 _end_gru(table, bias, r, min(r + GRU_ROWS, active), j * VECTOR)
-        t += 1
+        t, recurrent = t + 1, cell.units
         active = unfinished(rows.steps, active, t)
