@@ -97,6 +97,27 @@ def test_pack_keeps_every_weight(k: int, units: int) -> None:
 
 OF_KERNELS = ("cpu_kernels", "engine_cpu", "engine_recurrent")
 PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fma")}
+SCORES = """
+import hashlib
+import numpy as np
+from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.vectors import LANES
+from tests.promises.same_answer import test_engine_recurrent as networks
+
+digest, rows = hashlib.sha256(), [list(range(1, n)) for n in (9, 30, 2, 17, 5, 24, 1, 11)]
+for units in (7, 40):
+    for kind in ("LSTM", "GRU"):
+        bundle = networks.stacked(networks.MAKES[kind], np.random.default_rng(units), units)
+        digest.update(CpuEngine(bundle).run(networks.batch(rows)).tobytes())
+print(LANES, digest.hexdigest())
+"""
+
+
+def _as(lanes: str, cache: Path) -> dict[str, str]:
+    """The environment in which kernels are compiled for a lesser processor."""
+    name, features = PROCESSORS[lanes]
+    lesser = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    return {**os.environ, **lesser, "NUMBA_CACHE_DIR": str(cache)}
 
 
 @pytest.mark.slow
@@ -104,14 +125,7 @@ PROCESSORS = {"4 lanes": ("generic", ""), "8 lanes": ("haswell", "+avx,+avx2,+fm
 @pytest.mark.parametrize("lanes", PROCESSORS)
 def test_other_processors(lanes: str, tmp_path: Path) -> None:
     """These tests and the engine's, compiled for lesser instructions than this machine's."""
-    name, features = PROCESSORS[lanes]
-    here = Path(__file__).parent
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": name,
-        "NUMBA_CPU_FEATURES": features,
-        "NUMBA_CACHE_DIR": str(tmp_path),
-    }
+    here, environment = Path(__file__).parent, _as(lanes, tmp_path)
     code = f"from scorer.engines.cpu.vectors import LANES; assert LANES == {lanes[0]}, LANES"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     files = [str(here / f"test_{name}.py") for name in OF_KERNELS]
@@ -123,3 +137,21 @@ def test_other_processors(lanes: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(vectors.LANES < 16, reason="this processor has no AVX-512")
+def test_avx2_and_avx_512_give_the_same_bits(tmp_path: Path) -> None:
+    """Both round each sum in one order and each multiply-add once, however many lanes they have."""
+    results = [
+        subprocess.run(
+            [sys.executable, "-c", SCORES],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        for environment in (dict(os.environ), _as("8 lanes", tmp_path))
+    ]
+    assert [lanes for lanes, _ in results] == ["16", "8"]
+    assert results[0][1] == results[1][1]
