@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
+from scorer.errors import UsageError
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
 from scorer.jobs.known import Known, joined
@@ -79,10 +80,14 @@ class WorkerResult:
 
 @dataclass(frozen=True)
 class PartResult:
-    """The scores of a part's rows, with the warnings given meanwhile; None where it failed."""
+    """The scores of a part's rows, with the warnings given meanwhile; None where it failed.
+
+    `refused` says why an interrupted run cannot be resumed.
+    """
 
     known: Sequence[Known] | None
     warnings: tuple[str, ...]
+    refused: UsageError | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,9 @@ class FileWork:
 
     def __call__(self, job: Job, tries: int, parts: Sequence[PartResult] = ()) -> WorkerResult:
         """Score a job whose worker died `tries` times before; `parts` tell its scores."""
+        refused = next((part.refused for part in parts if part.refused is not None), None)
+        if refused is not None:
+            return WorkerResult(refused, ())
         self._enter()
         settings = self.settings
         if tries:
@@ -118,6 +126,8 @@ class FileWork:
         with _kept_warnings() as warnings:
             try:
                 known = score_part(opened(self.model), job, self.settings, part)
+            except UsageError as error:
+                return PartResult(None, (), error if self.settings.policy.must_resume else None)
             except Exception:
                 return PartResult(None, ())
         return PartResult(known, tuple(warnings))

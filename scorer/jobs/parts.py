@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from scorer.files import output_errors
 from scorer.jobs.journal import Journal, journal
 from scorer.jobs.known import Known, joined, row_sums
-from scorer.jobs.policy import Resume
 from scorer.jobs.publish import LocalPlace
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings, journal_identity
@@ -70,7 +69,10 @@ def parts_of(job: Job, settings: Settings) -> Parts:
 
 
 def score_part(model: Model, job: Job, settings: Settings, part: Part) -> list[Known]:
-    """The scores of a part's rows, kept beside the output for `--resume` until it is there."""
+    """The scores of a part's rows, kept beside the output for `--resume` until it is there.
+
+    Raises UsageError where they are to be resumed, and were another run's.
+    """
     reader, _ = open_reader(job.source, settings.spec.read)
     try:
         assert isinstance(reader, Splittable)
@@ -109,10 +111,9 @@ def _recorded(model: Model, job: Job, settings: Settings, part: Part) -> Iterato
         return
     path = job.target.part_journal(f"{part.first}-{part.end}")
     identity = journal_identity(model, job.source, settings)
-    resume = Resume.NEVER if settings.policy.journal_use is Resume.NEVER else Resume.MAY
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with journal(path, job.source.name, identity, resume=resume) as records:
+    with journal(path, job.source.name, identity, resume=settings.policy.journal_use) as records:
         yield records
 
 

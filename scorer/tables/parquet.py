@@ -106,8 +106,9 @@ class ParquetReader:
         """Runs of row groups; each run begins `size.rows` rows or more after the one before."""
         counts = self.group_rows
         if len(counts) == 1 and counts[0] > size.rows:
-            remedy = f"write it with more (row_group_size={size.rows:_})"
-            return Parts((), f"it has one row group of {counts[0]:,} rows: {remedy}")
+            return Parts(
+                (), f"it has one row group: write it with more (row_group_size={size.rows:_})"
+            )
         begins = [total - count for total, count in zip(accumulate(counts), counts, strict=True)]
         runs = groupby(range(len(counts)), lambda i: begins[i] // size.rows)
         return parts_between([*(next(groups) for _, groups in runs), len(counts)])

@@ -184,6 +184,9 @@ def test_a_resumed_run_scores_only_the_parts_that_lack(
     found = parts.parts_of(job, runners.SETTINGS).parts
     for part in (found[0], *found[2:]):  # and then the run was killed
         work.part(job, part)
+    other = file_work(model, changed(runners.SETTINGS, resume=True, text_column="text"))
+    refused = other(job, 0, [other.part(job, part) for part in found]).received()
+    assert "cannot resume: the setting text_column was None and is now text" in str(refused)
     scored: list[int] = []
     score_rows = Binding.score_rows
 
@@ -219,7 +222,7 @@ def test_a_large_file_that_stays_whole_says_why_once(
         assert splitter.parts(one_job(name, f"out-{name}")) == ()
     assert caplog.messages == [
         "a.csv.gz: one worker scores all of it: it is compressed (gzip): decompress it first",
-        "c.parquet: one worker scores all of it: it has one row group of 50,001 rows: "
+        "c.parquet: one worker scores all of it: it has one row group: "
         "write it with more (row_group_size=50_000)",
     ]
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from scorer.tables import Reader, Source, lines, open_reader, plain
 from scorer.tables.options import ReadOptions
 from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
+from scorer.tables.remote import remote_file
 from scorer.tables.window import WindowSize
 
 CSV = [
@@ -58,13 +60,18 @@ def found_parts(source: Source, every: int, options: ReadOptions | None = None) 
         reader.close()
 
 
+def reader_of(source: Source, part: Part, options: ReadOptions | None = None) -> Reader:
+    reader = opened(source, options)
+    assert isinstance(reader, Splittable)
+    reader.only(part)
+    return reader
+
+
 def contents(
     source: Source, parts: tuple[Part, ...], options: ReadOptions | None = None
 ) -> Iterator[Any]:
     for part in parts:
-        reader = opened(source, options)
-        assert isinstance(reader, Splittable)
-        reader.only(part)
+        reader = reader_of(source, part, options)
         yield content(reader)
         reader.close()
 
@@ -130,6 +137,20 @@ def test_parts_are_many_and_about_as_large_as_asked() -> None:
         assert all(1 << 20 <= size <= 3 << 19 for size in sizes[:-1]), name
 
 
+def test_a_url_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it opens for reading through cannot be read at any place."""
+    monkeypatch.setattr(plain, "BLOCK_BYTES", 1 << 12)
+    records = {"in.csv": b'1,"x\ny"\n', "in.jsonl": b'{"b":"x"}\n'}
+    for name, record in records.items():
+        path = tmp_path / name
+        path.write_bytes((b"a,b\n" if name == "in.csv" else b"") + record * 5_000)
+        source = remote_file(path.as_uri()).source()
+        parts = found_parts(source, 1 << 13).parts
+        found = [content(reader_of(source, part))[2] for part in parts]
+        assert len(parts) > 2
+        assert sum(count or 0 for count in found) == 5_000
+
+
 @pytest.mark.parametrize("every", [1, 5, 9])
 def test_a_line_too_long_is_one_reject_of_one_part(
     every: int, monkeypatch: pytest.MonkeyPatch
@@ -178,4 +199,4 @@ def test_parquet_is_cut_at_row_groups_every_so_many_rows() -> None:
     assert found_parts(parquet([]), 100) == Parts()
     assert found_parts(parquet([100]), 100) == Parts()
     alone = found_parts(parquet([101]), 100).reason
-    assert alone == "it has one row group of 101 rows: write it with more (row_group_size=100)"
+    assert alone == "it has one row group: write it with more (row_group_size=100)"
