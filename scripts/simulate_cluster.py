@@ -4,8 +4,9 @@
     python scripts/simulate_cluster.py --write    write it into docs/distributed.md
 
 Every worker takes the next task when it is free, as with Ray and Spark. A large file is parts,
-which any worker scores, and then one task that reads it, puts the scores in, and writes it. Terms
-are those of docs/distributed.md (one core of an AMD EPYC, Zen 4; `imdb-bilstm` on film reviews).
+which any worker scores, and then one task that reads it, puts the scores in, and writes it. The
+terms of a core are those that `scripts/bench_parts.py --write` measured, in docs/figures.json;
+those of a task are in docs/distributed.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,14 +27,18 @@ from scripts import figures
 from scripts.pages import ROOT, with_block
 
 PAGE = ROOT / "docs" / "distributed.md"
-ROWS_A_TB = 755_000_000  # film reviews of 1.3 KB
+TB = 1e12
+PARTS = 2_000
 
 
 @dataclass(frozen=True)
 class Cluster:
     """Seconds of a core, and what goes wrong.
 
-    per_row       to read, score and write a row; `copying` of it to read and write alone
+    per_row       of a local run: to read, score and write a row
+    in_part       to read and score a row of a part
+    copying       to read a row, put its scores in, and write it
+    looking       to look through a row for where the record ends; the driver does it first
     per_task      to send and open a task
     opening       a worker starts and opens the model
     slow, slower  the share of workers that are slow, and how many times
@@ -41,8 +47,10 @@ class Cluster:
     """
 
     workers: int
-    per_row: float = 1 / 5_180
-    copying: float = 1 / 110_000
+    per_row: float
+    in_part: float
+    copying: float
+    looking: float = 0.0
     per_task: float = 0.012
     opening: float = 1.2
     slow: float = 0.0
@@ -58,15 +66,15 @@ def seconds(cluster: Cluster, rows: int, files: int, parts: int, seed: int = 0) 
         cluster.slower if i < cluster.slow * cluster.workers else 1.0
         for i in range(cluster.workers)
     ]
-    free = [(cluster.opening, i) for i in range(cluster.workers)]
+    looked = rows * cluster.looking if parts > 1 else 0.0
+    free = [(looked + cluster.opening, i) for i in range(cluster.workers)]
     heapq.heapify(free)
     dying = set(rng.sample(range(cluster.workers), cluster.lost))
-    ready = [cluster.opening] * files  # when all parts of a file are done
+    ready = [looked + cluster.opening] * files  # when all parts of a file are done
     if parts > 1:
-        scoring = cluster.per_row - cluster.copying / 2  # a part is read too
         for file, share in enumerate(_shares(rng, cluster.uneven, files)):
             for piece in _shares(rng, cluster.uneven, parts):
-                work = cluster.per_task + rows * share * piece * scoring
+                work = cluster.per_task + rows * share * piece * cluster.in_part
                 ready[file] = max(ready[file], _done(free, speeds, dying, work, 0.0, rng))
     per_row = cluster.copying if parts > 1 else cluster.per_row
     end = 0.0
@@ -103,43 +111,95 @@ def _done(
     return end
 
 
+def measured() -> dict[str, Any]:
+    """What `scripts/bench_parts.py` wrote last."""
+    found: dict[str, Any] = figures.load()["parts"]
+    return found
+
+
+def cluster_of(terms: dict[str, float], bytes_per_row: float) -> Cluster:
+    """One worker that reads a format of these terms."""
+    looking = terms["looking"] * bytes_per_row
+    return Cluster(1, terms["local"], terms["part"], terms["together"], looking)
+
+
+def terms_table(found: dict[str, Any]) -> list[list[str]]:
+    """What a core does in a second."""
+    heads = [
+        "a local run, rows/s",
+        "a part, rows/s",
+        "put together, rows/s",
+        "looked through, MB/s",
+    ]
+    lines = [["format", *heads]]
+    for name, terms in found["terms"].items():
+        rates = [f"{1 / terms[term]:,.0f}" for term in ("local", "part", "together")]
+        looked = f"{1 / terms['looking'] / 1e6:,.0f}" if name == "CSV" else ""
+        lines.append([name, *rates, looked])
+    return lines
+
+
 def table() -> list[list[str]]:
     """1 TB in one file, in few and in many, on 1 to 100 workers; then with what goes wrong."""
-    rows = ROWS_A_TB
-    lines = [["1 TB of reviews as", "workers", "hours", "core-hours paid", "times one worker"]]
-    plain = Cluster(1)
+    found = measured()
+    rows = int(TB / found["bytes_per_row"])
+    heads = ["1 TB of reviews as", "workers", "hours", "core-hours paid", "times one worker"]
+    lines = [heads]
+    terms = {**found["terms"]}
+    plain = replace(cluster_of(terms["Parquet"], found["bytes_per_row"]), looking=0.0)
+    csv = cluster_of(terms["CSV"], found["bytes_per_row"])
     alone = seconds(plain, rows, 1, 1)
-    shapes = [("one file, not split", 1, 1), ("one file, split", 1, 2_000)]
-    shapes += [("20 files, split", 20, 100), ("2,000 files", 2_000, 1)]
-    cases = [
-        (name, replace(plain, workers=workers), files, parts)
-        for workers in (10, 100)
-        for name, files, parts in shapes
-    ]
+    cases = [("one file", plain, 1, 1)]
+    for workers in (10, 100):
+        some = replace(plain, workers=workers)
+        cases += [
+            ("one file, not split", some, 1, 1),
+            ("one file, split", some, 1, PARTS),
+            ("one CSV file with quotes, split", replace(csv, workers=workers), 1, PARTS),
+            ("20 files, split", some, 20, PARTS // 20),
+            ("2,000 files", some, 2_000, 1),
+        ]
+    hundred = replace(plain, workers=100)
     wrong = {
-        "5 workers 3 times as slow": replace(plain, workers=100, slow=0.05, slower=3.0),
-        "5 workers lost": replace(plain, workers=100, lost=5),
-        "parts of 1 to 4 times the rows": replace(plain, workers=100, uneven=4.0),
+        "5 workers 3 times as slow": replace(hundred, slow=0.05, slower=3.0),
+        "5 workers lost": replace(hundred, lost=5),
+        "parts of 1 to 4 times the rows": replace(hundred, uneven=4.0),
     }
-    cases += [(f"20 files, split; {name}", cluster, 20, 100) for name, cluster in wrong.items()]
-    lines.append(["one file", "1", f"{alone / 3600:.1f}", f"{alone / 3600:.0f}", "1"])
+    for name, cluster in wrong.items():
+        cases.append((f"one file, split; {name}", cluster, 1, PARTS))
+        cases.append((f"20 files, split; {name}", cluster, 20, PARTS // 20))
     for name, cluster, files, parts in cases:
         took = seconds(cluster, rows, files, parts)
         paid = took * cluster.workers / 3600
-        cells = (f"{took / 3600:.2f}", f"{paid:.0f}", f"{alone / took:.0f}")
+        cells = (f"{took / 3600:.2f}", f"{paid:,.0f}", f"{alone / took:.0f}")
         lines.append([name, str(cluster.workers), *cells])
     return lines
 
 
+def page() -> str:
+    """docs/distributed.md with the tables as they are now."""
+    found = measured()
+    head = (
+        f"{found['machine']}; `{found['model']}` on {found['rows']:,} rows of `{found['data']}`; "
+        f"medians of {found['rounds']} rounds of processor time:"
+    )
+    terms = f"{head}\n\n{figures.markdown(terms_table(found))}"
+    text = with_block(PAGE.read_text(encoding="utf-8"), "part-terms", terms)
+    return with_block(text, "simulated", figures.markdown(table()))
+
+
+def write_page() -> None:
+    """Write both tables into docs/distributed.md."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
 @click.command()
-@click.option("--write", is_flag=True, help="Write the table into docs/distributed.md.")
+@click.option("--write", is_flag=True, help="Write the tables into docs/distributed.md.")
 def main(write: bool) -> None:
     """Print what 1 TB costs on many workers."""
-    text = figures.markdown(table())
-    print(text)
+    print(figures.markdown(table()))
     if write:
-        page = with_block(PAGE.read_text(encoding="utf-8"), "simulated", text)
-        PAGE.write_text(page, encoding="utf-8")
+        write_page()
 
 
 if __name__ == "__main__":

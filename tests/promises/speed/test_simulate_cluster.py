@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from scripts import figures
-from scripts.simulate_cluster import PAGE, Cluster, seconds, table
+from scripts.simulate_cluster import PAGE, Cluster, page, seconds
 
-FREE = Cluster(4, per_row=1.0, copying=0.1, per_task=0.0, opening=0.0)
+FREE = Cluster(4, per_row=1.0, in_part=0.95, copying=0.1, per_task=0.0, opening=0.0)
 
 
 def test_equal_files_take_as_many_rounds_as_there_must_be() -> None:
@@ -20,6 +19,8 @@ def test_equal_files_take_as_many_rounds_as_there_must_be() -> None:
 def test_a_split_file_is_scored_by_all_and_put_together_by_one() -> None:
     assert seconds(FREE, 800, files=1, parts=1) == pytest.approx(800)
     assert seconds(FREE, 800, files=1, parts=8) == pytest.approx(800 / 4 * 0.95 + 80)
+    looked = replace(FREE, looking=0.02)
+    assert seconds(looked, 800, files=1, parts=8) == pytest.approx(16 + 800 / 4 * 0.95 + 80)
 
 
 def test_what_goes_wrong_costs_time_and_no_row() -> None:
@@ -29,5 +30,5 @@ def test_what_goes_wrong_costs_time_and_no_row() -> None:
         assert best < took < 5 * best, wrong
 
 
-def test_the_page_has_the_table() -> None:
-    assert figures.markdown(table()) in PAGE.read_text(encoding="utf-8")
+def test_the_page_has_the_tables() -> None:
+    assert page() == PAGE.read_text(encoding="utf-8")
