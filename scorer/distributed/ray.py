@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -67,7 +67,15 @@ class _Try:
 
     job: Job
     tries: int
+    parts: Sequence[Part]
     told: Sequence[Any]
+
+    def next(self) -> _Try:
+        """The same again; where it fails for a part that failed, without what the parts told."""
+        told: Sequence[Any] = self.told
+        if self.tries >= 1:
+            told = [PartResult(part) for part in self.parts] if self.tries == 1 else ()
+        return replace(self, tries=self.tries + 1, told=told)
 
 
 class _Tasks:
@@ -89,7 +97,8 @@ class _Tasks:
     def start(self, job: Job) -> None:
         """Begin a job, and the parts of its file where there are any."""
         parts = self._splitter.parts(job)
-        self._begin(_Try(job, 0, [self._part.remote(self._work, job, part) for part in parts]))
+        told = [self._part.remote(self._work, job, part) for part in parts]
+        self._begin(_Try(job, 0, parts, told))
 
     def _begin(self, begun: _Try) -> None:
         # Waits for its parts, and fails where one of them did.
@@ -102,16 +111,14 @@ class _Tasks:
         while True:
             ref = self._ended.get()
             ended = self.running.pop(ref)
-            job, tries = ended.job, ended.tries + 1
+            job = ended.job
             try:
                 result: WorkerResult = ray.get(ref)
             except ray.exceptions.RayTaskError as error:  # outside what FileWork attempts
                 return job, as_expected(error, job.source.name)
             except ray.exceptions.RayError as error:
-                if tries < ATTEMPTS:
-                    # Of no more use where it is one of them that fails: it would the second time.
-                    told = ended.told if tries == 1 else ()
-                    self._begin(_Try(job, tries, told))
+                if ended.tries + 1 < ATTEMPTS:
+                    self._begin(ended.next())
                     continue
                 reason = str(error).partition("\n")[0]
                 message = f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
@@ -122,7 +129,8 @@ class _Tasks:
         """Kill what is running; it leaves what a killed run leaves."""
         for ref, begun in self.running.items():
             for each in (ref, *begun.told):
-                ray.cancel(each, force=True)
+                if isinstance(each, ray.ObjectRef):
+                    ray.cancel(each, force=True)
 
 
 def _score_file(work: FileWork, job: Job, tries: int, *parts: PartResult) -> WorkerResult:

@@ -72,15 +72,15 @@ class SparkRunner:
 
 
 def _parts_told(context: Any, work: Any, job: Job, splitter: Splitter) -> list[PartResult]:
-    """The scores of the parts of a job's file, in a task each; none where it is not split."""
+    """What the tasks of a job's parts told; nothing where its file is not split."""
     parts = splitter.parts(job)
     if not parts:
         return []
     tasks = context.parallelize(parts, len(parts)).map(lambda part: work.value.part(job, part))
     try:
         told: list[PartResult] = tasks.collect()
-    except Py4JJavaError:  # whoever scores the file as a whole says why
-        return []
+    except Py4JJavaError:  # one of them, which ends them all; some are recorded
+        return [PartResult(part) for part in parts]
     return told
 
 

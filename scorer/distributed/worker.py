@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,8 +84,9 @@ class PartResult:
     `refused` says why an interrupted run cannot be resumed.
     """
 
-    known: Sequence[Known] | None
-    warnings: tuple[str, ...]
+    part: Part
+    known: Sequence[Known] | None = None
+    warnings: tuple[str, ...] = ()
     refused: UsageError | None = None
 
 
@@ -112,7 +112,9 @@ class FileWork:
         with _kept_warnings() as warnings:
             outcome = attempted(
                 job.source.name,
-                lambda: attempt(opened(self.model), job, settings, known=_known(parts)),
+                lambda: attempt(
+                    opened(self.model), job, settings, known=self._known(job, settings, parts)
+                ),
             )
         if (parts or tries) and isinstance(outcome, FileSummary):
             forget_parts(job)
@@ -120,27 +122,37 @@ class FileWork:
         told = next((part.warnings for part in parts if part.warnings), ())
         return WorkerResult(outcome, (*told, *warnings))
 
+    def _known(self, job: Job, settings: Settings, parts: Sequence[PartResult]) -> Known | None:
+        """The scores of all rows; parts that failed are scored here, from where they got to."""
+        policy = replace(settings.policy, resume=Resume.MAY)
+        resumed = replace(settings, policy=policy)
+        known: list[Known] = []
+        for part in parts:
+            if part.known is not None:
+                known += part.known
+                continue
+            try:
+                known += score_part(opened(self.model), job, resumed, part.part)
+            except Exception:  # whoever scores the whole says why
+                return None
+        return joined(known)
+
     def part(self, job: Job, part: Part) -> PartResult:
-        """Score a part of a job's file. What fails is left to whoever scores the whole."""
+        """Score a part of a job's file. What fails is left to whoever puts the file together."""
         self._enter()
         with _kept_warnings() as warnings:
             try:
                 known = score_part(opened(self.model), job, self.settings, part)
             except UsageError as error:
-                return PartResult(None, (), error if self.settings.policy.must_resume else None)
+                refused = error if self.settings.policy.must_resume else None
+                return PartResult(part, refused=refused)
             except Exception:
-                return PartResult(None, ())
-        return PartResult(known, tuple(warnings))
+                return PartResult(part)
+        return PartResult(part, known, tuple(warnings))
 
     def _enter(self) -> None:
         with suppress(OSError):  # URLs need no folder; a path that is not there says so itself
             os.chdir(self.folder)
-
-
-def _known(parts: Sequence[PartResult]) -> Known | None:
-    """The scores of all rows; None where a part failed."""
-    known = [part.known for part in parts if part.known is not None]
-    return joined([*chain(*known)]) if len(known) == len(parts) else None
 
 
 def file_work(model: Model, settings: Settings) -> FileWork:

@@ -139,13 +139,25 @@ def _check(path: Path, name: str, identity: Mapping[str, Any]) -> tuple[int, int
         header = read_header(file)
         if header is None:
             return 0, 0
-        changed = difference(header["identity"], identity)
-        if changed:
-            raise UsageError(f"{name}: cannot resume: {changed}; start over without --resume")
+        _refuse_other(header, name, identity)
         count, end = 0, file.tell()
         while (entry := _read_record(file)) is not None and entry.window == count:
             count, end = count + 1, file.tell()
     return count, end
+
+
+def refuse_other_run(path: Path, name: str, identity: Mapping[str, Any]) -> None:
+    """Raise UsageError where the journal at `path` is of a run that is not this one."""
+    with path.open("rb") as file:
+        header = read_header(file)
+    if header is not None:
+        _refuse_other(header, name, identity)
+
+
+def _refuse_other(header: Mapping[str, Any], name: str, identity: Mapping[str, Any]) -> None:
+    changed = difference(header["identity"], identity)
+    if changed:
+        raise UsageError(f"{name}: cannot resume: {changed}; start over without --resume")
 
 
 def mark_done(path: Path, identity: Mapping[str, Any], done: FileSummary) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from scorer.files import output_errors
-from scorer.jobs.journal import Journal, journal
+from scorer.jobs.journal import Journal, journal, refuse_other_run
 from scorer.jobs.known import Known, joined, row_sums
 from scorer.jobs.publish import LocalPlace
 from scorer.jobs.score import Job
@@ -111,6 +111,9 @@ def _recorded(model: Model, job: Job, settings: Settings, part: Part) -> Iterato
         return
     path = job.target.part_journal(f"{part.first}-{part.end}")
     identity = journal_identity(model, job.source, settings)
+    other = next(job.target.part_journals(), None) if settings.policy.must_resume else None
+    if other is not None and not path.exists():  # else a refused run would leave a journal
+        refuse_other_run(other, job.source.name, identity)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with journal(path, job.source.name, identity, resume=settings.policy.journal_use) as records:

@@ -120,6 +120,19 @@ def by_parts(model: Model) -> Runner:
     return runner
 
 
+def watch_scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows the network runs for, call by call from now on."""
+    scored: list[int] = []
+    score_rows = Binding.score_rows
+
+    def watched(self: Binding, texts: pa.Array, table: pa.RecordBatch) -> Scores:
+        scored.append(len(texts))
+        return score_rows(self, texts, table)
+
+    monkeypatch.setattr(Binding, "score_rows", watched)
+    return scored
+
+
 @pytest.mark.parametrize(
     "options", [OutputOptions(), OutputOptions(True, True, 0.3, "m_"), OutputOptions(explain=2)]
 )
@@ -135,7 +148,7 @@ def test_every_kind_of_file_is_that_of_a_local_run(
     runners.check_same(model, by_parts(model))
 
 
-def test_a_part_that_fails_leaves_the_file_to_who_puts_it_together(
+def test_a_part_that_fails_is_scored_by_who_puts_the_file_together(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pq.write_table(pa.table({"text": TEXTS * 9}), "in.parquet", row_group_size=90)
@@ -144,10 +157,13 @@ def test_a_part_that_fails_leaves_the_file_to_who_puts_it_together(
     here = score_table(model, one_job("in.parquet", "here.parquet"), runners.SETTINGS)
     job = one_job("in.parquet", "there.parquet")
     work = file_work(model, runners.SETTINGS)
-    told = [work.part(job, part) for part in parts.parts_of(job, runners.SETTINGS).parts]
-    assert len(told) == 4
-    there = work(job, 0, [*told[:2], PartResult(None, ()), told[3]]).received()
+    found = parts.parts_of(job, runners.SETTINGS).parts
+    told = [work.part(job, part) for part in found if part != found[2]]
+    assert len(told) == 3
+    scored = watch_scored(monkeypatch)
+    there = work(job, 0, [told[0], PartResult(found[1]), PartResult(found[2]), told[2]]).received()
     assert isinstance(there, FileSummary)
+    assert sum(scored) == 90  # not those that were recorded
     assert there.scored == here.scored
     assert Path("there.parquet").read_bytes() == Path("here.parquet").read_bytes()
 
@@ -187,14 +203,7 @@ def test_a_resumed_run_scores_only_the_parts_that_lack(
     other = file_work(model, changed(runners.SETTINGS, resume=True, text_column="text"))
     refused = other(job, 0, [other.part(job, part) for part in found]).received()
     assert "cannot resume: the setting text_column was None and is now text" in str(refused)
-    scored: list[int] = []
-    score_rows = Binding.score_rows
-
-    def watched(self: Binding, texts: pa.Array, table: pa.RecordBatch) -> Scores:
-        scored.append(len(texts))
-        return score_rows(self, texts, table)
-
-    monkeypatch.setattr(Binding, "score_rows", watched)
+    scored = watch_scored(monkeypatch)
     resumed = file_work(model, changed(runners.SETTINGS, resume=True))
     told = [resumed.part(job, part) for part in found]
     assert isinstance(resumed(job, 0, told).received(), FileSummary)
