@@ -12,7 +12,7 @@ import pyarrow as pa
 from scorer.errors import ColumnError
 from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
-from scorer.tables.jsonl import json_values
+from scorer.tables.json_writer import json_values
 from scorer.tables.parquet_writer import ParquetWriter
 from scorer.tables.values import (
     Unwritable,

@@ -8,10 +8,11 @@ cannot be read is set aside alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import SEEK_END
+from itertools import chain, repeat
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -25,8 +26,16 @@ from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
 from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
 from scorer.tables.plain import PlainRecords, PlainRuns
-from scorer.tables.values import appended_cells, is_list_of_texts
-from scorer.tables.window import USUAL_SIZE, Record, Reject, Window, WindowSize, cut_windows
+from scorer.tables.values import appended_cells, each_in_utf8, is_list_of_texts
+from scorer.tables.window import (
+    USUAL_SIZE,
+    Record,
+    Records,
+    Reject,
+    Window,
+    WindowSize,
+    cut_windows,
+)
 
 
 @dataclass(frozen=True)
@@ -167,15 +176,15 @@ class DelimitedReader:
     def close(self) -> None:
         self._stream.close()
 
-    def _records(self, places: Sequence[int]) -> Iterator[Record | Reject]:
+    def _records(self, places: Sequence[int]) -> Iterator[Record | Records | Reject]:
         lines, plain, row = self._lines, self._plain(places), 0
         while True:
             lines.begin()
             if plain and lines.at_a_record:
-                for record in plain:
-                    lines.consumed += record.raw.count(b"\n")
-                    row += 1
-                    yield record
+                for records, line_ends in plain:
+                    lines.consumed += line_ends
+                    row += len(records.raw)
+                    yield records
             parsed = self._parsed()
             if parsed is None:
                 self.rows = row
@@ -277,8 +286,22 @@ class DelimitedWriter:
         """
         assert window.raw is not None
         columns = [self._cells(column) for column in added.columns]
+        if self.encoding == "utf-8" and self.dialect.escape is None and window.raw:
+            return self._joined(window.raw, columns)
         rows = zip(window.raw, zip(*columns, strict=True), strict=True)
         return b"".join([self._append(raw, cells) for raw, cells in rows])
+
+    def _joined(self, raw: Sequence[bytes], columns: Sequence[Sequence[str]]) -> bytes:
+        """What `_append` gives of each row, put together at once."""
+        delimiter = self.dialect.delimiter.encode()
+        bodies = [each.rstrip(b"\r\n") for each in raw]
+        pieces: list[Iterable[bytes]] = [bodies]
+        for number, column in enumerate(columns):
+            if number or self._follows:
+                pieces.append(repeat(delimiter))
+            pieces.append(each_in_utf8(column))
+        ends = (each[len(body) :] for each, body in zip(raw, bodies, strict=True))
+        return b"".join(chain.from_iterable(zip(*pieces, ends, strict=False)))
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)

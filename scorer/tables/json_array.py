@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 from scorer.errors import InputError
 from scorer.tables.convert import ToJsonLines
 from scorer.tables.formats.base import Output
-from scorer.tables.jsonl import MAX_LINE_BYTES, JsonLinesReader, JsonLinesWriter, JsonObject
+from scorer.tables.json_writer import JsonLinesWriter
+from scorer.tables.jsonl import MAX_LINE_BYTES, JsonLinesReader, JsonObject
 from scorer.tables.lines import BOM
 from scorer.tables.parts import Parts, PartSize
-from scorer.tables.window import Reject, Window
+from scorer.tables.window import Record, Records, Reject, Window
 
 CHUNK_BYTES = 1 << 16
 SPACE = b" \t\r\n"
@@ -138,19 +139,24 @@ class JsonArrayReader(JsonLinesReader):
     def same_format(self, output: Output) -> JsonArrayWriter:
         return JsonArrayWriter(output.stream, self.encoding, output.added)
 
+    def _rest(
+        self, text: str, others: Sequence[str], reserved: frozenset[str]
+    ) -> Iterator[Record | Records | Reject]:
+        return (self._record(item, text, others, reserved) for item in self._items)
+
     def _parse(self) -> Iterator[JsonObject | Reject]:
         row, last = 0, None
         for element in _Elements(self.name, self._stream):
             if last is not None:
                 row += 1
-                yield self._item(row, last)
+                yield self._object(row, last)
             last = element
         if last is not None and (last.raw or row):  # else the array is empty
             row += 1
-            yield self._item(row, last)
+            yield self._object(row, last)
         self.rows = row
 
-    def _item(self, row: int, element: _Element) -> JsonObject | Reject:
+    def _object(self, row: int, element: _Element) -> JsonObject | Reject:
         raw = element.raw
         if element.is_long:
             reason, value = f"object longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
@@ -184,16 +190,16 @@ class JsonArrayWriter(_ArrayOutput, JsonLinesWriter):
 
     separator = b",\n"
 
-    def _append(self, raw: bytes, tail: str) -> bytes:
-        return super()._append(raw.removeprefix(BOM).strip(SPACE), tail)
+    def _bare(self, raw: bytes) -> bytes:
+        return raw.removeprefix(BOM).strip(SPACE)
 
 
 class OneLineWriter(JsonLinesWriter):
     """Puts the new keys into each object's own bytes, and each on one line of JSON Lines."""
 
-    def _append(self, raw: bytes, tail: str) -> bytes:
+    def _bare(self, raw: bytes) -> bytes:
         # A line's end cannot lie in a string: JSON has it escaped there.
-        return super()._append(_LINE_ENDS.sub(b" ", raw), tail) + b"\n"
+        return _LINE_ENDS.sub(b" ", raw) + b"\n"
 
 
 class ToJsonArray(_ArrayOutput, ToJsonLines):

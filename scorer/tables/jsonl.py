@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from io import SEEK_END
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
 from scorer.errors import InputError
 from scorer.tables.formats.base import Format, Input, Output
+from scorer.tables.json_writer import JsonLinesWriter
 from scorer.tables.lines import (
     ANY_END,
     BOM,
@@ -23,12 +25,13 @@ from scorer.tables.lines import (
     skip_long_line,
 )
 from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
-from scorer.tables.values import is_list_of_texts
+from scorer.tables.plain import Blocks
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
     WINDOW_ROWS,
     Record,
+    Records,
     Reject,
     Window,
     WindowSize,
@@ -64,7 +67,12 @@ class JsonLinesReader:
         self.format = format
         self._data = data
         self._stream = data.stream
+        self._lines: LineSource = data.stream
         self._ends: tuple[bytes, ...] = LF_END
+        self._is_start = True  # whether a byte order mark may come
+        self._row = self._number = 0  # of the last object and line
+        self._batches: Iterator[list[bytes]] = iter(())
+        self._batch: deque[bytes] = deque()  # lines that are read and not parsed yet
         self._items = self._parse()
         self._first = self._take()
         self.schema = self._schema_of_first()
@@ -117,13 +125,14 @@ class JsonLinesReader:
 
         An object with a `reserved` key is rejected.
         """
-        items = (self._record(item, text, others, reserved) for item in self._all())
-        return cut_windows(items, [text, *others], size)
+        return cut_windows(self._records(text, others, reserved), [text, *others], size)
 
-    def _all(self) -> Iterator[JsonObject | Reject]:
-        while self._first:
-            yield self._first.popleft()  # held no longer than needed
-        yield from self._items
+    def _records(
+        self, text: str, others: Sequence[str], reserved: frozenset[str]
+    ) -> Iterator[Record | Records | Reject]:
+        while self._first:  # held no longer than needed
+            yield self._record(self._first.popleft(), text, others, reserved)
+        yield from self._rest(text, others, reserved)
 
     def same_format(self, output: Output) -> JsonLinesWriter:
         return JsonLinesWriter(output.stream, self.encoding, output.added)
@@ -141,54 +150,88 @@ class JsonLinesReader:
         self._stream.close()
         self._stream = self._data.source.section(part.first, part.end)
         self._first.clear()
+        self._batch.clear()
         self.rows = None
-        first = self._stream.readline(MAX_LINE_BYTES)
-        self._items = self._objects(self._stream, LF_END, first, is_start=part.first == 0)
+        self._row = self._number = 0
+        self._is_start = part.first == 0
+        self._lines = Blocks(self._stream)
+        self._batches = self._in_batches(self._lines.readline(MAX_LINE_BYTES))
 
     def close(self) -> None:
         self._stream.close()
 
     def _parse(self) -> Iterator[JsonObject | Reject]:
-        yield from self._objects(*self._begin(), is_start=True)
+        self._batches = self._in_batches(self._begin())
+        for batch in self._batches:
+            self._batch.extend(batch)
+            while self._batch:
+                item = self._item(self._batch.popleft())
+                if item is not None:
+                    yield item
+        self.rows = self._row
 
-    def _objects(
-        self, lines: LineSource, ends: tuple[bytes, ...], line: bytes, *, is_start: bool
-    ) -> Iterator[JsonObject | Reject]:
-        """What is in `line` and those that follow; the first line of all may have a byte order
-        mark."""
-        row = number = 0
-        while line:
-            number += 1
-            content = line.removeprefix(BOM) if is_start and number == 1 else line
-            if not content.strip():
+    def _rest(
+        self, text: str, others: Sequence[str], reserved: frozenset[str]
+    ) -> Iterator[Record | Records | Reject]:
+        """The rows after the first, many at a time."""
+        left, self._batch = list(self._batch), deque()
+        for batch in chain([left], self._batches):
+            rows = _Rows(others)
+            for line in batch:
+                value = _plain_object(line, self.encoding)
+                if value is not None and rows.take(line, value, text, reserved):
+                    self._row += 1
+                    self._number += 1
+                    continue
+                item = self._item(line)
+                if item is not None:
+                    yield rows.records()
+                    rows = _Rows(others)
+                    yield self._record(item, text, others, reserved)
+            yield rows.records()
+        self.rows = self._row
+
+    def _item(self, line: bytes) -> JsonObject | Reject | None:
+        """What the next line holds; None where it is blank."""
+        self._number += 1
+        content = line.removeprefix(BOM) if self._is_start and self._number == 1 else line
+        if not content.strip():
+            return None
+        self._row += 1
+        if skip_long_line(self._lines, line, MAX_LINE_BYTES, self._ends):
+            reason, value = f"line longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
+        else:
+            reason, value = self._value(content)
+        if reason:
+            return Reject(self._row, reason, line, self._number)
+        return JsonObject(self._row, self._number, line, value)
+
+    def _in_batches(self, first: bytes) -> Iterator[list[bytes]]:
+        """All lines from `first` on. A batch's last is the one that was read last, so that what is
+        left of it, where it is too long, comes next."""
+        if first:
+            yield [first]
+        lines = self._lines
+        while True:
+            batch = lines.lines(MAX_LINE_BYTES) if isinstance(lines, Blocks) else []
+            if not batch:
                 line = lines.readline(MAX_LINE_BYTES)
-                continue
-            row += 1
-            if skip_long_line(lines, line, MAX_LINE_BYTES, ends):
-                reason, value = f"line longer than {MAX_LINE_BYTES >> 20} MiB", dict[str, Any]()
-            else:
-                reason, value = self._value(content)
-            yield (
-                Reject(row, reason, line, number)
-                if reason
-                else JsonObject(row, number, line, value)
-            )
-            line = lines.readline(MAX_LINE_BYTES)
-        self.rows = row
+                if not line:
+                    return
+                batch = [line]
+            yield batch
 
-    def _begin(self) -> tuple[LineSource, tuple[bytes, ...], bytes]:
-        """Where lines come from, what ends them, and the first: a CR may end them if it ends that.
-
-        Elsewhere a CR is white space inside an object.
-        """
+    def _begin(self) -> bytes:
+        """The first line. A CR may end lines if it ends this one; else it is white space inside an
+        object."""
         start = self._stream.readline(MAX_LINE_BYTES)
         content = start.removeprefix(BOM).lstrip()
         lone = LONE_CR.search(content)
         if lone is None or self._value(content[: lone.start()])[0]:
-            return self._stream, LF_END, start
-        lines = AnyLineEnds(start, self._stream)
-        self._ends = ANY_END
-        return lines, ANY_END, lines.readline(MAX_LINE_BYTES)
+            self._lines = Blocks(self._stream)
+            return start
+        self._lines, self._ends = AnyLineEnds(start, self._stream), ANY_END
+        return self._lines.readline(MAX_LINE_BYTES)
 
     def _value(self, line: bytes) -> tuple[str, dict[str, Any]]:
         """Why the line cannot be read (empty if it can), and its object."""
@@ -224,54 +267,46 @@ class JsonLinesReader:
         return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
 
 
-class JsonLinesWriter:
-    """Puts the new keys into each object's own bytes."""
+class _Rows:
+    """Objects on their way to a window: the lines of each, its text and its other values."""
 
-    columns: Sequence[str] = ()
-    notes: Sequence[str] = ()
-    separator = b""  # between two objects; a line has its own end
+    def __init__(self, others: Sequence[str]) -> None:
+        self._others = others
+        self._raw: list[bytes] = []
+        self._columns: list[list[str | None]] = [[] for _ in (None, *others)]
 
-    def __init__(self, stream: BinaryIO, encoding: str, added: pa.Schema) -> None:
-        self._stream = stream
-        self._encoding = encoding
-        self._names = added.names
+    def take(self, line: bytes, value: dict[str, Any], text: str, reserved: frozenset[str]) -> bool:
+        """Add an object; False where `_record` is to say what is wrong with it."""
+        found = value.get(text)
+        if found is not None and not (
+            isinstance(found, str) and (found.isascii() or _is_unicode(found))
+        ):
+            return False
+        if not reserved.isdisjoint(value):
+            return False
+        self._raw.append(line)
+        self._columns[0].append(found)
+        for number, key in enumerate(self._others, 1):
+            self._columns[number].append(_as_text(value.get(key)))
+        return True
 
-    def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
-        """The window's lines with the new keys; called from any thread."""
-        try:
-            return self._encode(window, added, ascii_only=False)
-        except UnicodeEncodeError:  # JSON can spell what the file's encoding lacks
-            return self._encode(window, added, ascii_only=True)
-
-    def _encode(self, window: Window, added: pa.RecordBatch, *, ascii_only: bool) -> bytes:
-        assert window.raw is not None
-        keys = [json.dumps(name, ensure_ascii=ascii_only) for name in self._names]
-        columns = [json_values(column, ascii_only=ascii_only) for column in added.columns]
-        tails = (
-            ",".join([f"{key}:{value}" for key, value in zip(keys, values, strict=True)])
-            for values in zip(*columns, strict=True)
-        )
-        rows = zip(window.raw, tails, strict=True)
-        return self.separator.join([self._append(raw, tail) for raw, tail in rows])
-
-    def _append(self, raw: bytes, tail: str) -> bytes:
-        close = raw.rindex(b"}")
-        # Only where the object may be empty is it looked at as a whole.
-        may_be = raw[close - 1 : close] in b"{ \t\r\n"
-        is_empty = may_be and raw[:close].rstrip().endswith(b"{")
-        new = tail if is_empty else f",{tail}"
-        return b"".join((raw[:close], new.encode(self._encoding), raw[close:]))
-
-    def write(self, encoded: bytes) -> None:
-        self._stream.write(encoded)
-
-    def close(self) -> None:
-        """Nothing is held back: every write went to the stream."""
-
-    abandon = close
+    def records(self) -> Records:
+        return Records(self._raw, self._columns)
 
 
 _DECODER = json.JSONDecoder()
+
+
+def _plain_object(line: bytes, encoding: str) -> dict[str, Any] | None:
+    """The object of a line that is nothing but it and a line end; None where that is not sure."""
+    if not line.startswith(b"{") or len(line) > MAX_VALUES:
+        return None
+    try:
+        text = line.decode(encoding)
+        value, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if text[end:] in ("\n", "\r\n") else None
 
 
 def _parsed(text: str) -> Any:
@@ -285,15 +320,6 @@ def _parsed(text: str) -> Any:
         if len(text) - end < 3 and text[end:] in ("\n", "\r\n", ""):
             return value
     return json.loads(text)
-
-
-def json_values(column: pa.Array, *, ascii_only: bool = False) -> list[str]:
-    """A column's values as JSON: numbers in their shortest form, null for null and NaN."""
-    if pa.types.is_string(column.type) or is_list_of_texts(column.type):
-        encode = json.JSONEncoder(ensure_ascii=ascii_only).encode
-        return [encode(value) for value in column.to_pylist()]
-    texts = column.cast(pa.string()).to_pylist()
-    return ["null" if text in (None, "nan", "inf", "-inf") else text for text in texts]
 
 
 def _is_unicode(text: str) -> bool:

@@ -7,13 +7,17 @@ module: broken quotes, another number of fields, blank lines, a CR alone, NUL, i
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from scorer.tables.window import Record
+import numpy as np
+
+from scorer.tables.window import Records
 
 BLOCK_BYTES = 1 << 18
+_TWO_QUOTES = re.compile(b'""')  # faster than bytes.replace, which looks for them twice
 
 
 class Blocks:
@@ -29,6 +33,16 @@ class Blocks:
         self.data, self.at = self.data[self.at :] + piece, 0
         return bool(piece)
 
+    def lines(self, limit: int) -> list[bytes]:
+        """The lines of which the ends are in `data`, which has more bytes before if there are none;
+        nothing at the stream's end, or where one may be longer than `limit`."""
+        if self.data.find(b"\n", self.at) < 0:
+            self.more()
+        if len(self.data) - self.at > limit:
+            return []
+        at, self.at = self.at, self.data.rfind(b"\n", self.at) + 1 or self.at
+        return io.BytesIO(self.data[at : self.at]).readlines()
+
     def readline(self, limit: int, /) -> bytes:
         """The next line, or its first `limit` bytes."""
         at, left = self.at, len(self.data) - self.at
@@ -41,8 +55,9 @@ class Blocks:
 
 
 def record_pattern(delimiter: str, width: int, places: Sequence[int]) -> re.Pattern[bytes]:
-    """Matches a record of `width` fields. Each that stands at one of `places`, in their order, has
-    two groups: what is between its quotes, or the field if it has none."""
+    """Matches a record of `width` fields, or else all that follows. The first group is the record;
+    each field that stands at one of `places`, in their order, has two: what is between its quotes,
+    or the field if it has none."""
     mark = re.escape(delimiter.encode())
     quoted, bare = rb'[^"]*+(?:""[^"]*+)*+', rb'[^"\r\n' + mark + rb"]*+"
     field, group = b'(?:"%b"|%b)' % (quoted, bare), b'(?:"(%b)"|(%b))' % (quoted, bare)
@@ -53,7 +68,7 @@ def record_pattern(delimiter: str, width: int, places: Sequence[int]) -> re.Patt
         after = place + 1
     if after < width:
         parts.append(b"(?:%b%b){%d}%b" % (field, mark, width - after - 1, field))
-    return re.compile(b"".join(parts) + rb"\r?\n")
+    return re.compile(rb"(%b\r?\n)|[\s\S]+" % b"".join(parts))
 
 
 class PlainRecords:
@@ -65,35 +80,46 @@ class PlainRecords:
 
     def __init__(self, blocks: Blocks, delimiter: str, width: int, places: Sequence[int]) -> None:
         self._blocks = blocks
-        self._match = record_pattern(delimiter, width, places).match
+        self._find = record_pattern(delimiter, width, places).findall
         order = sorted(set(places))
-        self._quoted = [2 * order.index(place) + 1 for place in places]
+        self._groups = [1 + 2 * order.index(place) for place in places]
         self._in_vain = self._read = 0
 
     def read(self, size: int) -> None:
         self._read += size
 
-    def __iter__(self) -> Iterator[Record]:
-        """The next records, up to the first that the csv module must read, or the end."""
-        blocks, match, quoted = self._blocks, self._match, self._quoted
+    def __iter__(self) -> Iterator[tuple[Records, int]]:
+        """The next records and how many line ends they have, up to the first record that the csv
+        module must read, or the end."""
+        blocks = self._blocks
         if self._in_vain > self._read or b"\0" in blocks.data:
             return
         has_more = False  # whether the block has just got more bytes
         while True:
-            found = match(blocks.data, blocks.at)
-            if found is None:
-                if has_more or not blocks.more() or b"\0" in blocks.data:
-                    self._in_vain += len(blocks.data)
-                    return
-                has_more = True
-                continue
-            has_more = False
-            raw = found[0]
-            if len(raw) <= 2 or not _is_utf8(raw):  # it may be a blank line
+            begin = blocks.at
+            records, goes_on = self._take()
+            if records.raw:
+                self._read += blocks.at - begin
+                yield records, _line_ends(blocks.data, begin, blocks.at)
+            if not goes_on:
                 return
-            blocks.at = found.end()
-            self._read += len(raw)
-            yield Record(raw, [_field(found[group], found, group) for group in quoted])
+            in_vain = has_more and not records.raw
+            if in_vain or not blocks.more() or b"\0" in blocks.data:
+                self._in_vain += len(blocks.data)
+                return
+            has_more = True
+
+    def _take(self) -> tuple[Records, bool]:
+        """The records that the block has next, and whether the pattern takes all before them."""
+        found = self._find(self._blocks.data, self._blocks.at)
+        if not found or not found[0][0]:
+            return Records(), True
+        raw, *groups = zip(*found, strict=True)
+        whole = len(raw) if raw[-1] else len(raw) - 1  # the last one is what no record matched
+        end = _certain(raw[:whole])
+        self._blocks.at += sum(map(len, raw[:end]))
+        columns = [_fields(groups[at - 1][:end], groups[at][:end]) for at in self._groups]
+        return Records(raw[:end], columns), end == whole
 
 
 def run_pattern(delimiter: str) -> re.Pattern[bytes]:
@@ -149,16 +175,28 @@ class PlainRuns:
             at = end
 
 
-def _field(inner: bytes | None, found: re.Match[bytes], group: int) -> str:
-    """A field's text, from what is between its quotes; None where it has none."""
-    if inner is None:
-        return found[group + 1].decode()
-    return (inner.replace(b'""', b'"') if b'"' in inner else inner).decode()
+def _certain(raw: Sequence[bytes]) -> int:
+    """How many records come before the first that may be a blank line or is not UTF-8."""
+    others = b"".join([each for each in raw if not each.isascii()])
+    if min(map(len, raw)) > 2 and _is_utf8(others):
+        return len(raw)
+    odd = (i for i, each in enumerate(raw) if len(each) <= 2 or not _is_utf8(each))
+    return next(odd, len(raw))
+
+
+def _fields(quoted: Sequence[bytes], bare: Sequence[bytes]) -> Sequence[bytes]:
+    """Each record's field: from what is between its quotes, or as it stands."""
+    if not any(quoted):
+        return bare
+    pairs = zip(quoted, bare, strict=True)
+    return [(_TWO_QUOTES.sub(b'"', q) if b'"' in q else q) or b for q, b in pairs]
+
+
+def _line_ends(data: bytes, begin: int, end: int) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8, end - begin, begin) == ord("\n")))
 
 
 def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
-        return True
     try:
         raw.decode()
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ import base64
 import math
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -72,6 +72,14 @@ def appended_cells(column: pa.Array) -> list[str | None]:
         ]
     cells: list[str | None] = column.cast(pa.string()).to_pylist()
     return cells
+
+
+def each_in_utf8(texts: Sequence[str]) -> list[bytes]:
+    """Each text's UTF-8, encoded at once where no text has a line end."""
+    together = "\n".join(texts).encode().split(b"\n")
+    if len(together) == len(texts):
+        return together
+    return [text.encode() for text in texts]
 
 
 def check_json(kind: pa.DataType) -> None:

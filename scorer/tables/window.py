@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -35,6 +37,14 @@ class WindowSize:
         if size >= WINDOW_BYTES or rows >= self.most:
             return True
         return rows >= self.rows and size >= SMALL_BYTES
+
+    def first_enough(self, rows: int, sizes: Sequence[int]) -> int:
+        """The least k >= 1 for which `enough(rows + k, sizes[k])`, `sizes` growing; one beyond the
+        last where there is none."""
+        by_rows = max(self.most - rows, 1)
+        by_bytes = bisect_left(sizes, WINDOW_BYTES, 1)
+        by_both = max(self.rows - rows, bisect_left(sizes, SMALL_BYTES, 1))
+        return min(by_rows, by_bytes, by_both, len(sizes))
 
     def rows_of(self, rows: int, size: int) -> int:
         """How many rows a window has, where a table's `rows` of `size` bytes are alike."""
@@ -85,46 +95,83 @@ class Record(NamedTuple):
     values: Sequence[str | None]
 
 
+class Records(NamedTuple):
+    """Readable rows that follow one another: the bytes of each, and the values of each column.
+
+    A value may be the bytes of its UTF-8.
+    """
+
+    raw: Sequence[bytes] = ()
+    columns: Sequence[Sequence[str | bytes | None]] = ()
+
+
 def cut_windows(
-    items: Iterable[Record | Reject], columns: Sequence[str], size: WindowSize
+    items: Iterable[Record | Records | Reject], columns: Sequence[str], size: WindowSize
 ) -> Iterator[Window]:
-    """Group what a text reader yields into windows.
+    """Group what a text reader yields into windows; the first of `columns` is the text.
 
     The cuts depend on the input alone, so that a resumed run meets the same windows again.
     """
-    index, count, held = 0, 0, 0
-    records: list[Record] = []
-    rejects: list[Reject] = []
-    least, enough = min(size.rows, size.most), size.enough
+    window = _Filling(0, columns, size)
     for item in items:
         if isinstance(item, Record):
-            records.append(item)
-        else:
-            rejects.append(item)
-        count += 1
-        held += len(item.raw)
-        if (count >= least or held >= WINDOW_BYTES) and enough(count, held):
-            yield _window(index, records, rejects, columns)
-            index, count, held, records, rejects = index + 1, 0, 0, [], []
-    if held:
-        yield _window(index, records, rejects, columns)
+            item = Records((item.raw,), [(value,) for value in item.values])
+        left = window.reject(item) if isinstance(item, Reject) else window.take(item)
+        while window.full:
+            yield window.closed()
+            window = _Filling(window.index + 1, columns, size)
+            left = window.take(left)
+    if window.held:
+        yield window.closed()
 
 
-def _window(
-    index: int, records: Sequence[Record], rejects: Sequence[Reject], columns: Sequence[str]
-) -> Window:
-    """The records as a window; the first of `columns` is the text."""
-    values = zip(*(record.values for record in records), strict=True)
-    arrays = [pa.array(column, pa.string()) for column in values] or [
-        pa.array([], pa.string()) for _ in columns
-    ]
-    return Window(
-        index=index,
-        texts=arrays[0],
-        table=pa.RecordBatch.from_arrays(arrays, names=list(columns)),
-        raw=tuple(record.raw for record in records),
-        rejects=tuple(rejects),
-    )
+class _Filling:
+    """A window on its way: `held` bytes, and whether it is `full`."""
+
+    def __init__(self, index: int, columns: Sequence[str], size: WindowSize) -> None:
+        self.index, self.held, self.full = index, 0, False
+        self._names, self._size, self._count = columns, size, 0
+        self._raw: list[bytes] = []
+        self._columns: list[list[str | bytes | None]] = [[] for _ in columns]
+        self._rejects: list[Reject] = []
+
+    def reject(self, item: Reject) -> Records:
+        self._rejects.append(item)
+        self._grow(1, self.held + len(item.raw))
+        return Records()
+
+    def take(self, some: Records) -> Records:
+        """Add rows until the window is full. Returns those that are left."""
+        if not some.raw:
+            return some
+        sizes = list(accumulate(map(len, some.raw), initial=self.held))
+        end = min(self._size.first_enough(self._count, sizes), len(some.raw))
+        self._raw += some.raw[:end]
+        for column, values in zip(self._columns, some.columns, strict=True):
+            column += values[:end]
+        self._grow(end, sizes[end])
+        return Records(some.raw[end:], [values[end:] for values in some.columns])
+
+    def _grow(self, count: int, held: int) -> None:
+        self._count, self.held = self._count + count, held
+        self.full = self._size.enough(self._count, held)
+
+    def closed(self) -> Window:
+        arrays = [_strings(column) for column in self._columns]
+        return Window(
+            index=self.index,
+            texts=arrays[0],
+            table=pa.RecordBatch.from_arrays(arrays, names=list(self._names)),
+            raw=tuple(self._raw),
+            rejects=tuple(self._rejects),
+        )
+
+
+def _strings(values: Sequence[str | bytes | None]) -> pa.Array:
+    """A string array; bytes are known to be UTF-8."""
+    if set(map(type, values)) == {bytes}:
+        return pa.array(values, pa.binary()).view(pa.string())
+    return pa.array(values, pa.string())
 
 
 def halved(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[pa.RecordBatch, int]]:

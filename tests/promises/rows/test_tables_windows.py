@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from scorer.jobs.plan import plan
 from scorer.jobs.score import score_table
 from scorer.tables import Source, Window, WindowSize, open_reader
-from scorer.tables.window import USUAL_SIZE
+from scorer.tables.window import USUAL_SIZE, Record, Records, Reject, cut_windows
 from scorer.vectorizer import TokenBatch
 from tests.support.parrot import ParrotEngine, parrot
 from tests.support.settings import settings_of
@@ -139,3 +141,43 @@ def test_a_run_takes_what_suits_the_engine_or_what_was_asked_for(tmp_path: Path)
         (job,) = plan([str(source)], str(tmp_path / "out.csv")).jobs
         score_table(model, job, wanted)
         assert [given for given in engine.given if given] == rows
+
+
+sizes = st.builds(WindowSize, st.integers(1, 9), st.integers(1, 20))
+
+
+@given(sizes, st.integers(0, 5), st.lists(st.integers(1, 9), max_size=30), st.integers(1, 60))
+def test_the_first_that_is_enough(
+    size: WindowSize, rows: int, lengths: list[int], small: int
+) -> None:
+    held = list(accumulate(lengths, initial=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scorer.tables.window.SMALL_BYTES", small)
+        patch.setattr("scorer.tables.window.WINDOW_BYTES", 2 * small)
+        enough = [k for k in range(1, len(held)) if size.enough(rows + k, held[k])]
+        assert size.first_enough(rows, held) == (enough[0] if enough else len(held))
+
+
+@given(sizes, st.lists(st.lists(st.integers(0, 9), max_size=30), max_size=8), st.integers(1, 60))
+def test_rows_given_together_fall_into_the_windows_of_rows_given_alone(
+    size: WindowSize, groups: list[list[int]], small: int
+) -> None:
+    """A group of rows ends with one that is rejected."""
+    together: list[Records | Reject] = []
+    alone: list[Record | Reject] = []
+    for number, group in enumerate(groups):
+        raw = [b"x" * length + b"\n" for length in group]
+        texts = [str(length) for length in group]
+        together.append(Records(raw, [[text.encode() for text in texts], texts]))
+        alone += [Record(line, [text, text]) for line, text in zip(raw, texts, strict=True)]
+        reject = Reject(number, "a reason", b"bad")
+        together.append(reject)
+        alone.append(reject)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scorer.tables.window.SMALL_BYTES", small)
+        patch.setattr("scorer.tables.window.WINDOW_BYTES", 2 * small)
+        assert _seen(cut_windows(together, "ab", size)) == _seen(cut_windows(alone, "ab", size))
+
+
+def _seen(windows: Iterator[Window]) -> list[object]:
+    return [(w.index, w.raw, w.table.to_pydict(), w.rejects) for w in windows]

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from scorer.errors import InputError
 from scorer.tables import ReadOptions, Source, Window, WindowSize, open_reader, open_writer
+from scorer.tables.delimited import DelimitedWriter, Head
+from scorer.tables.dialect import Dialect
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -237,3 +239,21 @@ def test_a_file_whose_name_lies_is_refused(tmp_path: Path) -> None:
         open_reader(source(b"PAR1...."))
     with pytest.raises(InputError, match="not a file in the format Parquet"):
         open_reader(source(b"text\na\n", "data.parquet"))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"1", b'"a\n""b"', b"", "é".encode()]), st.text()), max_size=9
+    ),
+    st.sampled_from([b"", b"\n", b"\r\n", b"\r\r\n"]),
+    st.booleans(),
+)
+def test_cells_appended_at_once_are_those_appended_one_by_one(
+    rows: list[tuple[bytes, str]], end: bytes, follows: bool
+) -> None:
+    head = Head(Dialect(), "utf-8", b"", b"", follows)
+    writer = DelimitedWriter(io.BytesIO(), head, pa.schema([("p", pa.string())]))
+    raw = [body + end for body, _ in rows]
+    columns = [[writer.dialect.cell(text) for _, text in rows], ["0.5" for _ in rows]]
+    wanted = b"".join(map(writer._append, raw, zip(*columns, strict=True)))
+    assert writer._joined(raw, columns) == wanted
