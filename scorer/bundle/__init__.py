@@ -45,6 +45,7 @@ from scorer.bundle.inputs import (
     masked_apart,
     network_inputs,
     with_masks,
+    with_numbers,
 )
 from scorer.bundle.legacy import H5, Named, config_of
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
@@ -192,7 +193,7 @@ def _network(
             "model"
         )
     inputs = network_inputs(model, inside, pieces, uses_file=beside is not None)
-    nodes = annotate(inputs, model.calls)
+    nodes = annotate(inputs, with_numbers(inputs, model, pieces))
     _check_output(nodes)
     check_ids(inputs, nodes)
     return with_masks(inputs, nodes), with_weights(nodes, stored), model.policies

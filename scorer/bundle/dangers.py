@@ -44,9 +44,17 @@ _INTENT = {
 }
 
 _WAY_OUT = {
-    "Lambda": ": replace it with a Keras layer that does the same (of a mean or a sum over "
-    "positions, GlobalAveragePooling1D), train and save again",
+    "Lambda": ": in the program, build a functional model that calls the other layers, which keep "
+    "their weights, and in its place a Keras layer or an operation that does the same (for a mean "
+    "over positions GlobalAveragePooling1D(), for a sum keras.ops.sum(x, axis=1), in Keras 2 "
+    "tf.reduce_sum(x, axis=1)), and save that model",
 }
+#: of a class of the user's program: why it is refused, and the way out
+OWN_CLASS = (
+    "its class is Python code, which the archive does not hold: in the program, build a functional "
+    "model that calls the layers inside the class as its call() does, which keep their weights, "
+    "and save that model"
+)
 
 
 def load_json(raw: bytes, what: str = "config.json", most: int = MAX_VALUES) -> Any:
@@ -123,10 +131,7 @@ def _object_fault(value: dict[str, Any]) -> str | None:
     registered = value.get("registered_name")
     operation = isinstance(module, str) and _OPERATION.fullmatch(module)
     if registered not in _REGISTERED and not (operation and registered == kind):
-        return (
-            f"the custom object {_short(registered)}, which is not loaded: its class is Python "
-            "code; build the model of Keras' own layers and save again"
-        )
+        return f"the custom object {_short(registered)}, which is not loaded: {OWN_CLASS}"
     if isinstance(value.get("vocabulary"), str):  # CVE-2025-12058
         words = _short(value["vocabulary"])
         return f"the vocabulary is the file name {words}, which Keras would open and read"

@@ -9,7 +9,7 @@ from typing import Any
 from scorer.bundle.annotate import heeds_masks
 from scorer.bundle.config import ModelSpec, input_shape
 from scorer.bundle.lookups import looked_up
-from scorer.bundle.network import Input, Node
+from scorer.bundle.network import Call, Input, Layer, Node
 from scorer.bundle.pieces import Pieces
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.layers.spec import Padding, TensorSpec
@@ -17,6 +17,8 @@ from scorer.vectorizer import VectorizerSpec
 
 #: layers that take ids, be they of words or of categories
 _ID_READERS = frozenset(("Embedding", "CategoryEncoding", "IntegerLookup", "Hashing"))
+#: and functions that do
+_ID_FUNCTIONS = frozenset(("one_hot", "cast"))
 _NO_VECTORIZER = (
     "the model takes {what}, and nothing in the archive makes them of a text: give what the "
     "program turned texts into them with (--vectorizer): Tokenizer.to_json(), a word index, "
@@ -62,6 +64,53 @@ def network_inputs(
     if all(given.vectorizer is None for given in inputs):
         raise UnsupportedModel("no input of the model takes a text, each takes numbers")
     return tuple(inputs)
+
+
+def with_numbers(inputs: Sequence[Input], model: ModelSpec, pieces: Pieces) -> tuple[Call, ...]:
+    """The model's calls, those on ids that look nothing up by them reading the ids as numbers.
+
+    Some programs give the padded ids themselves to a Dense layer. It must be said how many there
+    are, so that no bag of words is taken for ids by mistake.
+    """
+    told = pieces.described is not None and pieces.described.sequence_length is not None
+    shapes = {given.name: _row_shape(model, given) for given in inputs if _of_ids(given) and told}
+    made: dict[str, list[Call]] = {}
+    calls = []
+    for call in model.calls:
+        name = call.inputs[0]
+        if (
+            name in shapes
+            and len(call.inputs) == 1
+            and call.layer.kind not in _ID_READERS | _ID_FUNCTIONS
+        ):
+            if name not in made:
+                made[name] = _as_numbers(name, shapes[name])
+                calls += made[name]
+            call = replace(call, inputs=(made[name][-1].name,))
+        calls.append(call)
+    return tuple(calls)
+
+
+def _of_ids(given: Input) -> bool:
+    spec = given.vectorizer
+    return given.spec.dtype == "ids" and spec is not None and spec.category is None
+
+
+def _row_shape(model: ModelSpec, given: Input) -> list[Any]:
+    """Of the archive's input, without the batch."""
+    settings = model.inputs.get(given.source, {})
+    shape = input_shape(settings)
+    return list(shape[1:]) if isinstance(shape, list) else []
+
+
+def _as_numbers(name: str, shape: Sequence[Any]) -> list[Call]:
+    """The calls that make numbers of ids, in the shape that the archive's input has."""
+    cast = Layer("cast", f"{name}/numbers", {"dtype": "float32"})
+    calls = [Call(cast.name, cast, (name,))]
+    if len(shape) == 2:
+        column = Layer("expand_dims", f"{name}/column", {"axis": 2})
+        calls.append(Call(column.name, column, (cast.name,)))
+    return calls
 
 
 def input_of(name: str, vectorizer: VectorizerSpec, source: str = "text") -> Input:
@@ -177,6 +226,8 @@ class _Outside:
     def _width(self, settings: Mapping[str, Any]) -> int | None:
         """How many numbers the input takes for a row; None for any number."""
         shape = input_shape(settings)
+        if isinstance(shape, list) and len(shape) == 3 and shape[2] == 1:
+            shape = shape[:2]
         if not isinstance(shape, list) or not 1 <= len(shape) <= 2:
             raise UnsupportedModel(
                 f"input {self.name}: it takes the shape {shape!r:.60}, neither ids nor numbers "

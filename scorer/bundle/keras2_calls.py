@@ -59,7 +59,7 @@ _SECOND = ("y", "b")
 #: TensorFlow's argument -> the operation's setting
 _SETTINGS: Mapping[str, str] = {"depth": "num_classes", "perm": "axes", "shape": "newshape"}
 #: what an argument that changes nothing is
-_NOTHING: Mapping[str, bool] = {"conjugate": False, "transpose_a": False, "transpose_b": False}
+_NOTHING: Mapping[str, bool] = {"conjugate": False, "adjoint_a": False, "adjoint_b": False}
 #: TensorFlow's default where the operation has another
 _DEFAULTS: Mapping[str, Entry] = {"Gelu": {"approximate": False}}
 _CONSTANT = "_CONSTANT_VALUE"
@@ -75,9 +75,13 @@ def operation(entry: Entry) -> Entry:
     function = str(config.get("function"))[:60]
     kind = _CLASSES.get(function)
     if kind is None:
+        way_out = "use a Keras layer that does the same"
+        if function.startswith("strings."):
+            way_out = "save the model without it, and say what it does to a text by --standardize "
+            way_out += "and --replace"
         raise UnsupportedModel(
             f"layer {str(name)[:60]}: it calls the TensorFlow function {function!r}, which is not "
-            "supported: use a Keras layer that does the same"
+            f"supported: {way_out}"
         )
     nodes = entry.get("inbound_nodes")
     if not isinstance(nodes, list) or len(nodes) != 1:

@@ -50,6 +50,6 @@ def operands(call: RawCall) -> tuple[list[str], dict[str, Any]]:
 def _constant(value: Any) -> Any:
     """A number, or the values of a tensor that the program computed before the model was built."""
     config = value.get("config") if isinstance(value, dict) else None
-    if isinstance(config, dict) and value.get("class_name") == "__tensor__":
+    if isinstance(config, dict) and value.get("class_name") in ("__tensor__", "__numpy__"):
         return config.get("value")
     return value

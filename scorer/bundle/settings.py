@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from scorer.bundle.dangers import OWN_CLASS
 from scorer.bundle.normal import POLICIES, policy_name
 from scorer.bundle.tensors import mapping
 from scorer.errors import BundleError, UnsupportedModel
@@ -66,6 +67,12 @@ _OF_KERAS = {
     "Conv2DTranspose": "use UpSampling1D and Conv1D over the sequence",
     "HashedCrossing": "join the columns' values in one column of the table, and use Hashing",
     "LocallyConnected1D": "use Conv1D",
+    **dict.fromkeys(("SeparableConv2D", "DepthwiseConv2D"), "use Conv2D"),
+    **dict.fromkeys(("Conv3D", "MaxPooling3D", "GlobalMaxPooling3D"), "use Conv1D or Conv2D"),
+    **dict.fromkeys(
+        ("ZeroPadding2D", "Cropping2D", "UpSampling2D"),
+        "use the layer of one dimension over the sequence",
+    ),
     "ConvLSTM1D": "use Conv1D and LSTM",
     "ConvLSTM2D": "use Conv1D and LSTM",
     "SpectralNormalization": "use the layer that it wraps, with its weights",
@@ -87,11 +94,16 @@ def checked(kind: str, settings: dict[str, Any], name: str) -> LayerSpec:
         raise UnsupportedModel(
             f"layer {name}: Keras' {kind} is not run: {_OF_KERAS[kind]}, train and save again"
         )
+    if declared is None and kind[:1].islower():  # a function: classes are capitalised
+        raise UnsupportedModel(
+            f"layer {name}: {kind[:60]!r} is not among the operations supported: build the model "
+            "with layers, or with operations that are (add, matmul, mean, softmax, x[:, -1] and "
+            "others), and save that model"
+        )
     if declared is None:
         raise UnsupportedModel(
-            f"layer {name}: {kind[:60]!r} is not among the layers supported. Where it is a class "
-            "of your program, the archive holds its name alone: build the model of Keras' own "
-            "layers, train and save again"
+            f"layer {name}: {kind[:60]!r} is not among the layers supported. Where it is of your "
+            f"program, {OWN_CLASS}"
         )
     own = {k: v for k, v in settings.items() if not (declared.wraps and k in _WRAPPER)}
     kept = _kept(declared, name, own)
@@ -162,7 +174,10 @@ def _inner(declared: LayerKind, value: Any, name: str) -> LayerSpec:
     if kind == "RNN":
         kind, settings = _of_its_cell(settings, name)
     if kind not in declared.wraps:
-        raise UnsupportedModel(f"layer {name}: {declared.name}({_short(kind)}) is not supported")
+        raise UnsupportedModel(
+            f"layer {name}: {declared.name}({_short(kind)}) is not supported; supported inside it: "
+            f"{', '.join(declared.wraps)}"
+        )
     return checked(kind, settings, str(settings.get("name", name))[:128])
 
 

@@ -16,6 +16,8 @@ def operation(keras: Any, spec: LayerSpec) -> Callable[..., Any]:
     """The function of a declared operation, with its settings, of one tensor or more."""
     if spec.kind == "get_item":
         return _item(tuple(parts(spec.settings["key"])))
+    if spec.kind == "matmul":
+        return _product(keras, spec.settings["transpose_a"], spec.settings["transpose_b"])
     function = getattr(keras.ops, spec.kind)
     if spec.kind in BINARY:
         left, right = spec.settings["left"], spec.settings["right"]
@@ -25,6 +27,18 @@ def operation(keras: Any, spec: LayerSpec) -> Callable[..., Any]:
 
 def _item(key: tuple[int | slice, ...]) -> Callable[..., Any]:
     return lambda tensor: tensor[key]
+
+
+def _product(keras: Any, *turned: bool) -> Callable[..., Any]:
+    """The matrix product, of which TensorFlow turns one matrix or both by a setting."""
+
+    def applied(*tensors: Any) -> Any:
+        pairs = zip(tensors, turned, strict=True)
+        return keras.ops.matmul(
+            *(keras.ops.transpose(x, (0, 2, 1)) if turn else x for x, turn in pairs)
+        )
+
+    return applied
 
 
 def _value(constant: Any) -> Any:

@@ -226,6 +226,11 @@ def _dot(graph: Graph, node: Node, first: str, second: str) -> str:
 
 
 def _matmul(graph: Graph, node: Node, first: str, second: str) -> str:
+    settings = node.layer.settings
+    first, second = (
+        graph.node("Transpose", value, perm=[0, 2, 1]) if turn else value
+        for value, turn in ((first, settings["transpose_a"]), (second, settings["transpose_b"]))
+    )
     return graph.node("MatMul", first, second)
 
 

@@ -107,6 +107,9 @@ def _shared(settings: Settings, inputs: Inputs) -> TensorSpec:
 
 
 def _cast(settings: Settings, inputs: Inputs) -> TensorSpec:
+    """Ids become numbers, of which none is padding any more."""
+    if inputs[0].dtype == "ids":
+        return TensorSpec(fixed(replace(inputs[0], dtype="float")).shape)
     return replace(unmasked(inputs[0]), dtype="float")
 
 
@@ -230,6 +233,8 @@ def _beyond_the_first(settings: Settings, given: TensorSpec) -> bool:
 
 def _multiplied(settings: Settings, inputs: Inputs) -> TensorSpec:
     shapes = [fixed(given).shape for given in inputs]
+    turned = settings["transpose_a"], settings["transpose_b"]
+    shapes = [shape[::-1] if turn else shape for shape, turn in zip(shapes, turned, strict=False)]
     if len(shapes) != 2 or any(len(s) != 2 for s in shapes) or shapes[0][1] != shapes[1][0]:
         raise Unfit(f"it multiplies {' and '.join(map(shown, shapes))}")
     return TensorSpec((shapes[0][0], shapes[1][1]))
@@ -309,7 +314,14 @@ OPERATIONS = (
         reads_padding=_over_positions,
         operation=True,
     ),
-    LayerKind("matmul", _multiplied, reads_padding=always, arity=Arity.SEVERAL, operation=True),
+    LayerKind(
+        "matmul",
+        _multiplied,
+        dict.fromkeys(("transpose_a", "transpose_b"), Setting(flag, default=False)),
+        reads_padding=always,
+        arity=Arity.SEVERAL,
+        operation=True,
+    ),
     LayerKind(
         "concatenate",
         _concatenated,

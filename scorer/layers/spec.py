@@ -232,7 +232,11 @@ ACTIVATION = one_of(*ACTIVATIONS)
 def floats(given: TensorSpec) -> TensorSpec:
     """`given`, which must not be token ids: they need an Embedding."""
     if given.dtype in ("ids", "mask"):
-        raise Unfit("it reads token ids, which need an Embedding first")
+        raise Unfit(
+            "it reads token ids, which need an Embedding first: where the program gives the layer "
+            "the padded ids as numbers, give --sequence-length; where it gives a bag of words, "
+            "--matrix"
+        )
     return given
 
 

@@ -80,7 +80,7 @@ def _check_choices(settings: Mapping[str, Any]) -> None:
         "standardize": STANDARDIZE,
         "split": _SPLIT,
         "output_mode": _OUTPUT_MODES,
-        "sparse": (False,),
+        "sparse": (False, True),  # how a bag is held, not what it holds
         "ragged": (False,),
         "encoding": ("utf-8",),
         "pad_to_max_tokens": (False, True),

@@ -183,7 +183,10 @@ def _of_two(name: str) -> Case:
         columns = _ops().convert_to_tensor([0.5 + 0.25 * i for i in range(WIDTH)])
         places = columns * _ops().ones((LENGTH, 1)) if x.shape[1] else columns
         other = r.choice(
-            (k.Dense(WIDTH, "sigmoid")(x) + 0.5, k.Dense(1, "sigmoid")(x), 2.5, 2, columns, places)
+            (
+                *(k.Dense(WIDTH, "sigmoid")(x) + 0.5, k.Dense(1, "sigmoid")(x)),
+                *(2.5, 2, columns, places, np.asarray(places) + 0.25),
+            )
         )
         return function(*r.choice(((x, other), (other, x))))
 
@@ -331,7 +334,7 @@ CASES: dict[str, Case] = {
     **{name: _of_one(name) for name in (*UNARY, "elu", "gelu")},
     "softmax": lambda k, x, r: _ops().softmax(x, axis=r.choice((-1, 2, 1)) if x.shape[1] else -1),
     **{name: _reduction(name) for name in ("mean", "max", "min", "sum")},
-    "cast": lambda k, x, r: _ops().cast(x, "float32"),
+    "cast": lambda k, x, r: _ops().cast(_ids(x) if x.shape[1] and _yes(r) else x, "float32"),
     "expand_dims": _expand,
     "squeeze": _squeeze,
     "reshape": lambda k, x, r: _ops().reshape(x, (-1, LENGTH * WIDTH)),

@@ -19,6 +19,7 @@ from scorer.engines.cpu.merging import merge
 from scorer.engines.cpu.products import batch_products
 from scorer.engines.cpu.reshaping import softmax
 from scorer.engines.cpu.signals import FOLD_BYTES, Built, Signal, Tile, positionwise, refuse
+from scorer.engines.cpu.simd import padded, zeros
 from scorer.layers.operations import constant_of, parts
 
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
@@ -146,9 +147,31 @@ def reduction(node: Node, signal: Signal) -> Built:
     return on_blocks(node, lambda x: function(x, axis=axes, keepdims=keep), signal)
 
 
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Token ids to vectors of so many numbers, zeros after a row's last id."""
+
+    length: int
+
+    def run(self, *tiles: Tile) -> Tile:
+        (tile,) = tiles
+        values = zeros(len(tile.starts), padded(self.length))
+        position = np.arange(self.length)
+        there = position < tile.stored[:, None]
+        if there.any():
+            at = np.where(there, tile.starts[:, None] + position, 0)
+            values[:, : self.length] = np.where(there, tile.ids[at], 0)
+        one = np.ones(len(values), dtype=np.int64)
+        return replace(tile, values=values, starts=np.arange(len(values)), stored=one)
+
+
 def cast(node: Node, signal: Signal) -> Built:
-    """To float32, which everything is here."""
-    return unmasked([], signal)
+    """To float32, which everything but token ids is here."""
+    if signal.kind != "tokens" or signal.look_up is not None:
+        return unmasked([], signal)
+    if signal.length is None:
+        raise refuse(node.layer, "makes numbers of ids only where their number is fixed")
+    return [Numbers(signal.length)], Signal("vector", width=signal.length)
 
 
 def transpose(node: Node, signal: Signal) -> Built:
@@ -168,7 +191,15 @@ def get_item(node: Node, signal: Signal) -> Built:
 
 
 def matmul(node: Node, *signals: Signal) -> Built:
-    return on_blocks(node, batch_products, *signals)
+    turned = node.layer.settings["transpose_a"], node.layer.settings["transpose_b"]
+
+    def product(*blocks: np.ndarray) -> np.ndarray:
+        pairs = zip(blocks, turned, strict=True)
+        return batch_products(
+            *(np.ascontiguousarray(x.transpose(0, 2, 1)) if turn else x for x, turn in pairs)
+        )
+
+    return on_blocks(node, product, *signals)
 
 
 def one_hot(node: Node, signal: Signal) -> Built:

@@ -452,7 +452,7 @@ def test_columns_and_weights_of_a_bag() -> None:
         ("ngrams", []),
         ("ngrams", [1, 0]),
         ("ngrams", [[1], 2]),
-        ("sparse", True),
+        ("sparse", "yes"),
         ("ragged", True),
         ("ragged", 0),
         ("encoding", "latin-1"),

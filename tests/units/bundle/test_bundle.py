@@ -295,7 +295,7 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (_with(lambda k: k.layers.Activation("glu")), "activation='glu'"),
     (_with(lambda k: k.layers.BatchNormalization(renorm=True)), "renorm=True"),
     (_with(lambda k: k.layers.Conv1DTranspose(4, 2)), "Conv1DTranspose is not run: use UpSampling"),
-    (_with(lambda k: k.layers.Dense(4, dtype="float64")), "dtype='float64'"),
+    (_with(lambda k: k.layers.Dense(4, dtype="bfloat16")), "dtype='bfloat16'"),
     (lambda k: build("sequential", "int", lstm, ngrams=(1, 99)), r"ngrams=\[1, 99\]"),
     (lambda k: build("sequential", "int", lstm, encoding="latin-1"), "encoding='latin-1'"),
 ]

@@ -302,6 +302,32 @@ def test_a_vectorizer_beside_the_archive_and_numbers(tmp_path: Path) -> None:
         np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
 
 
+@pytest.mark.parametrize("shape", [(9,), (9, 1)])
+def test_ids_that_a_layer_reads_as_numbers(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """A Dense or an LSTM on the padded ids themselves, where it is said how many they are."""
+    import keras
+
+    from scorer.engines.encode import padded_ids
+
+    k = keras.layers
+    first = k.Dense(4, "tanh") if len(shape) == 1 else k.LSTM(4)
+    model = keras.Sequential([keras.Input(shape), first, k.Dense(2)])
+    spread_weights(model, seed=3)
+    path, words = tmp_path / "model.keras", tmp_path / "vocabulary.txt"
+    model.save(path)
+    words.write_text("\n[UNK]\n" + "\n".join(WORDS), encoding="utf-8")
+    with pytest.raises(UnsupportedModel, match="give --sequence-length; where it gives a bag"):
+        read_bundle(path, pieces=Pieces(VectorizerCard(kind="vocabulary"), words))
+    for side in ("pre", "post"):
+        card = VectorizerCard(kind="vocabulary", sequence_length=9, padding=side)
+        bundle = read_bundle(path, pieces=Pieces(card, words))
+        tokens = Vectorizer(bundle.vectorizer)(pa.array(TEXTS))
+        expected = np.asarray(model(padded_ids(tokens, 9).astype(np.float32).reshape(-1, *shape)))
+        for engine in ("cpu", "keras"):
+            outputs = load_engine(bundle, engine=engine).run(tokens)
+            np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5, err_msg=engine)
+
+
 def _mixed_texts(k: Any, text: Any) -> Any:
     one = k.Embedding(IDS, 4, mask_zero=True)(_ids(k, text))
     two = k.Embedding(IDS, 4, mask_zero=True)(_ids(k, text, standardize="lower"))
@@ -333,7 +359,7 @@ def _other_einsum(k: Any, text: Any) -> Any:
         (_mixed_texts, "only an Embedding's own mask"),
         (
             _running_sum,
-            "'cumsum' is not among the layers",
+            "'cumsum' is not among the operations",
         ),
     ],
 )
