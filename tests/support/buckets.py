@@ -26,7 +26,6 @@ def serving(change: Callable[[dict[str, Any]], None] = lambda request: None) -> 
     pytest.importorskip("moto.server", reason="needs moto[server]")
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
-        MotoRequestHandler,
         create_backend_app,
     )
     from werkzeug.serving import make_server
@@ -38,7 +37,7 @@ def serving(change: Callable[[dict[str, Any]], None] = lambda request: None) -> 
         with turn:
             return moto(request, start)
 
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
