@@ -44,10 +44,9 @@ _INTENT = {
 }
 
 _WAY_OUT = {
-    "Lambda": ": in the program, build a functional model that calls the other layers, which keep "
-    "their weights, and in its place a Keras layer or an operation that does the same (for a mean "
-    "over positions GlobalAveragePooling1D(), for a sum keras.ops.sum(x, axis=1), in Keras 2 "
-    "tf.reduce_sum(x, axis=1)), and save that model",
+    "Lambda": ": in the program, build a functional model of the other layers, which keep "
+    "their weights, and in its place what does the same (GlobalAveragePooling1D(), or "
+    "keras.ops.sum(x, axis=1), in Keras 2 tf.reduce_sum), and save that",
 }
 #: of a class of the user's program: why it is refused, and the way out
 OWN_CLASS = (

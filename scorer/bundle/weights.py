@@ -146,7 +146,7 @@ class Stored:
         data = self._at(path)
         if not isinstance(data, Array):
             raise BundleError(f"{self._name}: {path} is missing")
-        if data.kind.dtype not in _FLOATS:
+        if data.kind.dtype is None or data.kind.dtype not in _FLOATS:  # None equals float64
             raise BundleError(f"{self._name}: {path}: {data.kind.name} values, expected float32")
         if shape is not None and data.shape != shape:
             raise BundleError(
@@ -156,7 +156,8 @@ class Stored:
         if data.size != needed or data.stored > self._left:
             raise BundleError(f"{self._name}: {path}: fewer bytes stored than its shape needs")
         self._left -= data.stored
-        array = self._file.values(data).astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):
+            array = self._file.values(data).astype(np.float32, copy=False)
         if not np.isfinite(array).all():
             raise BundleError(f"{self._name}: {path}: holds NaN or infinite values")
         return array

@@ -228,7 +228,7 @@ add(
     "lacks the setting 'units'",
     configured(lambda m: m["config"]["layers"][4]["config"].pop("units") and None),
 )
-add("double-precision-layer", "float64", changed(4, dtype="float64"))
+add("unknown-precision", "float8", changed(4, dtype="float8"))
 
 add("vocabulary-missing", "no vocabulary", with_member(VOCABULARY, None))
 add(
@@ -323,7 +323,7 @@ add(
 )
 add(
     "graph-initial-state",
-    "it is called with 'initial_state'",
+    "it is not called on a tensor and the states",
     graph(lambda c, ls: ls[3].update(inbound_nodes=[_node("embedding", initial_state=[0.0])])),
 )
 add("graph-second-name", "has a second name", graph(lambda c, ls: ls[4].update(name="other")))

@@ -250,7 +250,8 @@ add(
     instead(KERNEL, lambda f, o: f.create_dataset(KERNEL, (2, 1), h5py.ref_dtype)),
 )
 add("big-endian", "expected float32", _array(KERNEL, two.astype(">f4")))
-add("double-precision", "expected float32", _array(KERNEL, two.astype("f8")))
+add("double-precision-infinite", "NaN or infinite", _array(KERNEL, two.astype("f8") + 1e300))
+add("complex-numbers", "expected float32", _array(KERNEL, two.astype("c16")))
 add("whole-numbers", "expected float32", _array(KERNEL, two.astype("i4")))
 add("no-dimensions", "shape", _array(KERNEL, np.float32(1)))
 add(
