@@ -180,16 +180,19 @@ def reference_lstm(layer: Layer, inputs: np.ndarray) -> np.ndarray:
     return np.array(states).reshape(-1, units)
 
 
-def reference_states(layer: Layer, inputs: np.ndarray) -> np.ndarray:
-    """Keras' LSTM, GRU or SimpleRNN of any activations in float64 over one row, (steps, width)."""
-    kernel, recurrent, *bias = (w.astype(np.float64) for w in layer.weights)
+def reference_states(
+    layer: Layer, inputs: np.ndarray, dtype: type[np.floating[Any]] = np.float64
+) -> np.ndarray:
+    """Keras' LSTM, GRU or SimpleRNN of any activations in `dtype` over one row, (steps, width)."""
+    inputs = inputs.astype(dtype)
+    kernel, recurrent, *bias = (w.astype(dtype) for w in layer.weights)
     units, settings = len(recurrent), layer.settings
     act = _FUNCTIONS[settings["activation"]]
     gate = _FUNCTIONS[settings.get("recurrent_activation", "linear")]
-    given, added = np.zeros(kernel.shape[1]), np.zeros(kernel.shape[1])
+    given, added = np.zeros((2, kernel.shape[1]), dtype)
     if bias:
         given, added = (bias[0], added) if bias[0].ndim == 1 else bias[0]
-    h, c, states = np.zeros(units), np.zeros(units), []
+    h, c, states = np.zeros(units, dtype), np.zeros(units, dtype), []
     for x in inputs @ kernel + given:
         own = h @ recurrent + added
         if layer.kind == "SimpleRNN":

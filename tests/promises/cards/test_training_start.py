@@ -16,9 +16,10 @@ from scripts.training.recipe import Recipe
 from scripts.training.run import run_job
 from scripts.training.start import start_from
 from scripts.training.vocabulary import Vocabulary
-from tests.promises.cards.test_training import LSTM, SIGMOID, data, job, recipe
+from tests.support import films
+from tests.support.films import LSTM, SIGMOID, job, recipe
 
-__all__ = ["data"]  # a fixture
+data = films.data
 
 BAG = {"max_tokens": 40, "output_mode": "multi_hot"}
 LAYERS = [{"kind": "Embedding", "output_dim": 6, "mask_zero": True}, LSTM, SIGMOID]

@@ -84,13 +84,17 @@ def test_states_against_double_precision(
         patch.setattr(cells, "FOLD_BYTES", fold_bytes)
         states, outputs = (CpuEngine(model).run(batch(rows)) for model in (ends, both))
     for row, state, output in zip(rows, states, outputs, strict=True):
-        x = words.weights[0][row].astype(np.float64)
+        x = words.weights[0][row]
         forward, backward = reference_states(one, x), reference_states(other, x[::-1])
         expected = np.concatenate([last(forward), last(backward)])
         # States of a relu grow from step to step, and with them what a float32 rounds off.
         largest = max(1.0, *(float(np.abs(each).max(initial=0)) for each in (forward, backward)))
-        np.testing.assert_allclose(state, last(forward), rtol=0, atol=4e-6 * largest)
-        np.testing.assert_allclose(output, expected, rtol=0, atol=4e-6 * largest)
+        # Some random recurrences amplify what is rounded off, in any float32 implementation.
+        plain = np.abs(reference_states(one, x, np.float32) - forward).max(initial=0)
+        other_way = np.abs(reference_states(other, x[::-1], np.float32) - backward).max(initial=0)
+        atol = max(4e-6 * largest, 4 * float(plain), 4 * float(other_way))
+        np.testing.assert_allclose(state, last(forward), rtol=0, atol=atol)
+        np.testing.assert_allclose(output, expected, rtol=0, atol=atol)
 
 
 def _pair(kind: str, rng: np.random.Generator, width: int, units: int) -> tuple[Layer, Layer]:
