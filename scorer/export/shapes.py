@@ -13,7 +13,14 @@ from scorer.layers.operations import parts
 
 
 def _same(graph: Graph, node: Node, value: str) -> str:
-    """Layers that do nothing here: the graph's numbers are floats already."""
+    """Layers that do nothing here."""
+    return value
+
+
+def _cast(graph: Graph, node: Node, value: str) -> str:
+    """Ids become floats, which all other numbers are already."""
+    if node.given[0].dtype == "ids":
+        return graph.node("Cast", value, to=graph.onnx.TensorProto.FLOAT)
     return value
 
 
@@ -242,7 +249,7 @@ def _one_hot(graph: Graph, node: Node, value: str) -> str:
 
 SHAPES: dict[str, Writer] = {
     "Identity": _same,
-    "cast": _same,
+    "cast": _cast,
     "Rescaling": _rescaled,
     "UnitNormalization": _unit,
     "BatchNormalization": _batch_normalization,
