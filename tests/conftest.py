@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from tests.support import buckets, tiny
 
 pytest.register_assert_rewrite("tests.support.runners")
+settings.register_profile("suite", deadline=None)  # a busy machine is not a failure
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
