@@ -198,7 +198,7 @@ def oracle(sample: Sample) -> dict[str, float]:
 def test_every_figure_and_every_replicate_is_the_oracle_s(task: Task) -> None:
     """Every row is a group of its own here, so that a replicate is a sample with rows repeated."""
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(SAMPLES[task]())
     def check(sample: Sample) -> None:
         resampler = Resampler(len(sample), replicates=2)
@@ -233,7 +233,7 @@ def _replicates(
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
 def test_the_baseline_is_the_best_constant_measured_as_a_model(task: Task) -> None:
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(SAMPLES[task]())
     def check(sample: Sample) -> None:
         resampler = Resampler(len(sample), replicates=3)

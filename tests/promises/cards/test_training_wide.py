@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -63,7 +63,6 @@ def test_grams_are_those_of_most_texts() -> None:
     assert found.texts.tolist() == sorted(found.texts, reverse=True)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab ", max_size=12), max_size=8))
 def test_bags_hold_what_scikit_learn_counts(texts: list[str]) -> None:
     grams = ("a", "b", "ab", "a b", "b a", "a a")

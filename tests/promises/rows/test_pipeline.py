@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.binding import Binding
@@ -21,7 +21,6 @@ from scorer.tasks import OutputOptions
 from tests.support.parrot import expected, parrot
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 0.002), max_size=30), st.integers(1, 5))
 def test_results_come_in_order_whoever_is_first(delays: list[float], threads: int) -> None:
     def work(item: tuple[int, float]) -> int:
@@ -106,7 +105,6 @@ def cut(texts: list[str | None], sizes: list[int]) -> Iterator[tuple[Window, Non
 text = st.none() | st.sampled_from(["", "good film", "bad", "???", "the plot", "zzz yyy"])
 
 
-@settings(deadline=None)
 @given(st.lists(text, max_size=30), st.lists(st.integers(0, 9), max_size=5), st.integers(1, 4))
 def test_scores_do_not_depend_on_windows_or_threads(
     texts: list[str | None], sizes: list[int], threads: int

@@ -74,7 +74,7 @@ def test_a_window_is_closed_as_soon_as_its_texts_suffice(kind: str) -> None:
     assert 3400 < first.rows < 4700
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 90), max_size=60),
     kind=st.sampled_from(["csv", "jsonl", "parquet"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.engines.cpu import kernels, vectors
@@ -61,7 +61,6 @@ def _product(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 @given(rows=st.integers(0, 40), k=sizes, columns=st.integers(1, 150), seed=st.integers(0, 99))
-@settings(deadline=None)
 def test_product(rows: int, k: int, columns: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, k)).astype(np.float32)

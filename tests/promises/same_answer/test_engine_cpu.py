@@ -202,7 +202,7 @@ def runner(model: Bundle) -> Callable[[TokenBatch], np.ndarray]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(data=st.data(), units=st.integers(1, 37), seed=st.integers(0, 9999))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_row_has_the_same_bits_in_any_batch(
     name: str, data: st.DataObject, units: int, seed: int
 ) -> None:
@@ -248,7 +248,7 @@ def test_tiles_of_any_size_give_the_same_bits(name: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("fold_bytes", [64 << 20, 0])
 @given(width=st.integers(1, 20), units=st.integers(1, 70), seed=st.integers(0, 9999))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_lstm_against_double_precision(fold_bytes: int, width: int, units: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     words, forward = embedding(rng, WORDS, width), lstm(rng, width, units)
@@ -271,7 +271,7 @@ def test_lstm_against_double_precision(fold_bytes: int, width: int, units: int, 
 
 @pytest.mark.parametrize("mode", ["count", "multi_hot", "tf_idf"])
 @given(rows=st.lists(st.lists(st.integers(1, 9), max_size=40), max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_bag_of_length_1_against_double_precision(mode: str, rows: list[list[int]]) -> None:
     rng = np.random.default_rng(0)
     vectorizer = spec(8, mode=mode)
@@ -314,7 +314,7 @@ def test_large_states_and_weights_do_not_overflow() -> None:
 
 
 @given(filters=st.integers(1, 40), seed=st.integers(0, 9999), data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_folded_convolution_equals_the_plain_one(
     filters: int, seed: int, data: st.DataObject
 ) -> None:

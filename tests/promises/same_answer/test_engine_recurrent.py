@@ -69,7 +69,7 @@ seeds = st.integers(0, 9999)
 @kinds
 @pytest.mark.parametrize("fold_bytes", [64 << 20, 0])
 @given(width=st.integers(1, 20), units=st.integers(1, 70), bias=st.booleans(), seed=seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_states_against_double_precision(
     kind: str, fold_bytes: int, width: int, units: int, bias: bool, seed: int
 ) -> None:
@@ -143,7 +143,7 @@ NETWORKS = (stacked, masked_mean, unmasked_mean, unmasked_ends)
 @kinds
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
 @given(units=st.integers(1, 37), seed=seeds, data=st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_a_row_has_the_same_bits_in_any_batch_and_tile(
     kind: str, network: Callable[..., Bundle], units: int, seed: int, data: st.DataObject
 ) -> None:

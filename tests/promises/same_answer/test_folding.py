@@ -47,7 +47,7 @@ def table(rng: np.random.Generator, width: int, columns: int) -> tuple[Folded, n
     some=st.integers(1, 20),
     seed=st.integers(0, 999),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_met_is_there(calls: list[list[int]], some: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patch:

@@ -34,7 +34,7 @@ SALTS = st.one_of(st.none(), st.integers(0, 99), st.tuples(st.integers(0, 9), st
 MODES = st.sampled_from(("int", "one_hot", "multi_hot", "count"))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32), KEYS)
 def test_hashes_are_those_of_tensorflow(seed: int, key: tuple[int, int]) -> None:
     """Of every length, as the functions work by another rule for each of some."""
@@ -65,7 +65,7 @@ def _listed(salt: Any) -> Any:
     return list(salt) if isinstance(salt, tuple) else salt
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), MODES, st.integers(1, 3), SALTS)
 def test_a_string_lookup_gives_what_keras_gives(
     data: st.DataObject, mode: str, unknown: int, salt: Any
@@ -94,7 +94,7 @@ def test_a_string_lookup_gives_what_keras_gives(
         np.testing.assert_array_equal(ours, expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), MODES, st.integers(1, 3), st.sampled_from(("floormod", "farmhash")))
 def test_an_integer_lookup_gives_what_keras_gives(
     data: st.DataObject, mode: str, unknown: int, method: str
@@ -121,7 +121,7 @@ def test_an_integer_lookup_gives_what_keras_gives(
         np.testing.assert_array_equal(ours, expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), MODES, st.integers(1, 9), SALTS, st.booleans())
 def test_hashing_gives_what_keras_gives(
     data: st.DataObject, mode: str, bins: int, salt: Any, numeric: bool

@@ -102,7 +102,7 @@ def assert_equals_reference(
 
 @pytest.mark.parametrize("split", SPLIT)
 @pytest.mark.parametrize("standardize", STANDARDIZE)
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(rows=st.lists(st.none() | texts, max_size=8), length=st.sampled_from(LENGTHS))
 @example(rows=["", " ", "!!!", "[UNK]", "a\0b a\0 a", "The the THE"], length=None)
 @example(rows=[string.ascii_uppercase], length=None)
@@ -113,7 +113,7 @@ def test_equals_reference(
     assert_equals_reference(Vectorizer(given_spec)(pa.array(rows, pa.string())), rows, given_spec)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     words=st.lists(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),

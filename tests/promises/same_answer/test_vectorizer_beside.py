@@ -79,7 +79,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("options", TOKENIZERS.values(), ids=list(TOKENIZERS))
 @given(rows=texts)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_ids_are_those_of_keras_tokenizer(options: dict[str, Any], rows: list[str]) -> None:
     theirs = tokenizer(**options)
     spec = spec_from_tokenizer(json.loads(theirs.to_json()))
@@ -103,7 +103,7 @@ def test_matrices_are_those_of_keras_tokenizer(options: dict[str, Any], mode: st
     cut=st.sampled_from(["pre", "post"]),
     value=st.sampled_from([0, 7]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_are_padded_and_cut_as_by_pad_sequences(
     rows: list[str], length: int, side: Any, cut: Any, value: int
 ) -> None:
@@ -137,7 +137,7 @@ INDEX = {"the": 1, "film": 2, "good": 3, "dull": 4, "über": 5, "don't": 9}
     ],
 )
 @given(rows=texts)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_ids_are_those_of_a_program_with_a_word_index(
     numbering: Numbering, rows: list[str]
 ) -> None:
@@ -182,7 +182,7 @@ def assigned(rows: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(rows=texts.map(assigned))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_pattern_means_what_python_means(pattern: str, rows: list[str]) -> None:
     step = Replace(pattern, " ", python=True)
     assert step(pa.array(rows)).to_pylist() == [re.sub(pattern, " ", row) for row in rows]

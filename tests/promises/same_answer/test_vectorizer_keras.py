@@ -82,7 +82,7 @@ def assert_same_ids(layer: Any, rows: list[str]) -> None:
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("split", SPLIT)
 @pytest.mark.parametrize("standardize", STANDARDIZE)
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(rows=st.lists(texts, min_size=1, max_size=8))
 @example(rows=SENTENCES)
 @example(rows=list(PIECES))
@@ -105,7 +105,7 @@ def test_code_points_of_every_plane(standardize: str | None, split: str | None) 
     assert_same_ids(every, [f"{c} x{c}x {c}{c}" for c in sampled] + sampled)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     words=st.lists(
         st.one_of(
@@ -146,7 +146,7 @@ def bag(batch: TokenBatch, columns: int) -> np.ndarray:
 @pytest.mark.parametrize("mode", ["count", "multi_hot", "tf_idf"])
 @pytest.mark.parametrize("max_tokens", [None, 50])
 @pytest.mark.parametrize("split", SPLIT)
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(rows=st.lists(texts, min_size=1, max_size=6))
 @example(rows=SENTENCES)
 def test_bags_follow_from_the_ids(
@@ -202,7 +202,7 @@ def ngram_layer(
 
 @pytest.mark.parametrize("ngrams", [1, 2, 3, (2,), (3, 1), (2, 2)])
 @pytest.mark.parametrize("split", ["whitespace", "character"])
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     rows=st.lists(ngram_texts, min_size=1, max_size=8),
     standardize=st.sampled_from(STANDARDIZE),
@@ -223,7 +223,7 @@ def test_ngrams(
 
 
 @pytest.mark.parametrize("mode", ["count", "multi_hot"])
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(rows=st.lists(ngram_texts, min_size=1, max_size=8))
 def test_bags_of_ngrams(mode: str, rows: list[str]) -> None:
     theirs = ngram_layer(2, None, "whitespace", None, mode)
@@ -240,7 +240,7 @@ def test_an_adapted_layer() -> None:
     assert_same_ids(adapted, SENTENCES)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(rows=st.lists(texts, min_size=1, max_size=8))
 def test_the_reference_of_the_other_tests_is_keras(rows: list[str]) -> None:
     assume(any(rows))

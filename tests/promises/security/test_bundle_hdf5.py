@@ -49,7 +49,7 @@ def write(group: h5py.Group, tree: dict[str, Any]) -> None:
             group[name] = value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(NAMES, TREE, max_size=40),
     st.dictionaries(NAMES, ATTRIBUTE, max_size=6),

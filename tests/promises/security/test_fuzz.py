@@ -53,7 +53,6 @@ ROOT = Path(__file__).parents[3]
 few = settings(
     derandomize=True,
     max_examples=60,
-    deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )

@@ -51,7 +51,7 @@ def references(count: int, size: int) -> pa.Array:
 TEXTS = st.lists(st.none() | st.sampled_from(["", "good", "x" * 90, "é" * 300, "y" * 2000]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     texts=TEXTS,
     encoding=st.sampled_from(ENCODINGS),
@@ -96,7 +96,7 @@ def test_a_large_dictionary_of_short_texts_cuts_nothing() -> None:
 # --- pages ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     texts=TEXTS.filter(bool),
     encoding=st.sampled_from(ENCODINGS),
@@ -271,7 +271,7 @@ def test_a_list_counts_as_many_values_as_it_has(version: str) -> None:
     assert sum(window.rows for window in windows(data)) == 30_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lists=st.lists(
         st.none() | st.lists(st.none() | st.lists(st.integers(0, 1), max_size=20)), min_size=1

@@ -266,7 +266,7 @@ def test_drift_in_words(index: float, noise: float, words: str) -> None:
     assert verdict(index, noise) == words
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cut=st.integers(0, 200))
 def test_drift_does_not_depend_on_the_windows(cut: int) -> None:
     rng = np.random.default_rng(3)

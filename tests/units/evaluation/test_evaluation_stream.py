@@ -153,7 +153,7 @@ def report(evaluator: Evaluator, *requirements: str) -> Report:
 
 
 @pytest.mark.parametrize("task", LABELS)
-@settings(max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=5, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(cuts=st.lists(st.integers(0, 300), max_size=8).map(sorted))
 def test_windows_change_nothing(task: str, cuts: list[int]) -> None:
     rows = made_up(task, 300)

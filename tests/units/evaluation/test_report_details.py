@@ -148,7 +148,7 @@ def sample(n: int, seed: int, shift: float = 0.0) -> Sample:
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), decimals=st.integers(1, 7))
 def test_no_threshold_is_better_than_the_recommended_one(seed: int, decimals: int) -> None:
     made = sample(40, seed)

@@ -89,7 +89,7 @@ TEXTS = st.lists(st.sampled_from((*WORDS, "zzz", "--", "Good!")), min_size=1, ma
 
 
 @pytest.mark.parametrize("name", LINEAR)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(found=TEXTS)
 def test_the_words_of_a_sum_add_up_to_the_score(name: str, found: list[str]) -> None:
     branch = LINEAR[name]

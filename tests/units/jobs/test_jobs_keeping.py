@@ -145,9 +145,7 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "PAUSE_S", 0.0)
 
 
-UNHURRIED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
-)
+UNHURRIED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
 
 @UNHURRIED

@@ -73,9 +73,7 @@ class Resent(MemoryFile):
 def test_a_store_does_as_the_file_in_memory(bucket: pa.fs.FileSystem) -> None:
     named, count = conditional_files(remote_file(FOLDER)), iter(range(1000))
 
-    @settings(
-        max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(STEPS)
     def check(steps: list[tuple[str, bytes | None, int]]) -> None:
         assert story(named(str(next(count))), steps) == story(Resent(), steps)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.errors import InputError
@@ -80,7 +80,6 @@ def test_delimiter_and_encoding() -> None:
 cell = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(cell, cell, cell), max_size=12),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -119,7 +118,6 @@ def records(content: bytes) -> list[bytes]:
     return [*found, *([content[start:]] if content[start:] else [])][1:]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.errors import InputError, UsageError
@@ -80,7 +80,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.text(), json_values, max_size=3), max_size=8),
     indent=st.sampled_from([None, 1]),

@@ -29,7 +29,7 @@ def outcome(parse: Any, text: str) -> tuple[str, str]:
         return type(error).__name__, str(error)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
 @example('{"a": 1}\r\n')
 @example('{"a": 1}\n\n')
@@ -75,7 +75,7 @@ def read(data: bytes, size: WindowSize) -> list[Any]:
     return [*out, reader.rows]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     bodies,
     st.sampled_from([b"", b"\xef\xbb\xbf"]),

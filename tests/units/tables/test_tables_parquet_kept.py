@@ -165,7 +165,7 @@ def int96(values: Any, unit: str = "us") -> bytes:
     return written(table, use_deprecated_int96_timestamps=True, store_schema=False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.none() | st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))))
 def test_no_int96_timestamp_is_altered(values: list[dt.datetime | None]) -> None:
     out, lost = rewritten(int96(values))
@@ -306,7 +306,7 @@ def test_a_header_without_end_is_refused(data: bytes) -> None:
         list(Compact(data).spans())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.integers(1, 300),
@@ -339,7 +339,7 @@ def test_a_struct_is_read_as_it_was_written(values: dict[int, Any]) -> None:
 # --- categories ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     groups=st.lists(st.integers(1, 128), min_size=1, max_size=7),
     codes=st.sampled_from(["int8", "uint8", "int16", "int32"]),

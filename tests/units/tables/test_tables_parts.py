@@ -97,7 +97,7 @@ def check(data: bytes, name: str, every: int, options: ReadOptions | None = None
     return len(parts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.sampled_from(CSV), max_size=40).map(b"".join),
     st.sampled_from([b"a,b,c\n", b"\xef\xbb\xbfa,b,c\r\n", b"b\n", b"\n\nb\n", b"sep=;\na;b\n"]),
@@ -117,7 +117,7 @@ def test_csv_in_parts_is_the_whole(
         check(header + body, "in.csv", every, options)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(JSON), max_size=40).map(b"".join), st.sampled_from([1, 9, 40]))
 def test_json_lines_in_parts_are_the_whole(body: bytes, every: int) -> None:
     for first in (b'{"b":"x"}\n', b'\xef\xbb\xbf{"b":"x"}\r\n', b'\n{"b":"x"}\n'):

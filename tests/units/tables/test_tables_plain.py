@@ -40,7 +40,7 @@ def read_by_module(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Any
         return read(*arguments)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bodies, st.sampled_from([b"\n", b"\r\n"]), st.sampled_from([7, 64, 1 << 18]))
 @example(b'1,"a\n', b"\n", 64)
 @example(b'1,"a""b",3\n' * 9 + b"1,2,\xff\n" + b"1,2,3\n" * 9, b"\n", 16)

@@ -69,7 +69,7 @@ def check(words: list[str], split: str | None, sizes: tuple[int, ...]) -> None:
     assert 2 * len(found(built)) <= len(built.slots)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(vocabularies, st.sampled_from(["whitespace", "character", None]), st.sampled_from(SIZES))
 @example(["a ", " a", " ", "a a"], "whitespace", (1, 2))
 @example(["a ", "a  ", " ", "a é"], "character", (1, 2))
