@@ -5,7 +5,7 @@ so of two who try at once one succeeds. A lease that is not renewed expires: the
 says how old it is, and the holder counts its time from before it asked, so no machine's clock
 matters. A holder that does not reach the store in time knows that by itself.
 
-Entries of a ledger do not rest on the lease (see ledger_store.py): it saves work, not data.
+Entries of a ledger do not rest on the lease (see keeping.py): it saves work, not data.
 """
 
 from __future__ import annotations
