@@ -21,7 +21,7 @@ from scorer import zoo
 from scorer.binding import Binding, bind
 from scorer.bundle import Bundle, read_entry
 from scorer.card import Card
-from scorer.card_columns import with_columns
+from scorer.card.columns import with_columns
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine

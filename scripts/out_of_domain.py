@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scorer.card_out_of_domain import OutOfDomain, StabilityIndexes
+from scorer.card.out_of_domain import OutOfDomain, StabilityIndexes
 from scorer.evaluation.drift import DriftCounter
 from scorer.evaluation.sample import Sample
 from scorer.model import Model, load_model

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from scorer.adding.expected import Comparison, compare
 from scorer.card import Card
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.errors import ScorerError
 from scorer.model import Model
 

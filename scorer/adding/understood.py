@@ -19,7 +19,7 @@ from scorer.bundle.hdf5 import opened
 from scorer.bundle.legacy import H5
 from scorer.bundle.pieces import replace_card
 from scorer.card import ScorerCard
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.engines import load_engine, refuse_padding_readers
 from scorer.errors import ScorerError, UnsupportedModel
 from scorer.layers.spec import FIX_LENGTH

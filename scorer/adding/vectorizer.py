@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from scorer.card_vectorizer import Kind
+from scorer.card.vectorizer import Kind
 from scorer.errors import BundleError
 
 HEAD_BYTES = 4096

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scorer.bundle import Input, Layer
-from scorer.card_vectorizer import InputCard, VectorizerCard
+from scorer.card.vectorizer import InputCard, VectorizerCard
 from scorer.vectorizer import Category, VectorizerSpec
 
 #: kind of vectorizer -> what it is called

@@ -15,7 +15,7 @@ from scorer.bundle.alone import read_vectorizer
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import refuse_foreign
 from scorer.bundle.words import vocabulary_lines
-from scorer.card_vectorizer import InputCard, Kind, VectorizerCard
+from scorer.card.vectorizer import InputCard, Kind, VectorizerCard
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.files import read_regular
 from scorer.vectorizer import VectorizerSpec

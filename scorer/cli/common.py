@@ -326,7 +326,7 @@ class EngineOptions:
         renamed = self._renamed()
         read: list[dict[str, str]] = [{} for _ in references]
         if renamed:
-            from scorer.card_columns import check_known, columns_read
+            from scorer.card.columns import check_known, columns_read
             from scorer.zoo import find
 
             cards = [find(reference, self.zoos).card for reference in references]

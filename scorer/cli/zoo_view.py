@@ -14,7 +14,7 @@ from scorer.tasks import TASKS
 if TYPE_CHECKING:
     from scorer.bundle import Bundle, Layer
     from scorer.card import Card
-    from scorer.card_out_of_domain import OutOfDomain
+    from scorer.card.out_of_domain import OutOfDomain
     from scorer.vectorizer import VectorizerSpec
 
 #: the columns of the list with their titles; where they do not fit, the last ones go first

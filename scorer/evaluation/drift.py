@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scorer.card import ProfileHistogram, TrainingProfile
-from scorer.card_out_of_domain import OutOfDomain
+from scorer.card.out_of_domain import OutOfDomain
 from scorer.evaluation.part import Part, Quartiles
 from scorer.evaluation.spread import WholeNumbers, profile_quartiles, shares
 from scorer.scores import Scores

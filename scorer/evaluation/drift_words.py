@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from scorer.card import PromisedFigure, ScorerCard
-from scorer.card_out_of_domain import OutOfDomain
+from scorer.card.out_of_domain import OutOfDomain
 from scorer.evaluation.drift import Drift, DriftPart, Level
 from scorer.evaluation.part import Quartiles
 from scorer.evaluation.predictions import Predictions

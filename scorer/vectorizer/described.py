@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer.keras_tokenizer import MATRIX_MODES, spec_from_tokenizer
 from scorer.vectorizer.preparation import Preparation, parse_replacement, standardized

@@ -80,7 +80,7 @@ def run_piece(kind: str) -> Callable[[bytes], None]:
         import pyarrow as pa
 
         from scorer.bundle import Pieces
-        from scorer.card_vectorizer import VectorizerCard
+        from scorer.card.vectorizer import VectorizerCard
         from scorer.vectorizer import Vectorizer
 
         path = folder() / "vectorizer"

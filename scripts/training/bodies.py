@@ -11,7 +11,7 @@ import pyarrow as pa
 from scorer.bundle import Bundle, read_entry
 from scorer.card import Golden, PromisedFigure, ScorerCard, TrainedPart, render_card
 from scorer.card import Training as TrainingCard
-from scorer.card_out_of_domain import DomainFigures
+from scorer.card.out_of_domain import DomainFigures
 from scorer.figures import figure_spec
 from scorer.vectorizer import VectorizerSpec
 from scorer.zoo import Entry

@@ -23,7 +23,7 @@ from scorer.card import (
     Training,
     TrainingProfile,
 )
-from scorer.card_out_of_domain import DomainFigures
+from scorer.card.out_of_domain import DomainFigures
 from scorer.evaluation.sample import Sample
 from scorer.tasks import Problem, task_named
 from scripts.training.bodies import card_body, model_index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scorer.card_out_of_domain import MeasuredFigure
+from scorer.card.out_of_domain import MeasuredFigure
 from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.labelled import Baseline
 from scorer.evaluation.measure import measure

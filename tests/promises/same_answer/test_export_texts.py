@@ -13,7 +13,7 @@ import pytest
 
 from scorer.bundle import Bundle, Input, input_of
 from scorer.card import Card, ScorerCard
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.errors import UnsupportedModel
 from scorer.export import vectorizers_to_onnx
 from scorer.export.checks import random_texts, text_read_otherwise

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scorer.bundle import Pieces, read_bundle
 from scorer.card import Card
-from scorer.card_vectorizer import InputCard
+from scorer.card.vectorizer import InputCard
 from scorer.engines import load_engine
 from scorer.engines.encode import bag_of_words, padded_ids
 from scorer.errors import BundleError, UnsupportedModel

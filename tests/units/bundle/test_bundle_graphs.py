@@ -18,7 +18,7 @@ import pytest
 from scorer.bundle import Bundle, Pieces, read_bundle
 from scorer.bundle.config import read_model
 from scorer.bundle.network import Call
-from scorer.card_vectorizer import InputCard, VectorizerCard
+from scorer.card.vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import Vectorizer

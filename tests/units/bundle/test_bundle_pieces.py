@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.bundle import Pieces, read_bundle
-from scorer.card_vectorizer import InputCard, VectorizerCard
+from scorer.card.vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine
 from scorer.errors import BundleError, ScorerError, UnsupportedModel
 from scorer.vectorizer import Vectorizer

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.bundle import Bundle, Pieces, read_bundle
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.engines import load_engine
 from scorer.engines.encode import padded_ids
 from scorer.errors import UnsupportedModel

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.card import ProfileHistogram, PromisedFigure, ScorerCard
-from scorer.card_out_of_domain import OutOfDomain
+from scorer.card.out_of_domain import OutOfDomain
 from scorer.evaluation.drift import Drift, DriftCounter
 from scorer.evaluation.drift_words import explained
 from scorer.evaluation.part import Figure

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from scorer.card import ScorerCard, parse_card
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.cli.add_options import Arguments
 from scorer.cli.options import click_fields
 from scorer.cli.score import main as score

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from scorer.card import Card, read_card
-from scorer.card_columns import columns_read, with_columns
+from scorer.card.columns import columns_read, with_columns
 from scorer.cli.score import main
 from scorer.errors import UsageError
 from tests.support import tiny

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from scorer.card_vectorizer import VectorizerCard
+from scorer.card.vectorizer import VectorizerCard
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer import Vectorizer, spec_from_config
 from scorer.vectorizer.described import described_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-from scorer.card import Card, ScorerCard
+from scorer.card.schema import Card, ScorerCard
 from scorer.composition import TEXT, Composition, parse_template
 from scorer.errors import UsageError
 

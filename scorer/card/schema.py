@@ -1,7 +1,7 @@
-"""The card of a model: a Hugging Face model card whose `scorer:` mapping holds what the tool needs.
+"""The fields of a card, each checked, and how a card is read and rendered.
 
 A card is `README.md` beside `model.keras`: YAML front matter between two `---` lines, then Markdown
-for people. It is untrusted input: `scorer.card_text` caps it before anything is built from it.
+for people. It is untrusted input: `scorer.card.text` caps it before anything is built from it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from scorer.card_out_of_domain import CardPart, DomainFigures, Finite, MetricName, OutOfDomain
-from scorer.card_text import join_front_matter, split_front_matter
-from scorer.card_vectorizer import InputCard, VectorizerCard
+from scorer.card.out_of_domain import CardPart, DomainFigures, Finite, MetricName, OutOfDomain
+from scorer.card.text import join_front_matter, split_front_matter
+from scorer.card.vectorizer import InputCard, VectorizerCard
 from scorer.composition import Composition, parse_template
 from scorer.errors import CardError, UsageError
 from scorer.faults import in_words
