@@ -33,6 +33,7 @@ from scorer.cli.common import (
 )
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
+from scorer.cli.look_view import looking_shown
 from scorer.cli.options import option, options, takes
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, sizes, write_json
 from scorer.cli.startup import no_garbage, skip_unused_imports
@@ -41,6 +42,7 @@ from scorer.errors import UsageError
 if TYPE_CHECKING:
     from scorer.evaluation.request import EvaluationOptions
     from scorer.jobs.each import Runner
+    from scorer.jobs.parts import LookOn
     from scorer.jobs.plan import RunPlan
     from scorer.jobs.policy import RunPolicy
     from scorer.jobs.settings import Settings
@@ -258,7 +260,8 @@ def main(arguments: Arguments) -> None:
         with compiling_shown(shown=telling.human):
             model = arguments.engine.load(arguments.reference, None if local else "cpu")
     shown = telling.human and sys.stderr.isatty()
-    runner = _runner(arguments.runner, model, shown=shown)
+    look_on = looking_shown(shown=telling.human)
+    runner = _runner(arguments.runner, model, look_on, shown=shown)
     summary = run_jobs(
         model, made, settings, [Progress(sizes(made.jobs))] if shown else [], run_id, runner
     )
@@ -299,13 +302,13 @@ def _check_runner(arguments: Arguments, made: RunPlan) -> None:
         raise UsageError(f"{runner} scores on CPUs: leave --device gpu out")
 
 
-def _runner(name: str, model: Model, *, shown: bool) -> Runner | None:
+def _runner(name: str, model: Model, look_on: LookOn, *, shown: bool) -> Runner | None:
     """What scores the files, its progress `shown`; None: this process. Raises RunnerError."""
     if name == "local":
         return None
     from scorer.distributed import open_runner
 
-    runner = open_runner(name, model)
+    runner = open_runner(name, model, look_on)
     return FileProgress(runner) if shown else runner
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scorer.distributed.ray import score_dataset
     from scorer.distributed.spark import score_dataframe
     from scorer.jobs.each import Runner
+    from scorer.jobs.parts import LookOn
     from scorer.model import Model
 
 __all__ = ["open_runner", "score_dataframe", "score_dataset"]
@@ -25,14 +26,15 @@ _RUNNERS = {"ray": "RayRunner", "spark": "SparkRunner"}
 _HOMES = {"score_dataset": "scorer.distributed.ray", "score_dataframe": "scorer.distributed.spark"}
 
 
-def open_runner(name: str, model: Model) -> Runner:
+def open_runner(name: str, model: Model, look_on: LookOn | None = None) -> Runner:
     """The runner `ray` or `spark` for a model. Nothing is started before it has a job.
+
+    `look_on` shows that a large file is looked through for places to cut it.
 
     Raises RunnerError where the package is not installed.
     """
-    runner: Runner = getattr(importlib.import_module(f"scorer.distributed.{name}"), _RUNNERS[name])(
-        model
-    )
+    kind = getattr(importlib.import_module(f"scorer.distributed.{name}"), _RUNNERS[name])
+    runner: Runner = kind(model) if look_on is None else kind(model, look_on)
     return runner
 
 

@@ -24,7 +24,7 @@ from scorer.distributed.worker import (
 )
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import Splitter
+from scorer.jobs.parts import LookOn, Splitter, nobody
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
@@ -47,10 +47,11 @@ class RayRunner:
     """
 
     model: Model
+    look_on: LookOn = nobody
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
         with _connected(settings.policy.threads):
-            tasks = _Tasks(file_work(self.model, settings))
+            tasks = _Tasks(file_work(self.model, settings), self.look_on)
             try:
                 for job in jobs:
                     tasks.start(job)
@@ -85,11 +86,11 @@ class _Tasks:
     are waited for in Python: `ray.wait` lets no signal but Ctrl-C through.
     """
 
-    def __init__(self, work: FileWork) -> None:
+    def __init__(self, work: FileWork, look_on: LookOn) -> None:
         self.running: dict[Any, _Try] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()
         self._work = ray.put(work)
-        self._splitter = Splitter(work.settings)
+        self._splitter = Splitter(work.settings, look_on)
         threads = work.settings.policy.threads
         self._task = ray.remote(_score_file).options(num_cpus=threads, max_retries=0)
         self._part = ray.remote(_score_part).options(num_cpus=threads, max_retries=ATTEMPTS - 1)

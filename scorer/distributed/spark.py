@@ -15,7 +15,7 @@ import pyarrow as pa
 from scorer.distributed.worker import ATTEMPTS, PartResult, WorkerResult, file_work, table_work
 from scorer.errors import RunnerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import Splitter
+from scorer.jobs.parts import LookOn, Splitter, nobody
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected
@@ -44,13 +44,14 @@ class SparkRunner:
     """
 
     model: Model
+    look_on: LookOn = nobody
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
         with _session(settings.policy.threads) as session:
             context = session.sparkContext
             inheriting = inheritable_thread_target(session)
             work = context.broadcast(file_work(self.model, settings))
-            splitter = Splitter(settings)
+            splitter = Splitter(settings, self.look_on)
 
             # A Spark job a file: one that kills its workers fails alone, and not its stage.
             def score(job: Job) -> Outcome:

@@ -7,9 +7,10 @@ place: so output, rejects, report and summary are those of a local run, whatever
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from scorer.files import output_errors
 from scorer.jobs.journal import Journal, journal, refuse_other_run
@@ -20,8 +21,16 @@ from scorer.jobs.settings import Settings, journal_identity
 from scorer.model import Model
 from scorer.pipeline import ordered_map
 from scorer.scores import Scores
-from scorer.tables import Window, open_reader
-from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
+from scorer.tables import Source, Window, open_reader
+from scorer.tables.parts import (
+    Looking,
+    Part,
+    Parts,
+    PartSize,
+    Splittable,
+    parts_of_reader,
+    unseen,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,42 +39,50 @@ SPLIT_BYTES = 64 << 20
 #: some seconds of a worker's work
 PART_SIZE = PartSize(rows=50_000, bytes=32 << 20)
 
+#: shows that a file is looked through for places to cut
+LookOn: TypeAlias = Callable[[Source], AbstractContextManager[Looking]]
+
+
+@contextmanager
+def nobody(source: Source) -> Iterator[Looking]:
+    """Show nothing."""
+    yield unseen
+
 
 @dataclass
 class Splitter:
     """Finds the parts of jobs' files; says once for each reason why a large file stays whole."""
 
     settings: Settings
+    look_on: LookOn = nobody
     _told: set[str] = field(default_factory=set, init=False)
 
     def parts(self, job: Job) -> tuple[Part, ...]:
         """The parts of a job's file; none where one worker is to score all of it."""
-        found = parts_of(job, self.settings)
+        found = parts_of(job, self.settings, self.look_on)
         if found.reason and found.reason not in self._told:
             self._told.add(found.reason)
             log.warning("%s: one worker scores all of it: %s", job.source.name, found.reason)
         return found.parts
 
 
-def parts_of(job: Job, settings: Settings) -> Parts:
-    """The parts of a job's file; none where it is to be scored as a whole.
+def parts_of(job: Job, settings: Settings, look_on: LookOn = nobody) -> Parts:
+    """The parts of a job's file; none where it is to be scored as a whole."""
+    with suppress(Exception):  # what is wrong with the file is for whoever scores it to say
+        if _is_worth_splitting(job, settings):
+            reader, _ = open_reader(job.source, settings.spec.read)
+            with closing(reader), look_on(job.source) as looking:
+                return parts_of_reader(reader, PART_SIZE, looking)
+    return Parts()
 
-    What is wrong with the file is for whoever scores it to say.
-    """
-    if job.stream is not None or (settings.policy.must_resume and job.target.output.exists()):
-        return Parts()  # of these, the output may be finished
-    if settings.spec.read.limit is not None:
-        return Parts()
-    try:
-        if job.source.fingerprint().get("size", 0) < SPLIT_BYTES:
-            return Parts()
-        reader, _ = open_reader(job.source, settings.spec.read)
-        try:
-            return parts_of_reader(reader, PART_SIZE)
-        finally:
-            reader.close()
-    except Exception:
-        return Parts()
+
+def _is_worth_splitting(job: Job, settings: Settings) -> bool:
+    """Whether a file is large, all of it is read, and no finished output may be there."""
+    if job.stream is not None or settings.spec.read.limit is not None:
+        return False
+    if settings.policy.must_resume and job.target.output.exists():
+        return False
+    return bool(job.source.fingerprint().get("size", 0) >= SPLIT_BYTES)
 
 
 def score_part(model: Model, job: Job, settings: Settings, part: Part) -> list[Known]:

@@ -24,7 +24,15 @@ from scorer.tables.formats.base import Format, Input, Output
 from scorer.tables.header import read_header
 from scorer.tables.lines import MustEndHere, RecordLines, RecordTooLong
 from scorer.tables.options import ReadOptions
-from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
+from scorer.tables.parts import (
+    Looking,
+    Part,
+    Parts,
+    PartSize,
+    line_starts,
+    parts_between,
+    unseen,
+)
 from scorer.tables.plain import PlainRecords, PlainRuns
 from scorer.tables.values import appended_cells, each_in_utf8, is_list_of_texts
 from scorer.tables.window import (
@@ -74,6 +82,8 @@ class DelimitedReader:
         self.has_header = options.header
         self._names = head.names
         self._parser = self.dialect.parser(self._lines)
+        self._head_lines = self._lines.consumed + len(self._lines.raw)
+        self._uncounted = 0  # of the lines consumed, those that the part does not have
         self._broken = ""  # what was wrong with the last record whose quotes are broken
         self.rows: int | None = None if head.names else 0
         self.schema = pa.schema([(column, pa.string()) for column in self._names])
@@ -111,7 +121,12 @@ class DelimitedReader:
         kept = self.dialect.delimiter.join(cells) + record[len(body) :]
         return kept.encode(self.encoding)
 
-    def parts(self, size: PartSize) -> Parts:
+    @property
+    def lines(self) -> int | None:
+        """The lines of the records that have been read, and of what stands before them."""
+        return self._lines.consumed - self._uncounted
+
+    def parts(self, size: PartSize, looking: Looking = unseen) -> Parts:
         """Runs of whole records. Where a quoted field may hold a line end, all is looked through.
 
         That takes the csv module for what `PlainRuns` does not pass over, as reading it does.
@@ -124,7 +139,7 @@ class DelimitedReader:
             end = file.seek(0, SEEK_END)
             if self.dialect.quoting == "none":
                 return parts_between([begin, *line_starts(file, begin, end, size.bytes), end])
-        return parts_between([begin, *self._record_starts(size.bytes), end])
+        return parts_between([begin, *self._record_starts(size.bytes, looking), end])
 
     def _unsplit(self) -> str:
         """Why it cannot be known cheaply where records end; empty if it can."""
@@ -142,7 +157,7 @@ class DelimitedReader:
         """Where the rows begin."""
         return len(self.preamble) + len(self.header)
 
-    def _record_starts(self, every: int) -> Iterator[int]:
+    def _record_starts(self, every: int, looking: Looking) -> Iterator[int]:
         """Where records begin, `every` bytes or more from one to the next.
 
         The reader is not inside what it has given back there, so it reads on as from a file's
@@ -155,6 +170,7 @@ class DelimitedReader:
             for size in runs if lines.at_a_record else ():
                 at += size
                 if at >= due:
+                    looking(at + every - due)
                     yield at
                     due = at + every
             if self._parsed() is None:
@@ -170,7 +186,9 @@ class DelimitedReader:
         self._stream.close()
         self._stream = self._data.source.section(part.first, part.end)
         self._lines = RecordLines(self._stream, self.encoding)
-        self._lines.consumed = min(part.first, 1)  # only the whole has a byte order mark
+        before = self._head_lines if part.first == self._begin else 0
+        self._lines.consumed = max(before, min(part.first, 1))  # the whole has a byte order mark
+        self._uncounted = self._lines.consumed - before
         self._parser = self.dialect.parser(self._lines)
 
     def close(self) -> None:
@@ -197,7 +215,7 @@ class DelimitedReader:
             if plain:
                 plain.read(len(raw))
             if reason:
-                yield Reject(row, reason, raw, line=lines.consumed + 1)
+                yield Reject(row, reason, raw, line=lines.consumed + 1 - self._uncounted)
             else:
                 yield Record(raw, [fields[place] for place in places])
 

@@ -15,7 +15,7 @@ from scorer.tables.formats.base import Output
 from scorer.tables.json_writer import JsonLinesWriter
 from scorer.tables.jsonl import MAX_LINE_BYTES, JsonLinesReader, JsonObject
 from scorer.tables.lines import BOM
-from scorer.tables.parts import Parts, PartSize
+from scorer.tables.parts import Looking, Parts, PartSize, unseen
 from scorer.tables.window import Record, Records, Reject, Window
 
 CHUNK_BYTES = 1 << 16
@@ -133,7 +133,7 @@ class _Elements:
 class JsonArrayReader(JsonLinesReader):
     """Reads an array of objects in windows; `schema` has the keys of the first objects."""
 
-    def parts(self, size: PartSize) -> Parts:
+    def parts(self, size: PartSize, looking: Looking = unseen) -> Parts:
         return Parts((), "a JSON array is not split: write it as JSON Lines")
 
     def same_format(self, output: Output) -> JsonArrayWriter:

@@ -24,7 +24,15 @@ from scorer.tables.lines import (
     LineSource,
     skip_long_line,
 )
-from scorer.tables.parts import Part, Parts, PartSize, line_starts, parts_between
+from scorer.tables.parts import (
+    Looking,
+    Part,
+    Parts,
+    PartSize,
+    line_starts,
+    parts_between,
+    unseen,
+)
 from scorer.tables.plain import Blocks
 from scorer.tables.window import (
     RECORD_BYTES,
@@ -137,7 +145,12 @@ class JsonLinesReader:
     def same_format(self, output: Output) -> JsonLinesWriter:
         return JsonLinesWriter(output.stream, self.encoding, output.added)
 
-    def parts(self, size: PartSize) -> Parts:
+    @property
+    def lines(self) -> int | None:
+        """The lines that have been read."""
+        return self._number
+
+    def parts(self, size: PartSize, looking: Looking = unseen) -> Parts:
         """Runs of whole lines: every LF ends one, whatever precedes it."""
         if self._data.uncut or self._ends is not LF_END:
             return Parts((), self._data.uncut or "its lines end with CR alone: write LF")

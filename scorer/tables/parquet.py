@@ -20,7 +20,7 @@ from scorer.tables.formats.base import Format, Output
 from scorer.tables.int96 import Unit, lossless_unit
 from scorer.tables.pages import BATCH_BYTES, OPEN_BYTES, FileBytes, demand, looked_into
 from scorer.tables.parquet_writer import ParquetWriter, check_columns
-from scorer.tables.parts import Part, Parts, PartSize, parts_between
+from scorer.tables.parts import Looking, Part, Parts, PartSize, parts_between, unseen
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -102,7 +102,12 @@ class ParquetReader:
         """The rows of each row group."""
         return [self._metadata.row_group(group).num_rows for group in self._groups]
 
-    def parts(self, size: PartSize) -> Parts:
+    @property
+    def lines(self) -> int | None:
+        """None: rows are no lines."""
+        return None
+
+    def parts(self, size: PartSize, looking: Looking = unseen) -> Parts:
         """Runs of row groups; each run begins `size.rows` rows or more after the one before."""
         counts = self.group_rows
         if len(counts) == 1 and counts[0] > size.rows:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from scorer.tables.formats.base import Reader
 
 SKIPPED_BYTES = 1 << 20
+
+#: hears how many more bytes of a table have been looked through
+Looking: TypeAlias = Callable[[int], None]
+
+
+def unseen(more: int) -> None:
+    """Nobody looks on."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,15 @@ class Parts:
 class Splittable(Protocol):
     """A reader that finds its table's parts, and reads one of them."""
 
-    def parts(self, size: PartSize) -> Parts:
+    @property
+    def lines(self) -> int | None:
+        """The lines that have been read, of a part those of the part; None where there are none.
+
+        What stands before the first row belongs to the first part.
+        """
+        ...
+
+    def parts(self, size: PartSize, looking: Looking = unseen) -> Parts:
         """Where to cut. Nothing else may be read by this reader then."""
         ...
 
@@ -50,10 +65,10 @@ class Splittable(Protocol):
         ...
 
 
-def parts_of_reader(reader: Reader, size: PartSize) -> Parts:
+def parts_of_reader(reader: Reader, size: PartSize, looking: Looking = unseen) -> Parts:
     """The parts of an open table. It can only be closed afterwards."""
     if isinstance(reader, Splittable):
-        return reader.parts(size)
+        return reader.parts(size, looking)
     label = reader.format.label
     return Parts(
         (), f"{label} is not split: write it as Parquet of several row groups, CSV or JSON Lines"

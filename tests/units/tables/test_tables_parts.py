@@ -6,7 +6,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,15 @@ def opened(source: Source, options: ReadOptions | None = None) -> Reader:
     return open_reader(source, options)[0]
 
 
-def content(reader: Reader) -> tuple[list[Any], list[Any], int | None]:
-    """Rows with their bytes, rejects with their places, and how many of both there are."""
+def content(reader: Reader) -> tuple[list[Any], list[Any], int | None, int | None]:
+    """Rows with their bytes, rejects with their places, how many of both there are, and lines."""
     rows: list[Any] = []
     rejects: list[Any] = []
     for window in reader.windows("b", size=WindowSize(3, 3), reserved=frozenset({"new"})):
         rows += zip(window.raw or (), window.texts.to_pylist(), strict=True)
         rejects += window.rejects
-    return rows, rejects, reader.rows
+    assert isinstance(reader, Splittable)
+    return rows, rejects, reader.rows, reader.lines
 
 
 def found_parts(source: Source, every: int, options: ReadOptions | None = None) -> Parts:
@@ -79,21 +80,25 @@ def contents(
 def check(data: bytes, name: str, every: int, options: ReadOptions | None = None) -> int:
     """The rows and rejects of all parts, numbered on, are those of the whole. How many parts."""
     source = source_of(data, name)
-    whole_rows, whole_rejects, count = content(opened(source, options))
+    whole_rows, whole_rejects, count, line_count = content(opened(source, options))
     parts = found_parts(source, every, options).parts
     rows: list[Any] = []
     rejects: list[Any] = []
-    before = 0
-    for some, unread, read in contents(source, parts, options):
+    before = lines_before = 0
+    for some, unread, read, read_lines in contents(source, parts, options):
         rows += some
-        # The line is known once the bytes before are: here, from where the part begins.
-        rejects += [replace(reject, row=before + reject.row, line=None) for reject in unread]
+        rejects += [
+            replace(each, row=before + each.row, line=lines_before + (each.line or 0))
+            for each in unread
+        ]
         assert read is not None
+        assert read_lines is not None
         before += read
+        lines_before += read_lines
     if parts:
         assert all(a.end == b.first for a, b in pairwise(parts))
-        assert (rows, before) == (whole_rows, count)
-        assert rejects == [replace(reject, line=None) for reject in whole_rejects]
+        assert (rows, before, lines_before) == (whole_rows, count, line_count)
+        assert rejects == whole_rejects
     return len(parts)
 
 
@@ -135,6 +140,18 @@ def test_parts_are_many_and_about_as_large_as_asked() -> None:
         sizes = [part.end - part.first for part in parts]
         assert len(parts) > 2, name
         assert all(1 << 20 <= size <= 3 << 19 for size in sizes[:-1]), name
+
+
+def test_who_looks_on_hears_of_every_byte_before_the_last_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plain, "BLOCK_BYTES", 1 << 12)
+    data = b"a,b,c\n" + b'1,"good\nfilm",3\n' * 9_000
+    seen: list[int] = []
+    parts = parts_of_reader(opened(source_of(data, "in.csv")), PartSize(9, 1 << 14), seen.append)
+    assert len(seen) == len(parts.parts) - 1 > 2
+    assert sum(seen) == parts.parts[-1].first - len(b"a,b,c\n")
+    assert [part.first - 6 for part in parts.parts[1:]] == [*accumulate(seen)]
 
 
 def test_a_url_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
