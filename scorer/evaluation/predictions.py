@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from scorer.evaluation.part import Part, Quartiles
-from scorer.evaluation.spread import Numbers, Spread, shares
+from scorer.evaluation.spread import ExactSum, Numbers, Spread, shares
 from scorer.scores import Scores
 from scorer.tasks import Problem, Truth
 
@@ -47,7 +47,7 @@ class PredictionCounter:
         self._problem = problem
         self._named = problem.task.truth is not Truth.NUMBER
         self.rows = 0
-        self._sum = 0.0
+        self._sum = ExactSum()
         self._given = np.zeros(problem.n_classes, dtype=np.int64)
         self._without = 0
         self.score: Spread = shares() if self._named else Numbers()
@@ -66,7 +66,7 @@ class PredictionCounter:
             self._given += said.sum(axis=0, dtype=np.int64)
             self._without += int(np.count_nonzero(~said.any(axis=1)))
         else:
-            self._sum += float(said.sum(dtype=np.float64))
+            self._sum.add(said)
 
     def result(self) -> Predictions | None:
         """What was found; None before the first scored row."""
@@ -82,6 +82,6 @@ class PredictionCounter:
                 PredictedLabel(label=label, rows=n, share=round(n / self.rows, 6))
                 for label, n in named
             ),
-            mean=None if self._named else float(f"{self._sum / self.rows:.6g}"),
+            mean=None if self._named else float(f"{self._sum.value() / self.rows:.6g}"),
             score=score,
         )

@@ -7,6 +7,7 @@ result does not depend on the windows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,27 @@ class Numbers(Spread):
         values = sorted(self._counts)
         counts = [self._counts[value] for value in values]
         return np.array(values, dtype=np.float64), np.array(counts, dtype=np.int64)
+
+
+class ExactSum:
+    """The sum of float32 numbers, rounded once: the same however they are cut into windows."""
+
+    def __init__(self) -> None:
+        self._by_exponent: dict[int, int] = {}
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Add float32 values (n,), all finite; fewer than 2**29 at a time."""
+        mantissas, exponents = np.frexp(values.astype(np.float64))
+        lowest = int(exponents.min(initial=0))
+        # 24 bits each, so that a float64 holds the sum of so many without rounding
+        sums = np.bincount(exponents - lowest, weights=np.ldexp(mantissas, 24))
+        for exponent, total in enumerate(sums.tolist(), lowest):
+            self._by_exponent[exponent] = self._by_exponent.get(exponent, 0) + int(total)
+
+    def value(self) -> float:
+        """The sum so far."""
+        parts = (Fraction(2) ** (e - 24) * n for e, n in self._by_exponent.items())
+        return float(sum(parts, Fraction(0)))
 
 
 def shares() -> WholeNumbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from scorer.evaluation.drift_words import explained
 from scorer.evaluation.part import Figure
 from scorer.evaluation.predictions import PredictionCounter
 from scorer.evaluation.result import Promise
-from scorer.evaluation.spread import Numbers, WholeNumbers, profile_quartiles, shares
+from scorer.evaluation.spread import (
+    ExactSum,
+    Numbers,
+    WholeNumbers,
+    profile_quartiles,
+    shares,
+)
 from scorer.scores import Scores
 from scorer.tasks import Problem
 from tests.units.evaluation.test_evaluation_stream import card, made_up
@@ -162,6 +169,15 @@ def test_quartiles_are_numpy_s_whatever_the_windows(values: list[int], cut: int)
     assert found is not None
     expected = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
     assert [found.low, found.median, found.high] == list(expected)
+
+
+@given(values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=60))
+def test_a_sum_is_rounded_once_whatever_the_windows(values: list[float]) -> None:
+    for size in (1, 7, 60):
+        found = ExactSum()
+        for begin in range(0, len(values), size):
+            found.add(np.array(values[begin : begin + size], dtype=np.float32))
+        assert found.value() == math.fsum(values)
 
 
 def test_shares_and_other_numbers_are_counted_by_what_they_round_to() -> None:
