@@ -20,8 +20,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.card.out_of_domain import OutOfDomain, StabilityIndexes
-from scorer.evaluation.drift import DriftCounter
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.drift.histograms import DriftCounter
+from scorer.evaluation.statistics.sample import Sample
 from scorer.model import Model, load_model
 from scorer.scores import Scores
 from scorer.tasks import Problem

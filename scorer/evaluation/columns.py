@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scorer.evaluation.labels import normal
+from scorer.evaluation.labels.meaning import normal
 
 Codes = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.floating[Any]]

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 
 from scorer.card import ScorerCard
 from scorer.errors import ColumnError
-from scorer.evaluation.compare import spread
-from scorer.evaluation.drift import DriftCounter
+from scorer.evaluation.drift.histograms import DriftCounter
 from scorer.evaluation.ids import RowNames
 from scorer.evaluation.labelled import LabelSource
-from scorer.evaluation.labels import LabelRules
+from scorer.evaluation.labels.meaning import LabelRules
+from scorer.evaluation.labels.shared import own_map, shared_labels
+from scorer.evaluation.labels.truth import TRUTH_COLUMNS, TruthColumn, quoted
+from scorer.evaluation.labels.understood import understood
 from scorer.evaluation.predictions import PredictionCounter
 from scorer.evaluation.request import Request, Subject
-from scorer.evaluation.shared import own_map, shared_labels
+from scorer.evaluation.sections.compare import spread
 from scorer.evaluation.slices import SliceColumn
 from scorer.evaluation.top import TEXT, TEXT_CHARACTERS, KeptRow, TopRows
-from scorer.evaluation.truth import TRUTH_COLUMNS, TruthColumn, quoted
-from scorer.evaluation.understood import understood
 from scorer.scores import Scores
 from scorer.tables import Window
 

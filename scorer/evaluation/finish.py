@@ -12,18 +12,10 @@ from numpy.typing import NDArray
 
 from scorer import __version__
 from scorer.errors import ColumnError
-from scorer.evaluation import curves
-from scorer.evaluation.advice import advise
-from scorer.evaluation.baseline import majority_baseline
-from scorer.evaluation.compare import compare, disagreement
-from scorer.evaluation.distributions import distributions, prediction_slice
-from scorer.evaluation.drift_words import explained
+from scorer.evaluation.drift.words import explained
 from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense
 from scorer.evaluation.gates import Requirement, check_gates
 from scorer.evaluation.labelled import LabelSource, LeftOut
-from scorer.evaluation.measure import Measured, measure
-from scorer.evaluation.promises import check_promises
-from scorer.evaluation.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
 from scorer.evaluation.result import (
     Comparison,
     Distributions,
@@ -33,8 +25,16 @@ from scorer.evaluation.result import (
     Report,
     Slice,
 )
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.sections import class_figures, figures, slice_section
+from scorer.evaluation.sections import curves
+from scorer.evaluation.sections.advice import advise
+from scorer.evaluation.sections.baseline import majority_baseline
+from scorer.evaluation.sections.compare import compare, disagreement
+from scorer.evaluation.sections.distributions import distributions, prediction_slice
+from scorer.evaluation.sections.parts_of_sample import class_figures, figures, slice_section
+from scorer.evaluation.sections.promises import check_promises
+from scorer.evaluation.statistics.measure import Measured, measure
+from scorer.evaluation.statistics.resample import GROUPS, LEVEL, REPLICATES, SEED, Resampler
+from scorer.evaluation.statistics.sample import Sample
 from scorer.evaluation.top import TEXT
 from scorer.evaluation.why import why
 from scorer.scores import Scores

@@ -13,7 +13,7 @@ from scorer.card import ScorerCard
 from scorer.checks import check_share
 from scorer.errors import ColumnError
 from scorer.evaluation.ids import candidates
-from scorer.evaluation.labels import choose_label_columns, parse_label_map
+from scorer.evaluation.labels.meaning import choose_label_columns, parse_label_map
 from scorer.evaluation.top import TEXT
 from scorer.model import Model
 from scorer.tables import Reader

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from scorer.card import TaskField
-from scorer.evaluation.drift import Drift
+from scorer.evaluation.drift.histograms import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure, Part, Quartiles
 from scorer.evaluation.predictions import Predictions

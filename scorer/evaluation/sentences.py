@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from scorer.evaluation.drift import Drift
+from scorer.evaluation.drift.histograms import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.predictions import Predictions
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import bins_of, in_blocks, look_up, occurrences
 from scorer.evaluation.columns import BLANK, CodedColumn, Codes, Floats, NumberColumn, is_numeric
-from scorer.evaluation.labels import as_number
+from scorer.evaluation.labels.meaning import as_number
 from scorer.evaluation.months import day, months
-from scorer.evaluation.resample import quantile_bins
+from scorer.evaluation.statistics.blocks import bins_of, in_blocks, look_up, occurrences
+from scorer.evaluation.statistics.resample import quantile_bins
 
 MAX_VALUES = 20
 MAX_DISTINCT = 50_000

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scorer.errors import UsageError
-from scorer.evaluation.drift import Drift, DriftCounter
-from scorer.evaluation.drift_words import explained
+from scorer.evaluation.drift.histograms import Drift, DriftCounter
+from scorer.evaluation.drift.words import explained
 from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from scorer.evaluation.drift import Drift
+from scorer.evaluation.drift.histograms import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.part import Figure
 from scorer.evaluation.predictions import Predictions

@@ -33,7 +33,7 @@ class Truth(StrEnum):
 
 
 class Statistic(StrEnum):
-    """What figures are computed from; `scorer.evaluation.measure` says how."""
+    """What figures are computed from; `scorer.evaluation.statistics.measure` says how."""
 
     CONFUSION = "confusion"
     BY_LABEL = "by_label"

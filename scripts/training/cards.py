@@ -24,7 +24,7 @@ from scorer.card import (
     TrainingProfile,
 )
 from scorer.card.out_of_domain import DomainFigures
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics.sample import Sample
 from scorer.tasks import Problem, task_named
 from scripts.training.bodies import card_body, model_index
 from scripts.training.corpus import Corpus

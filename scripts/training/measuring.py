@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from scorer.card.out_of_domain import MeasuredFigure
-from scorer.evaluation.baseline import majority_baseline
 from scorer.evaluation.labelled import Baseline
-from scorer.evaluation.measure import measure
-from scorer.evaluation.resample import Resampler
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.sections.baseline import majority_baseline
+from scorer.evaluation.statistics.measure import measure
+from scorer.evaluation.statistics.resample import Resampler
+from scorer.evaluation.statistics.sample import Sample
 
 DOMAIN_FIGURES = ("accuracy", "macro_f1", "roc_auc")
 CLASS_FIGURES = ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc", "ece")

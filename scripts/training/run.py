@@ -10,7 +10,7 @@ import numpy as np
 
 from scorer.card import PromisedFigure, render_card
 from scorer.card.out_of_domain import DomainFigures
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics.sample import Sample
 from scorer.zoo import CARD_FILE, MODEL_FILE, write_index
 from scripts.training.cards import Found, Measured, figures, sampled, write_card
 from scripts.training.corpus import (

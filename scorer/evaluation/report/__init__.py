@@ -21,7 +21,7 @@ def render_html(report: Report) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from scorer.evaluation.drift import PARTS
+    from scorer.evaluation.drift.histograms import PARTS
     from scorer.evaluation.report import charts, contents, leaderboard, texts
 
     environment = Environment(

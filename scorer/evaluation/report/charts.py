@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from scorer.evaluation.drift import DriftPart
+from scorer.evaluation.drift.histograms import DriftPart
 from scorer.evaluation.part import Figure
 from scorer.evaluation.report.svg import BOTTOM, Frame, short, swatches
 from scorer.evaluation.result import (

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-from scorer.evaluation.baseline import majority_baseline
-from scorer.evaluation.measure import STATISTICS, figure_of, measure
-from scorer.evaluation.resample import Resampler, interval
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import EPSILON, error_sums
+from scorer.evaluation.sections.baseline import majority_baseline
+from scorer.evaluation.statistics.measure import STATISTICS, figure_of, measure
+from scorer.evaluation.statistics.resample import Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import EPSILON, error_sums
 from scorer.figures import FIGURES, FigureSpec, figure_names, figure_spec, figures_of, formulas
 from scorer.figures.formulas import ErrorSums
 from scorer.tasks import (

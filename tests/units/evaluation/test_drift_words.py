@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from scorer.card import ProfileHistogram, PromisedFigure, ScorerCard
 from scorer.card.out_of_domain import OutOfDomain
-from scorer.evaluation.drift import Drift, DriftCounter
-from scorer.evaluation.drift_words import explained
+from scorer.evaluation.drift.histograms import Drift, DriftCounter
+from scorer.evaluation.drift.words import explained
 from scorer.evaluation.part import Figure
 from scorer.evaluation.predictions import PredictionCounter
 from scorer.evaluation.result import Promise

@@ -14,9 +14,14 @@ from scipy.stats import chi2
 from scorer.card import Label
 from scorer.errors import ColumnError, UsageError
 from scorer.evaluation.columns import CodedColumn, numbers
-from scorer.evaluation.drift import DriftCounter, psi, verdict
+from scorer.evaluation.drift.histograms import DriftCounter, psi, verdict
 from scorer.evaluation.gates import parse_requirement
-from scorer.evaluation.labels import LabelRules, choose_label_column, normal, parse_label_map
+from scorer.evaluation.labels.meaning import (
+    LabelRules,
+    choose_label_column,
+    normal,
+    parse_label_map,
+)
 from scorer.evaluation.slices import SliceColumn
 from scorer.scores import Scores
 from scorer.tasks import BINARY, Problem

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
-from scorer.evaluation.measure import measure
-from scorer.evaluation.ranking import rank, ranking_sums
-from scorer.evaluation.resample import Resampler, interval
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import EPSILON, class_counts
+from scorer.evaluation.statistics.measure import measure
+from scorer.evaluation.statistics.ranking import rank, ranking_sums
+from scorer.evaluation.statistics.resample import Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import EPSILON, class_counts
 from scorer.figures import figure_names, figure_spec
 from scorer.figures.formulas import RankingSums, pr_auc, roc_auc
 from scorer.tasks import BINARY as BINARY_TASK

@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from scorer.evaluation.advice import AIMS, advise, best_threshold
 from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.ids import RowNames, candidates
 from scorer.evaluation.months import months
-from scorer.evaluation.ranking import ranking
 from scorer.evaluation.report import render_html
 from scorer.evaluation.request import Request, Subject
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.sections.advice import AIMS, advise, best_threshold
 from scorer.evaluation.slices import SliceColumn
+from scorer.evaluation.statistics.ranking import ranking
+from scorer.evaluation.statistics.sample import Sample
 from scorer.tables import Window
 from scorer.tasks import BINARY, MULTILABEL, Problem
 from tests.units.evaluation.test_evaluation_stream import card, made_up

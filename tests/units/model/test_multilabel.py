@@ -25,12 +25,12 @@ from scorer.cli import score as score_cli
 from scorer.cli import zoo as zoo_cli
 from scorer.errors import CardError, ColumnError, UsageError
 from scorer.evaluation import evaluate_file
-from scorer.evaluation.label_sets import grouped_label_counts
 from scorer.evaluation.request import EvaluationOptions
-from scorer.evaluation.resample import Resampler
 from scorer.evaluation.result import Report
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import Groups
+from scorer.evaluation.statistics.label_sets import grouped_label_counts
+from scorer.evaluation.statistics.resample import Resampler
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import Groups
 from scorer.figures import figure_spec
 from scorer.model import Model, load_model
 from scorer.tasks import MULTILABEL, OutputOptions, Problem

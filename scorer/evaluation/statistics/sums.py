@@ -1,6 +1,6 @@
 """The sums that the figures' formulas take: of the whole sample and of its bootstrap replicates.
 
-`scorer.evaluation.measure` says which function is for which `scorer.tasks.Statistic`. Where a
+`measure.py` says which function is for which `scorer.tasks.Statistic`. Where a
 replicate's exact sums would cost a sort (ranks, medians), rows are put into bins of equal counts
 first, and a replicate's sums are of bins: `binned` holds those of the whole sample too, so that
 what binning does to a figure can be taken out again.
@@ -17,10 +17,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks
-from scorer.evaluation.ranking import rank, ranking_sums
-from scorer.evaluation.resample import Doubles, Resampler, quantile_bins
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics.blocks import in_blocks
+from scorer.evaluation.statistics.ranking import rank, ranking_sums
+from scorer.evaluation.statistics.resample import Doubles, Resampler, quantile_bins
+from scorer.evaluation.statistics.sample import Sample
 from scorer.figures.formulas import (
     CalibrationSums,
     ClassCounts,

@@ -11,14 +11,14 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks
-from scorer.evaluation.curves import figure
 from scorer.evaluation.labelled import Baseline
-from scorer.evaluation.measure import Measured
-from scorer.evaluation.resample import Doubles, Resampler, interval
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.sections import judge
-from scorer.evaluation.statistics import Resampled, error_sums
+from scorer.evaluation.sections.curves import figure
+from scorer.evaluation.sections.parts_of_sample import judge
+from scorer.evaluation.statistics.blocks import in_blocks
+from scorer.evaluation.statistics.measure import Measured
+from scorer.evaluation.statistics.resample import Doubles, Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import Resampled, error_sums
 from scorer.figures import figure_spec
 from scorer.figures.formulas import ClassCounts, ErrorSums, SetSums
 from scorer.tasks import LABEL_SEPARATOR, Statistic, Truth

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import look_up, occurrences
 from scorer.evaluation.columns import CodedColumn, NumberColumn
-from scorer.evaluation.label_lists import UNKNOWN, LabelLists, read_flags
-from scorer.evaluation.labels import LabelRules, Meaning, normal
+from scorer.evaluation.labels.lists import UNKNOWN, LabelLists, read_flags
+from scorer.evaluation.labels.meaning import LabelRules, Meaning, normal
+from scorer.evaluation.statistics.blocks import look_up, occurrences
 from scorer.evaluation.top import KeptRow
 from scorer.tasks import LABEL_SEPARATOR, Problem, Truth
 

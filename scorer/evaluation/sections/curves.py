@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks, occurrences
 from scorer.evaluation.part import Figure
-from scorer.evaluation.ranking import Ranking, rank, rank_together, ranking_sums
-from scorer.evaluation.resample import Doubles, Resampler, interval, quantile_bins
 from scorer.evaluation.result import (
     Bin,
     Calibration,
@@ -22,9 +19,12 @@ from scorer.evaluation.result import (
     Threshold,
     ThresholdAdvice,
 )
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import MAX_RANKED_CLASSES, Resampled, ranked_classes
-from scorer.evaluation.statistics import calibration as calibration_sums
+from scorer.evaluation.statistics.blocks import in_blocks, occurrences
+from scorer.evaluation.statistics.ranking import Ranking, rank, rank_together, ranking_sums
+from scorer.evaluation.statistics.resample import Doubles, Resampler, interval, quantile_bins
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import MAX_RANKED_CLASSES, Resampled, ranked_classes
+from scorer.evaluation.statistics.sums import calibration as calibration_sums
 from scorer.figures.formulas import CalibrationSums, RankingSums, pr_auc, ratio, roc_auc
 from scorer.tasks import Truth
 

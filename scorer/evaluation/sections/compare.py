@@ -7,15 +7,15 @@ from itertools import combinations
 
 import numpy as np
 
-from scorer.evaluation.baseline import majority_baseline
-from scorer.evaluation.blocks import correlation
-from scorer.evaluation.curves import figure
-from scorer.evaluation.measure import Measured, measure
-from scorer.evaluation.resample import Resampler, interval
+from scorer.evaluation.labels.shared import FIGURES as SHARED_FIGURES
 from scorer.evaluation.result import Comparison, Disagreement, PairedDifference
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.sections import figures, judge
-from scorer.evaluation.shared import FIGURES as SHARED_FIGURES
+from scorer.evaluation.sections.baseline import majority_baseline
+from scorer.evaluation.sections.curves import figure
+from scorer.evaluation.sections.parts_of_sample import figures, judge
+from scorer.evaluation.statistics.blocks import correlation
+from scorer.evaluation.statistics.measure import Measured, measure
+from scorer.evaluation.statistics.resample import Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
 from scorer.evaluation.top import KeptRow
 from scorer.figures import figure_spec
 from scorer.tasks import Problem, Truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scorer.evaluation.truth import LabelCount
+from scorer.evaluation.labels.truth import LabelCount
 
 SHOWN_VALUES = 3
 VALUE_CHARACTERS = 30

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scorer.card import PromisedFigure, ScorerCard
 from scorer.card.out_of_domain import OutOfDomain
-from scorer.evaluation.drift import Drift, DriftPart, Level
+from scorer.evaluation.drift.histograms import Drift, DriftPart, Level
 from scorer.evaluation.part import Quartiles
 from scorer.evaluation.predictions import Predictions
 from scorer.figures import figure_spec

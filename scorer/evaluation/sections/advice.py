@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks
-from scorer.evaluation.ranking import Ranking, ranking
-from scorer.evaluation.resample import SEED
 from scorer.evaluation.result import ThresholdAdvice
-from scorer.evaluation.sample import Floats, Sample
+from scorer.evaluation.statistics.blocks import in_blocks
+from scorer.evaluation.statistics.ranking import Ranking, ranking
+from scorer.evaluation.statistics.resample import SEED
+from scorer.evaluation.statistics.sample import Floats, Sample
 
 FOLDS = 5
 #: fewer rows of either kind say nothing about thresholds

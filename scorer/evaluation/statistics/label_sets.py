@@ -11,11 +11,11 @@ from functools import reduce
 
 import numpy as np
 
-from scorer.evaluation.blocks import in_blocks
-from scorer.evaluation.ranking import rank_together, ranking_sums
-from scorer.evaluation.resample import Doubles, Resampler, quantile_bins
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import (
+from scorer.evaluation.statistics.blocks import in_blocks
+from scorer.evaluation.statistics.ranking import rank_together, ranking_sums
+from scorer.evaluation.statistics.resample import Doubles, Resampler, quantile_bins
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import (
     SCORE_BINS,
     Groups,
     Resampled,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from scorer.card import Label, ScorerCard
 from scorer.errors import UsageError
-from scorer.evaluation.labels import SYNONYMS, as_number, normal
+from scorer.evaluation.labels.meaning import SYNONYMS, as_number, normal
 from scorer.evaluation.request import Subject
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics.sample import Sample
 from scorer.tasks import MULTICLASS, Problem, Truth
 
 ANOTHER = "another label"

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from scorer.evaluation import label_sets, statistics
-from scorer.evaluation.resample import Doubles, Resampler, interval
-from scorer.evaluation.sample import Sample
-from scorer.evaluation.statistics import Resampled
+from scorer.evaluation.statistics import label_sets, sums
+from scorer.evaluation.statistics.resample import Doubles, Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import Resampled
 from scorer.figures import FigureSpec, figure_spec, figures_of
 from scorer.tasks import Statistic, Truth
 
@@ -21,26 +21,26 @@ Compute = Callable[[Sample, Resampler], Resampled[Any] | None]
 #: what computes each statistic, by what the rows' truth is; equal functions are called once
 STATISTICS: dict[Truth, dict[Statistic, Compute]] = {
     Truth.CLASS: {
-        Statistic.CONFUSION: statistics.class_counts,
-        Statistic.BY_LABEL: statistics.class_counts,
-        Statistic.POSITIVE: statistics.class_counts,
-        Statistic.LOSSES: statistics.loss_sums,
-        Statistic.RANKING: statistics.ranking,
-        Statistic.CALIBRATION: statistics.calibration,
+        Statistic.CONFUSION: sums.class_counts,
+        Statistic.BY_LABEL: sums.class_counts,
+        Statistic.POSITIVE: sums.class_counts,
+        Statistic.LOSSES: sums.loss_sums,
+        Statistic.RANKING: sums.ranking,
+        Statistic.CALIBRATION: sums.calibration,
     },
     Truth.SET: {
         Statistic.BY_LABEL: label_sets.label_counts,
         Statistic.POOLED: label_sets.label_counts,
         Statistic.SETS: label_sets.set_sums,
-        Statistic.LOSSES: statistics.loss_sums,
-        Statistic.RANKING: statistics.ranking,
+        Statistic.LOSSES: sums.loss_sums,
+        Statistic.RANKING: sums.ranking,
         Statistic.POOLED_RANKING: label_sets.pooled_ranking,
-        Statistic.CALIBRATION: statistics.calibration,
+        Statistic.CALIBRATION: sums.calibration,
     },
     Truth.NUMBER: {
-        Statistic.ERRORS: statistics.error_sums,
-        Statistic.MIDDLE_ERRORS: statistics.middle_errors,
-        Statistic.RANKS: statistics.rank_moments,
+        Statistic.ERRORS: sums.error_sums,
+        Statistic.MIDDLE_ERRORS: sums.middle_errors,
+        Statistic.RANKS: sums.rank_moments,
     },
 }
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from scorer.card import Label, ScorerCard
 from scorer.errors import ColumnError, UsageError
-from scorer.evaluation.scales import TEN_STARS_MOST, scale_of
+from scorer.evaluation.labels.scales import TEN_STARS_MOST, scale_of
 from scorer.tasks import Truth
 
 UNUSABLE = -1

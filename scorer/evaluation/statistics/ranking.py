@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import BLOCK_ROWS
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.statistics.blocks import BLOCK_ROWS
+from scorer.evaluation.statistics.sample import Sample
 from scorer.figures.formulas import RankingSums
 
 Floats = NDArray[np.floating[Any]]

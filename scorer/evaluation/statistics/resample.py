@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import bins_of
+from scorer.evaluation.statistics.blocks import bins_of
 
 GROUPS = 2_000
 REPLICATES = 1_000

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scorer.evaluation.columns import encoded
-from scorer.evaluation.labels import normal
+from scorer.evaluation.labels.meaning import normal
 from scorer.tasks import LABEL_SEPARATOR
 
 BLANK, UNKNOWN = -1, -2

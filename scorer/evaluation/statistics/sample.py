@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import in_blocks
+from scorer.evaluation.statistics.blocks import in_blocks
 from scorer.tasks import BINARY, Classification, Problem
 
 Floats = NDArray[np.floating[Any]]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from scorer.card import PromisedFigure
-from scorer.evaluation.curves import figure
-from scorer.evaluation.measure import Measured
 from scorer.evaluation.part import Figure
-from scorer.evaluation.resample import SEED, Doubles, interval
 from scorer.evaluation.result import Promise
-from scorer.evaluation.sections import judge
+from scorer.evaluation.sections.curves import figure
+from scorer.evaluation.sections.parts_of_sample import judge
+from scorer.evaluation.statistics.measure import Measured
+from scorer.evaluation.statistics.resample import SEED, Doubles, interval
 from scorer.figures import figure_spec
 
 _Z95 = 1.959964

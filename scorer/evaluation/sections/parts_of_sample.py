@@ -9,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.evaluation.blocks import occurrences
-from scorer.evaluation.curves import figure
-from scorer.evaluation.label_sets import grouped_label_counts
-from scorer.evaluation.measure import Measured
 from scorer.evaluation.part import Figure
-from scorer.evaluation.resample import Resampler, interval
 from scorer.evaluation.result import ClassFigures, Slice, SliceRow
-from scorer.evaluation.sample import Sample
+from scorer.evaluation.sections.curves import figure
 from scorer.evaluation.slices import Sliced
-from scorer.evaluation.statistics import (
+from scorer.evaluation.statistics.blocks import occurrences
+from scorer.evaluation.statistics.label_sets import grouped_label_counts
+from scorer.evaluation.statistics.measure import Measured
+from scorer.evaluation.statistics.resample import Resampler, interval
+from scorer.evaluation.statistics.sample import Sample
+from scorer.evaluation.statistics.sums import (
     Groups,
     Resampled,
     grouped_counts,
