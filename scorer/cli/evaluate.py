@@ -34,7 +34,7 @@ from scorer.cli.common import (
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.log import log_to_stderr
 from scorer.cli.options import option, options, takes
-from scorer.cli.startup import no_garbage, skip_unused_imports
+from scorer.cli.startup import light_start, skip_unused_imports
 from scorer.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -133,22 +133,23 @@ def main(arguments: Arguments) -> None:
     Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but rows could not be read; 4 a
     requirement does not hold (the report is written all the same).
     """
-    from scorer.evaluation.gates import parse_requirement, raise_if_failed
-    from scorer.jobs.run import new_run_id
+    with light_start():
+        from scorer.evaluation.gates import parse_requirement, raise_if_failed
+        from scorer.evaluation.run import evaluate
+        from scorer.jobs.run import new_run_id
 
-    telling = arguments.telling
-    log_to_stderr(telling.log_format, new_run_id(), quiet=telling.quiet)
-    requirements = [parse_requirement(text) for text in arguments.requirements]
-    skip_unused_imports()
-    options, reading = arguments.labels.evaluation(), arguments.tables()
-    say_awaited(arguments.inputs, shown=telling.human)
-    sources = _sources(arguments.inputs)
-    folder = arguments.folder()
-    if folder is not None:
-        folder.check([source.path for source in sources if source.path is not None])
-    with no_garbage(), compiling_shown(shown=telling.human):
-        models = arguments.engine.load_all(arguments.references)
-    from scorer.evaluation.run import evaluate
+        telling = arguments.telling
+        log_to_stderr(telling.log_format, new_run_id(), quiet=telling.quiet)
+        requirements = [parse_requirement(text) for text in arguments.requirements]
+        skip_unused_imports()
+        options, reading = arguments.labels.evaluation(), arguments.tables()
+        say_awaited(arguments.inputs, shown=telling.human)
+        sources = _sources(arguments.inputs)
+        folder = arguments.folder()
+        if folder is not None:
+            folder.check([source.path for source in sources if source.path is not None])
+        with compiling_shown(shown=telling.human):
+            models = arguments.engine.load_all(arguments.references)
 
     with _progress(shown=telling.human and sys.stderr.isatty()) as watch:
         report = evaluate(

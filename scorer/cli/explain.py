@@ -30,7 +30,7 @@ from scorer.cli.compile_view import compiling_shown
 from scorer.cli.explain_view import render
 from scorer.cli.log import log_to_stderr
 from scorer.cli.options import argument, option, options, takes
-from scorer.cli.startup import skip_unused_imports
+from scorer.cli.startup import light_start, skip_unused_imports
 from scorer.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ def main(arguments: Arguments) -> None:
     the weights mean and how they are found. Colours are left out where $NO_COLOR is set.
     """
     telling = arguments.telling
-    from scorer.jobs.run import new_run_id
+    with light_start():
+        from scorer.jobs.run import new_run_id
 
-    log_to_stderr(telling.log_format, new_run_id(), quiet=telling.quiet)
-    _check(arguments)
-    skip_unused_imports()
-    with compiling_shown(shown=telling.human):
-        model = arguments.engine.load(arguments.reference)
+        log_to_stderr(telling.log_format, new_run_id(), quiet=telling.quiet)
+        _check(arguments)
+        skip_unused_imports()
+        with compiling_shown(shown=telling.human):
+            model = arguments.engine.load(arguments.reference)
     explanation = _explained(model, arguments)
     if telling.as_json:
         echo(json.dumps(explanation.as_dict(), indent=1, ensure_ascii=False))

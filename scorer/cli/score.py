@@ -36,7 +36,7 @@ from scorer.cli.log import log_to_stderr
 from scorer.cli.look_view import looking_shown
 from scorer.cli.options import option, options, takes
 from scorer.cli.run_view import FileProgress, Progress, render, render_plan, sizes, write_json
-from scorer.cli.startup import no_garbage, skip_unused_imports
+from scorer.cli.startup import light_start, skip_unused_imports
 from scorer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def main(arguments: Arguments) -> None:
     Exit codes: 0 done; 1 failed, nothing published for what is named; 2 wrong usage; 3 done, but
     rows were rejected; 5 another run holds the output.
     """
-    with no_garbage():
+    with light_start():
         settings = arguments.settings()
         skip_unused_imports()
         from scorer.jobs.plan import plan

@@ -2,30 +2,56 @@
 
 pyarrow looks for pandas (0.3 s) on its first use, to recognise its objects, and a command passes
 none. Python looks for garbage again and again among all that is imported and read, and there is
-none. Only a command's own process goes without: in a library it would surprise the program around.
+none, neither then nor while the command runs. OpenBLAS' threads spin for a while before they sleep.
+Only a command's own process goes without: in a library it would surprise the program around.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib.abc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+import click
+
+#: how long OpenBLAS' threads spin for work before they sleep: 2 to this number of cycles
+_SPIN = {"OPENBLAS_THREAD_TIMEOUT": "4"}
+
 
 @contextmanager
-def no_garbage() -> Iterator[None]:
-    """Within, a command imports its libraries and loads its model, and Python collects nothing."""
+def light_start() -> Iterator[None]:
+    """Within, a command imports its libraries and loads its model.
+
+    Python collects nothing then, and what is there at the end it leaves alone until the command
+    ends.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with _threads_asleep():
+            yield
     finally:
         if was_enabled:
+            gc.freeze()
+            click.get_current_context().call_on_close(gc.unfreeze)
             gc.enable()
+
+
+@contextmanager
+def _threads_asleep() -> Iterator[None]:
+    """Let OpenBLAS, where it is loaded within, send its threads to sleep at once."""
+    given = {name: value for name, value in _SPIN.items() if name not in os.environ}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            os.environ.pop(name, None)
 
 
 def skip_unused_imports() -> None:
