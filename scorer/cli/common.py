@@ -21,7 +21,7 @@ import click
 from scorer.cli import completion
 from scorer.cli.grouping import CommandList, Grouped, GroupedCommand
 from scorer.cli.options import argument, option
-from scorer.cli.stopping import Stopped, leave, stoppable
+from scorer.cli.stopping import Stopped, leave, others_run, stoppable
 from scorer.errors import OutputClosed, ScorerError, UsageError
 from scorer.files import output_errors
 from scorer.printable import printable
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from scorer.tables.dialect import Quoting
 
 
-class ExpectedErrors(GroupedCommand):
-    """A command that ends a failure with one line on stderr and its exit code."""
+class Program(click.Command):
+    """A command that, run as a program, ends its process as soon as all is written."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program: the process ends even if a call into a network never does."""
@@ -44,9 +44,14 @@ class ExpectedErrors(GroupedCommand):
             return super().__call__(*args, **kwargs)
         except SystemExit as ended:
             remote = sys.modules.get("scorer.tables.remote")
-            if remote is not None and remote.waiting():
-                leave(ended.code if isinstance(ended.code, int) else 1)
+            abandoned = remote is not None and remote.waiting()
+            if abandoned or not others_run():
+                leave(ended.code if isinstance(ended.code, int) else 1, at_once=abandoned)
             raise
+
+
+class ExpectedErrors(Program, GroupedCommand):
+    """A command that ends a failure with one line on stderr and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -108,7 +113,7 @@ def drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class ExpectedErrorsGroup(CommandList):
+class ExpectedErrorsGroup(Program, CommandList):
     """A group whose commands are `ExpectedErrors`."""
 
     command_class = ExpectedErrors

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scorer.cli.common import HELP, with_version
+from scorer.cli.common import HELP, Program, with_version
 from scorer.cli.grouping import CommandList
 
 #: the commands and their modules, each imported when it is asked for
@@ -20,7 +20,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(CommandList):
+class LazyGroup(Program, CommandList):
     """A group that imports a command when it runs, or when the help lists it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -9,6 +9,7 @@ ends the process.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -106,8 +107,20 @@ def _end_now(number: int, say: Callable[[str], None]) -> None:
     os._exit(128 + number)
 
 
-def leave(code: int) -> None:
-    """End the process at once, where ending in order would wait for abandoned calls into C."""
+def others_run() -> bool:
+    """Whether threads are at work that the process waits for where it ends in order."""
+    return any(not t.daemon and t is not threading.main_thread() for t in threading.enumerate())
+
+
+def leave(code: int, *, at_once: bool = False) -> None:
+    """End the process without taking apart what the system frees anyway, which takes Python longer
+    than to score a small table.
+
+    What is registered for the exit runs before, but not `at_once`: it may wait for abandoned calls
+    into C.
+    """
+    if not at_once:
+        atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
