@@ -110,19 +110,22 @@ def build_paths(
     places      where the entries of all their tokens begin, one n-gram after another
     ends, ids   (n-grams,), where each n-gram ends in `places`, and its id
     first_free  a place behind all entries; what lies behind is free to name parts of n-grams
+
+    There is room for the n-grams at first: of most vocabularies all their parts are n-grams too.
     """
-    paths = np.zeros((_slots(places.size - ids.size), 2), np.uint64)
-    if ids.size:
-        fill_paths(places, ends, ids, first_free, paths)
+    paths = np.zeros((_slots(ids.size), 2), np.uint64)
+    while ids.size and not fill_paths(places, ends, ids, first_free, paths):
+        paths = np.zeros((2 * len(paths), 2), np.uint64)
     return paths
 
 
 @kernel(signature=(_LENGTHS, _LENGTHS, _LENGTHS, types.int64, _PATHS))
 def fill_paths(
     places: np.ndarray, ends: np.ndarray, ids: np.ndarray, first_free: int, paths: np.ndarray
-) -> None:
-    """Put the n-grams into paths that are all 0."""
+) -> bool:
+    """Put the n-grams into paths that are all 0; False where they would fill more than a half."""
     free = np.uint64(first_free)
+    most = free + np.uint64(len(paths) // 2)
     begin = np.int64(0)
     for index in range(ids.size):
         left, slot = np.uint64(places[begin]), np.uint64(0)
@@ -130,12 +133,15 @@ def fill_paths(
             key = (left << _HALF) | np.uint64(places[k])
             slot = _path_slot(paths, key)
             if not paths[slot, 0]:
+                if free == most:
+                    return False
                 paths[slot, 0] = key
                 paths[slot, 1] = (free << _HALF) | _ONE
                 free += _ONE
             left = paths[slot, 1] >> _HALF
         paths[slot, 1] = (left << _HALF) | np.uint64(ids[index])
         begin = ends[index]
+    return True
 
 
 @part

@@ -223,6 +223,28 @@ def test_a_large_vocabulary_of_ngrams() -> None:
     assert batch.ids.tolist() == [*range(2, len(pairs) + 2), 1, 1, 1]
 
 
+def test_ngrams_whose_parts_are_none() -> None:
+    """Each of 500 n-grams of four tokens needs places for its three parts, at first one for all."""
+    grams = [f"a{i} b{i % 7} c{i % 300} d{i}" for i in range(500)]
+    made = VectorizerSpec(None, "whitespace", "int", None, tuple(grams), ngrams=(4,))
+    vectorizer = Vectorizer(made)
+    batch = vectorizer(pa.array([*grams, "a1 b1 c1 d2", "a1 b2 c1 d1"]))
+    assert batch.ids.tolist() == [*range(2, len(grams) + 2), 1, 1]
+    paths = vectorizer._tables[2]
+    assert np.count_nonzero(paths[:, 0]) == 3 * len(grams) <= len(paths) // 2
+
+
+def test_ngrams_whose_parts_are_known_take_no_more_room() -> None:
+    """A path for each n-gram, and as many free ones at least; not one for each token."""
+    words = [str(i) for i in range(40)]
+    parts = [" ".join(words[:size]) for size in range(2, 17)]
+    sizes = tuple(range(1, 17))
+    made = VectorizerSpec(None, "whitespace", "int", None, (*words, *parts), ngrams=sizes)
+    vectorizer = Vectorizer(made)
+    assert vectorizer._tables[2].shape == (32, 2)
+    assert vectorizer(pa.array([parts[-1]])).ids[-1] == len(words) + 16
+
+
 def test_invalid_utf8_stays_inside_its_row() -> None:
     """Readers reject such a row; here it must only do no harm."""
     raw = [b"\xff\xfe a", b"\x80", b"\xe2\x82", b"a \xc3"]
