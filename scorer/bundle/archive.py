@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def members_of(data: bytes) -> Members:
     with open_archive(data) as archive:
         for fault in member_faults(archive, len(data)):
             raise BundleError(fault)
-        return _read_all(archive)
+        return _read_all(archive, data)
 
 
 def open_archive(data: bytes) -> zipfile.ZipFile:
@@ -132,36 +133,66 @@ def _member_fault(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
     return None
 
 
-def _read_all(archive: zipfile.ZipFile) -> Members:
-    vocabularies: dict[str, bytes] = {}
+def _read_all(archive: zipfile.ZipFile, data: bytes) -> Members:
     names = archive.namelist()
-    for name in names:
-        if found := _VOCABULARY.fullmatch(name):
-            data = read_member(archive, name)
-            if vocabularies.setdefault(found[1], data) != data:
-                place = found[1].removeprefix("layers/")
-                raise BundleError(f"{place}/vocabulary.txt: the archive's two copies differ")
     return Members(
         config=read_member(archive, "config.json"),
         weights=read_member(archive, "model.weights.h5"),
-        vocabularies=vocabularies,
+        vocabularies=_vocabularies(archive, data),
         metadata=read_member(archive, "metadata.json") if "metadata.json" in names else b"{}",
     )
+
+
+def _vocabularies(archive: zipfile.ZipFile, data: bytes) -> dict[str, bytes]:
+    """By the place of their vectorizer. Keras deflates its two copies of each to the same bytes, and
+    these are inflated once."""
+    found: dict[str, bytes] = {}
+    stored: dict[str, tuple[int, int, int, bytes]] = {}
+    for info in archive.infolist():
+        match = _VOCABULARY.fullmatch(info.filename)
+        if match is None:
+            continue
+        place, as_stored = match[1], _as_stored(archive, info, data)
+        if stored.setdefault(place, as_stored) == as_stored and place in found:
+            continue
+        text = read_member(archive, info.filename)
+        if found.setdefault(place, text) != text:
+            place = place.removeprefix("layers/")
+            raise BundleError(f"{place}/vocabulary.txt: the archive's two copies differ")
+    return found
+
+
+def _as_stored(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes
+) -> tuple[int, int, int, bytes]:
+    """A member's bytes as the archive holds them, behind all that says what they become."""
+    with _member_errors(info.filename):
+        archive.open(info).close()  # it checks the member's own header
+        lengths = struct.unpack_from("<HH", data, info.header_offset + 26)  # of name and extra field
+        begin = info.header_offset + 30 + sum(lengths)
+        content = data[begin : begin + info.compress_size]
+    return info.compress_type, info.file_size, info.CRC, content
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The member's bytes. A member that unpacks to more than it declares is cut off and refused."""
     size = archive.getinfo(name).file_size
+    with _member_errors(name), archive.open(name) as member:
+        data = member.read(size + 1)
+    if len(data) != size:
+        raise BundleError(f"member {name!r}: holds another number of bytes than it declares")
+    return data
+
+
+@contextmanager
+def _member_errors(name: str) -> Iterator[None]:
+    """What reading a damaged member raises becomes a BundleError."""
     try:
-        with archive.open(name) as member:
-            data = member.read(size + 1)
+        yield
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError) as error:
         raise BundleError(f"member {name!r}: damaged ({_brief(error)})") from error
     except (NotImplementedError, RuntimeError) as error:
         raise BundleError(f"member {name!r}: cannot be unpacked ({_brief(error)})") from error
-    if len(data) != size:
-        raise BundleError(f"member {name!r}: holds another number of bytes than it declares")
-    return data
 
 
 def _brief(error: Exception) -> str:

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scorer import zoo
-from scorer.bundle import read_bundle
+from scorer.bundle import archive, read_bundle
 from scorer.bundle.explain import explain
 from scorer.errors import BundleError, ScorerError, UnsupportedModel
 from scorer.model import load_model
@@ -177,6 +178,41 @@ def test_another_digest_is_refused_before_anything_is_parsed(
         with pytest.raises(BundleError, match="the zoo's index says"):
             read_bundle(path, digest=digest)
     assert read_bundle(good, digest=digest).digest == digest
+
+
+def test_equal_copies_of_a_vocabulary_are_inflated_once(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    inflate = archive.read_member
+
+    def counted(opened: zipfile.ZipFile, name: str) -> bytes:
+        read.append(name)
+        return inflate(opened, name)
+
+    monkeypatch.setattr(archive, "read_member", counted)
+    assert read_bundle(good).vectorizer.vocabulary == tuple(hostile.WORDS)
+    names = {hostile.VOCABULARY, hostile.SECOND_VOCABULARY}
+    assert len(names.intersection(read)) == 1
+    with zipfile.ZipFile(good, "w") as spoiled:  # the same words, deflated otherwise
+        for name, data in hostile.good_members().items():
+            spoiled.writestr(name, data, compress_type=8 * (name == hostile.SECOND_VOCABULARY))
+    read.clear()
+    assert read_bundle(good).vectorizer.vocabulary == tuple(hostile.WORDS)
+    assert names <= set(read)
+
+
+@pytest.mark.parametrize(("part", "at"), [("header", 26), ("directory", 16), ("directory", 24)])
+def test_a_second_copy_is_checked_as_the_first_is(good: Path, part: str, at: int) -> None:
+    """Its bytes are the first's, and its own header has a shorter name, or the directory another
+    checksum or size."""
+    data = bytearray(good.read_bytes())
+    name = hostile.SECOND_VOCABULARY.encode()
+    place = data.find(name) - 30 if part == "header" else data.rfind(name) - 46
+    data[place + at] -= 1
+    good.write_bytes(data)
+    with pytest.raises(BundleError, match=r"vocabulary\.txt.*(damaged|number of bytes)"):
+        read_bundle(good)
 
 
 # What happened inside Python is told by audit events; what HDF5's C code opens, only by the kernel.
