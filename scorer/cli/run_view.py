@@ -59,7 +59,7 @@ class Progress:
             return
         self._rows += rows
         self._bar.set_postfix_str(f"{self._rows:,} rows", refresh=False)
-        read = sum(map(len, window.raw or ())) + sum(len(each.raw) for each in window.rejects)
+        read = window.raw_bytes + sum(len(each.raw) for each in window.rejects)
         self._bar.update(read)
 
     def end(self) -> None:

@@ -50,7 +50,7 @@ def main(
     quiet: bool,
     zoos: tuple[Path, ...],
 ) -> None:
-    """Compile the code that models need, so that no later run waits for it.
+    """Compile the code that models and large text files need, so that no later run waits for it.
 
     \b
     scorer warm-up -m imdb-bilstm
@@ -63,6 +63,7 @@ def main(
         raise UsageError("name models with -m, or give --all")
     skip_unused_imports()
     from scorer.compiling import places
+    from scorer.tables.fields import prepare_loops
 
     place = _place(cache_dir)
     with places.confined(place) if cache_dir else nullcontext():
@@ -70,6 +71,8 @@ def main(
             line = _warm_up(reference, zoos, quiet=quiet, required=not every)
             if not quiet:
                 click.echo(printable(line))
+        with compiling_shown(shown=not quiet):
+            prepare_loops()
     if not quiet:
         click.echo(printable(f"kept in {place.path}"))
 

@@ -51,16 +51,16 @@ class Kernel:
             self.expect(*arguments)
             return None
         if not self._ready:
-            with self._first_call:
-                self._prepare()
+            self.prepare()
         return self._compiled(*arguments)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Compile for the signature and for nothing else: once, whichever thread comes first."""
-        if not self._ready:
-            self._compiled.compile(self._signature)
-            self._compiled.disable_compile()
-            self._ready = True
+        with self._first_call:
+            if not self._ready:
+                self._compiled.compile(self._signature)
+                self._compiled.disable_compile()
+                self._ready = True
 
     def expect(self, *arguments: Any) -> None:
         """Tell `watch` if a call with such arguments would have to compile first."""

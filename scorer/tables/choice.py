@@ -114,7 +114,8 @@ class ChosenWriter:
 
     def encode(self, window: Window, added: pa.RecordBatch) -> Any:
         assert window.raw is not None
-        picked = replace(window, raw=tuple(map(self._pick, window.raw)))
+        rows = [self._pick(raw) for raw in window.raw.to_pylist()]
+        picked = replace(window, raw=pa.array(rows, pa.binary()))
         return self._writer.encode(picked, added)
 
     def write(self, encoded: Any) -> None:

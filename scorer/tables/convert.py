@@ -12,7 +12,7 @@ import pyarrow as pa
 from scorer.errors import ColumnError
 from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
-from scorer.tables.json_writer import json_values
+from scorer.tables.json_writer import json_texts
 from scorer.tables.parquet_writer import ParquetWriter
 from scorer.tables.values import (
     Unwritable,
@@ -83,7 +83,10 @@ class ToCsv:
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's rows as lines; called from any thread. Raises ColumnError."""
         table = _in_order(window, self.columns).table
-        cells = [*self._columns.each(table, csv_cells), *map(appended_cells, added)]
+        cells = [
+            *self._columns.each(table, csv_cells),
+            *(appended_cells(column).to_pylist() for column in added),
+        ]
         return "".join([self._line(row) for row in zip(*cells, strict=True)]).encode()
 
     def _line(self, cells: Iterable[str | None]) -> str:
@@ -113,7 +116,7 @@ class ToJsonLines:
         """The window's rows as objects; called from any thread. Raises ColumnError."""
         table = _in_order(window, self.columns).table
         values = self._columns.each(table, json_objects)
-        texts = [json_values(column) for column in added.columns]
+        texts = [json_texts(column).to_pylist() for column in added.columns]
         keys = [json.dumps(name, ensure_ascii=False) for name in added.schema.names]
         lines = []
         rows = zip(*values, strict=True) if values else repeat((), window.rows)

@@ -8,14 +8,14 @@ cannot be read is set aside alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import SEEK_END
-from itertools import chain, repeat
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from scorer.errors import UsageError
 from scorer.tables import lines as physical
@@ -34,8 +34,9 @@ from scorer.tables.parts import (
     unseen,
 )
 from scorer.tables.plain import PlainRecords, PlainRuns
-from scorer.tables.values import appended_cells, each_in_utf8, is_list_of_texts
+from scorer.tables.values import appended_cells, each_text, is_list_of_texts
 from scorer.tables.window import (
+    LOOP_BYTES,
     USUAL_SIZE,
     Record,
     Records,
@@ -291,37 +292,32 @@ class DelimitedWriter:
         self._stream = stream
         self.dialect = head.dialect
         self.encoding = head.encoding
-        self._follows = head.follows
+        self._before = self.dialect.delimiter if head.follows else ""
         stream.write(head.preamble)
         if head.header:
-            names = [self.dialect.cell(name) for name in added.names]
-            stream.write(self._append(head.header, names))
+            names = map(self.dialect.cell, added.names)
+            stream.write(
+                self._append(head.header, self._before + self.dialect.delimiter.join(names))
+            )
 
-    def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
+    def encode(self, window: Window, added: pa.RecordBatch) -> bytes | memoryview:
         """The window's lines with the new cells; called from any thread.
 
         Raises UsageError where the file's encoding or dialect has no way to write a cell.
         """
         assert window.raw is not None
         columns = [self._cells(column) for column in added.columns]
-        if self.encoding == "utf-8" and self.dialect.escape is None and window.raw:
-            return self._joined(window.raw, columns)
-        rows = zip(window.raw, zip(*columns, strict=True), strict=True)
-        return b"".join([self._append(raw, cells) for raw, cells in rows])
+        first = [pa.scalar("")] if self._before else []
+        cells = pc.binary_join_element_wise(*first, *columns, self.dialect.delimiter)
+        is_plain = self.encoding == "utf-8" and self.dialect.escape is None
+        if is_plain and window.raw.nbytes >= LOOP_BYTES:
+            from scorer.tables.splicing import before_line_end  # which imports Numba
 
-    def _joined(self, raw: Sequence[bytes], columns: Sequence[Sequence[str]]) -> bytes:
-        """What `_append` gives of each row, put together at once."""
-        delimiter = self.dialect.delimiter.encode()
-        bodies = [each.rstrip(b"\r\n") for each in raw]
-        pieces: list[Iterable[bytes]] = [bodies]
-        for number, column in enumerate(columns):
-            if number or self._follows:
-                pieces.append(repeat(delimiter))
-            pieces.append(each_in_utf8(column))
-        ends = (each[len(body) :] for each, body in zip(raw, bodies, strict=True))
-        return b"".join(chain.from_iterable(zip(*pieces, ends, strict=False)))
+            return before_line_end(window.raw, cells)
+        rows = zip(window.raw.to_pylist(), cells.to_pylist(), strict=True)
+        return b"".join([self._append(raw, text) for raw, text in rows])
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         self._stream.write(encoded)
 
     def close(self) -> None:
@@ -329,16 +325,14 @@ class DelimitedWriter:
 
     abandon = close
 
-    def _append(self, raw: bytes, cells: Sequence[str]) -> bytes:
+    def _append(self, raw: bytes, cells: str) -> bytes:
         body = self._body(raw)
-        delimiter = self.dialect.delimiter
-        tail = (delimiter if self._follows else "") + delimiter.join(cells)
         try:
-            return b"".join((body, tail.encode(self.encoding), raw[len(body) :]))
+            return b"".join((body, cells.encode(self.encoding), raw[len(body) :]))
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"{delimiter.join(cells)!r} cannot be written in {self.encoding}, the input's "
-                "encoding: convert the input to UTF-8 first"
+                f"{cells.removeprefix(self._before)!r} cannot be written in {self.encoding}, the "
+                "input's encoding: convert the input to UTF-8 first"
             ) from error
 
     def _body(self, raw: bytes) -> bytes:
@@ -349,11 +343,9 @@ class DelimitedWriter:
         end = len(record) - len(self.dialect.body(record))
         return raw[: len(raw) - end]
 
-    def _cells(self, column: pa.Array) -> list[str]:
+    def _cells(self, column: pa.Array) -> pa.Array:
         cells = appended_cells(column)
-        cell = self.dialect.cell
         is_text = pa.types.is_string(column.type) or is_list_of_texts(column.type)
         if is_text or not self.dialect.holds_numbers:
-            written = {value: "" if value is None else cell(value) for value in set(cells)}
-            return [written[value] for value in cells]
-        return ["" if value is None else value for value in cells]
+            cells = each_text(cells, self.dialect.cell)
+        return cells.fill_null("")

@@ -48,7 +48,7 @@ class FormulaGuard:
 
     def encode(self, window: Window, added: pa.RecordBatch) -> bytes:
         """The window's lines, guarded; called from any thread."""
-        return self._guarded(self._inner.encode(window, added))
+        return self._guarded(bytes(self._inner.encode(window, added)))
 
     def write(self, encoded: bytes) -> None:
         self._stream.write(encoded)

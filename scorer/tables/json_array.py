@@ -175,7 +175,7 @@ class _ArrayOutput:
     _stream: BinaryIO
     _is_begun = False
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         if encoded:
             self._stream.write((b",\n" if self._is_begun else b"[\n") + encoded)
             self._is_begun = True
@@ -190,16 +190,18 @@ class JsonArrayWriter(_ArrayOutput, JsonLinesWriter):
 
     separator = b",\n"
 
-    def _bare(self, raw: bytes) -> bytes:
-        return raw.removeprefix(BOM).strip(SPACE)
+    def _rows(self, raw: pa.Array) -> pa.Array:
+        bare = [each.removeprefix(BOM).strip(SPACE) + self.separator for each in raw.to_pylist()]
+        return pa.array(bare, pa.binary())
 
 
 class OneLineWriter(JsonLinesWriter):
     """Puts the new keys into each object's own bytes, and each on one line of JSON Lines."""
 
-    def _bare(self, raw: bytes) -> bytes:
+    def _rows(self, raw: pa.Array) -> pa.Array:
         # A line's end cannot lie in a string: JSON has it escaped there.
-        return _LINE_ENDS.sub(b" ", raw) + b"\n"
+        lines = [_LINE_ENDS.sub(b" ", each) + b"\n" for each in raw.to_pylist()]
+        return pa.array(lines, pa.binary())
 
 
 class ToJsonArray(_ArrayOutput, ToJsonLines):

@@ -33,7 +33,7 @@ from scorer.tables.parts import (
     parts_between,
     unseen,
 )
-from scorer.tables.plain import Blocks
+from scorer.tables.plain import TRIAL_BYTES, Blocks, PlainObjects
 from scorer.tables.window import (
     RECORD_BYTES,
     USUAL_SIZE,
@@ -188,21 +188,26 @@ class JsonLinesReader:
     ) -> Iterator[Record | Records | Reject]:
         """The rows after the first, many at a time."""
         left, self._batch = list(self._batch), deque()
+        plain = self._plain([text, *others], reserved)
         for batch in chain([left], self._batches):
-            rows = _Rows(others)
             for line in batch:
-                value = _plain_object(line, self.encoding)
-                if value is not None and rows.take(line, value, text, reserved):
-                    self._row += 1
-                    self._number += 1
-                    continue
                 item = self._item(line)
                 if item is not None:
-                    yield rows.records()
-                    rows = _Rows(others)
                     yield self._record(item, text, others, reserved)
-            yield rows.records()
+            for records in plain:
+                self._row += len(records.raw)
+                self._number += len(records.raw)
+                yield records
         self.rows = self._row
+
+    def _plain(
+        self, keys: Sequence[str], reserved: frozenset[str]
+    ) -> PlainObjects | tuple[Records, ...]:
+        """What takes most lines."""
+        if self.encoding != "utf-8" or not isinstance(self._lines, Blocks):
+            return ()
+        longest = min(MAX_VALUES, MAX_LINE_BYTES)
+        return PlainObjects(self._lines, keys, reserved, longest, _as_text)
 
     def _item(self, line: bytes) -> JsonObject | Reject | None:
         """What the next line holds; None where it is blank."""
@@ -226,7 +231,7 @@ class JsonLinesReader:
             yield [first]
         lines = self._lines
         while True:
-            batch = lines.lines(MAX_LINE_BYTES) if isinstance(lines, Blocks) else []
+            batch = lines.lines(MAX_LINE_BYTES, TRIAL_BYTES) if isinstance(lines, Blocks) else []
             if not batch:
                 line = lines.readline(MAX_LINE_BYTES)
                 if not line:
@@ -280,46 +285,7 @@ class JsonLinesReader:
         return Record(item.raw, [value, *(_as_text(item.value.get(key)) for key in others)])
 
 
-class _Rows:
-    """Objects on their way to a window: the lines of each, its text and its other values."""
-
-    def __init__(self, others: Sequence[str]) -> None:
-        self._others = others
-        self._raw: list[bytes] = []
-        self._columns: list[list[str | None]] = [[] for _ in (None, *others)]
-
-    def take(self, line: bytes, value: dict[str, Any], text: str, reserved: frozenset[str]) -> bool:
-        """Add an object; False where `_record` is to say what is wrong with it."""
-        found = value.get(text)
-        if found is not None and not (
-            isinstance(found, str) and (found.isascii() or _is_unicode(found))
-        ):
-            return False
-        if not reserved.isdisjoint(value):
-            return False
-        self._raw.append(line)
-        self._columns[0].append(found)
-        for number, key in enumerate(self._others, 1):
-            self._columns[number].append(_as_text(value.get(key)))
-        return True
-
-    def records(self) -> Records:
-        return Records(self._raw, self._columns)
-
-
 _DECODER = json.JSONDecoder()
-
-
-def _plain_object(line: bytes, encoding: str) -> dict[str, Any] | None:
-    """The object of a line that is nothing but it and a line end; None where that is not sure."""
-    if not line.startswith(b"{") or len(line) > MAX_VALUES:
-        return None
-    try:
-        text = line.decode(encoding)
-        value, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if text[end:] in ("\n", "\r\n") else None
 
 
 def _parsed(text: str) -> Any:

@@ -60,6 +60,6 @@ def _cut(window: Window, limit: int, left: int) -> Window:
         window,
         texts=window.texts.slice(0, rows),
         table=window.table.slice(0, rows),
-        raw=None if window.raw is None else window.raw[:rows],
+        raw=None if window.raw is None else window.raw.slice(0, rows),
         rejects=rejects,
     )

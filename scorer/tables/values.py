@@ -16,7 +16,7 @@ import base64
 import math
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -64,22 +64,20 @@ def is_list_of_texts(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) and pa.types.is_string(kind.value_type))
 
 
-def appended_cells(column: pa.Array) -> list[str | None]:
-    """An appended column's values as text, None for null; a list's texts joined by `|`."""
+def appended_cells(column: pa.Array) -> pa.Array:
+    """An appended column's values as a string array; a list's texts joined by `|`."""
     if is_list_of_texts(column.type):
-        return [
-            None if texts is None else LABEL_SEPARATOR.join(texts) for texts in column.to_pylist()
-        ]
-    cells: list[str | None] = column.cast(pa.string()).to_pylist()
-    return cells
+        lists = column.to_pylist()
+        joined = [None if texts is None else LABEL_SEPARATOR.join(texts) for texts in lists]
+        return pa.array(joined, pa.string())
+    return column.cast(pa.string())
 
 
-def each_in_utf8(texts: Sequence[str]) -> list[bytes]:
-    """Each text's UTF-8, encoded at once where no text has a line end."""
-    together = "\n".join(texts).encode().split(b"\n")
-    if len(together) == len(texts):
-        return together
-    return [text.encode() for text in texts]
+def each_text(texts: pa.Array, write: Callable[[str], str]) -> pa.Array:
+    """What `write` makes of every text, asked once for each that is there; null stays null."""
+    coded = texts.dictionary_encode()
+    written = pa.array([write(text) for text in coded.dictionary.to_pylist()], pa.string())
+    return written.take(coded.indices)
 
 
 def check_json(kind: pa.DataType) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +15,8 @@ WINDOW_ROWS = 1024
 WINDOW_BYTES = 8 << 20
 # A window of less is worth growing: so much keeps a worker busy for tens of milliseconds.
 SMALL_BYTES = 1 << 20
+# Fewer bytes of rows are not worth the compiled loops, which have to be loaded.
+LOOP_BYTES = 1 << 16
 # No row may be longer, whatever the format.
 RECORD_BYTES = 16 << 20
 
@@ -38,7 +40,7 @@ class WindowSize:
             return True
         return rows >= self.rows and size >= SMALL_BYTES
 
-    def first_enough(self, rows: int, sizes: Sequence[int]) -> int:
+    def first_enough(self, rows: int, sizes: np.ndarray) -> int:
         """The least k >= 1 for which `enough(rows + k, sizes[k])`, `sizes` growing; one beyond the
         last where there is none."""
         by_rows = max(self.most - rows, 1)
@@ -73,19 +75,26 @@ class Window:
     """Consecutive rows of one input, small enough to be held several times over.
 
     `texts` is what the model reads: a string or large_string array, one entry a row. `table`
-    holds the columns that were asked for (Parquet: all of them). `raw` is each row as its bytes
-    in the file, line end included; None for Parquet. `rejects` lie among or before these rows.
+    holds the columns that were asked for (Parquet: all of them). `raw`, a binary array, is each row
+    as its bytes in the file, line end included; None for Parquet. `rejects` lie among or before
+    these rows.
     """
 
     index: int
     texts: pa.Array
     table: pa.RecordBatch
-    raw: tuple[bytes, ...] | None = None
+    raw: pa.Array | None = None
     rejects: tuple[Reject, ...] = ()
 
     @property
     def rows(self) -> int:
         return len(self.texts)
+
+    @property
+    def raw_bytes(self) -> int:
+        """What the rows take in the file; 0 for Parquet."""
+        ends = offsets_of(self.raw) if self.raw is not None else [0]
+        return int(ends[-1] - ends[0])
 
 
 class Record(NamedTuple):
@@ -98,11 +107,11 @@ class Record(NamedTuple):
 class Records(NamedTuple):
     """Readable rows that follow one another: the bytes of each, and the values of each column.
 
-    A value may be the bytes of its UTF-8.
+    A binary array, and a string array for each column; nothing where there are no rows.
     """
 
-    raw: Sequence[bytes] = ()
-    columns: Sequence[Sequence[str | bytes | None]] = ()
+    raw: pa.Array | tuple[()] = ()
+    columns: Sequence[pa.Array] = ()
 
 
 def cut_windows(
@@ -114,9 +123,7 @@ def cut_windows(
     """
     window = _Filling(0, columns, size)
     for item in items:
-        if isinstance(item, Record):
-            item = Records((item.raw,), [(value,) for value in item.values])
-        left = window.reject(item) if isinstance(item, Reject) else window.take(item)
+        left = window.take(item)
         while window.full:
             yield window.closed()
             window = _Filling(window.index + 1, columns, size)
@@ -131,25 +138,31 @@ class _Filling:
     def __init__(self, index: int, columns: Sequence[str], size: WindowSize) -> None:
         self.index, self.held, self.full = index, 0, False
         self._names, self._size, self._count = columns, size, 0
-        self._raw: list[bytes] = []
-        self._columns: list[list[str | bytes | None]] = [[] for _ in columns]
+        self._raw = _Joining(pa.binary())
+        self._columns = [_Joining(pa.string()) for _ in columns]
         self._rejects: list[Reject] = []
 
-    def reject(self, item: Reject) -> Records:
-        self._rejects.append(item)
+    def take(self, item: Record | Records | Reject) -> Records:
+        """Add rows until the window is full. Returns those that are left."""
+        if isinstance(item, Records):
+            return self._take(item) if len(item.raw) else item
+        if isinstance(item, Reject):
+            self._rejects.append(item)
+        else:
+            self._raw.add(item.raw)
+            for column, value in zip(self._columns, item.values, strict=True):
+                column.add(value)
         self._grow(1, self.held + len(item.raw))
         return Records()
 
-    def take(self, some: Records) -> Records:
-        """Add rows until the window is full. Returns those that are left."""
-        if not some.raw:
-            return some
-        sizes = list(accumulate(map(len, some.raw), initial=self.held))
+    def _take(self, some: Records) -> Records:
+        offsets = offsets_of(some.raw)
+        sizes = offsets - offsets[0] + np.int64(self.held)
         end = min(self._size.first_enough(self._count, sizes), len(some.raw))
-        self._raw += some.raw[:end]
+        self._raw.extend(some.raw[:end])
         for column, values in zip(self._columns, some.columns, strict=True):
-            column += values[:end]
-        self._grow(end, sizes[end])
+            column.extend(values[:end])
+        self._grow(end, int(sizes[end]))
         return Records(some.raw[end:], [values[end:] for values in some.columns])
 
     def _grow(self, count: int, held: int) -> None:
@@ -157,21 +170,47 @@ class _Filling:
         self.full = self._size.enough(self._count, held)
 
     def closed(self) -> Window:
-        arrays = [_strings(column) for column in self._columns]
+        arrays = [column.whole() for column in self._columns]
         return Window(
             index=self.index,
             texts=arrays[0],
             table=pa.RecordBatch.from_arrays(arrays, names=list(self._names)),
-            raw=tuple(self._raw),
+            raw=self._raw.whole(),
             rejects=tuple(self._rejects),
         )
 
 
-def _strings(values: Sequence[str | bytes | None]) -> pa.Array:
-    """A string array; bytes are known to be UTF-8."""
-    if set(map(type, values)) == {bytes}:
-        return pa.array(values, pa.binary()).view(pa.string())
-    return pa.array(values, pa.string())
+class _Joining:
+    """An array of one type on its way, from values and from arrays."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._kind = kind
+        self._arrays: list[pa.Array] = []
+        self._single: list[str | bytes | None] = []
+
+    def add(self, value: str | bytes | None) -> None:
+        self._single.append(value)
+
+    def extend(self, values: pa.Array) -> None:
+        self._settle()
+        self._arrays.append(values)
+
+    def whole(self) -> pa.Array:
+        self._settle()
+        return pa.concat_arrays(self._arrays or [pa.array([], self._kind)])
+
+    def _settle(self) -> None:
+        if self._single:
+            self._arrays.append(pa.array(self._single, self._kind))
+            self._single = []
+
+
+def offsets_of(strings: pa.Array) -> np.ndarray:
+    """int32 (rows + 1,): where each value of a string or binary array begins in its data, and where
+    the last one ends."""
+    if not len(strings):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(strings.buffers()[1], np.int32, len(strings) + 1, 4 * strings.offset)
 
 
 def halved(batch: pa.RecordBatch, limit: int) -> Iterator[tuple[pa.RecordBatch, int]]:

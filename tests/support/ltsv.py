@@ -77,7 +77,9 @@ class LtsvWriter:
         named = [*window.table.select(list(self.columns)).columns, *added.columns]
         names = [*self.columns, *added.schema.names]
         cells = zip(*(column.cast(pa.string()).to_pylist() for column in named), strict=True)
-        kept = window.raw if window.raw is not None and not self.columns else [b""] * window.rows
+        kept = [b""] * window.rows
+        if window.raw is not None and not self.columns:
+            kept = window.raw.to_pylist()
         lines = []
         for raw, row in zip(kept, cells, strict=True):
             new = (f"{name}:{cell or ''}".encode() for name, cell in zip(names, row, strict=True))

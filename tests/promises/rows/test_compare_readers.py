@@ -44,12 +44,9 @@ def test_a_row_out_of_place_is_a_difference(
 def rows_of(item: Record | Records | Reject) -> list[Record | Reject]:
     if not isinstance(item, Records):
         return [item]
-    texts = ([_text(value) for value in column] for column in item.columns)
-    return [Record(*row) for row in zip(item.raw, zip(*texts, strict=True), strict=True)]
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
+    texts = (column.to_pylist() for column in item.columns)
+    rows = zip(item.raw.to_pylist(), zip(*texts, strict=True), strict=True)
+    return [Record(*row) for row in rows]
 
 
 def test_the_command_counts_and_keeps_what_differs(

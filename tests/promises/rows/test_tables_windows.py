@@ -21,6 +21,7 @@ from scorer.tables import Source, Window, WindowSize, open_reader
 from scorer.tables.window import USUAL_SIZE, Record, Records, Reject, cut_windows
 from scorer.vectorizer import TokenBatch
 from tests.support.parrot import ParrotEngine, parrot
+from tests.support.rows import rows_of
 from tests.support.settings import settings_of
 
 GROWING = WindowSize(1024, 8192)
@@ -95,7 +96,7 @@ def test_no_row_is_lost_and_none_waits_for_nothing(
     # Parquet comes in pieces that a row group's end cuts: one piece may be too much to add.
     least = max(1, size.most - rows + 1) if kind == "parquet" else size.most
     for window in found[:-1]:
-        taken = window.table.nbytes if window.raw is None else sum(map(len, window.raw))
+        taken = window.table.nbytes if window.raw is None else window.raw_bytes
         assert window.rows >= least or (window.rows >= rows and taken >= small)
 
 
@@ -150,7 +151,7 @@ sizes = st.builds(WindowSize, st.integers(1, 9), st.integers(1, 20))
 def test_the_first_that_is_enough(
     size: WindowSize, rows: int, lengths: list[int], small: int
 ) -> None:
-    held = list(accumulate(lengths, initial=3))
+    held = np.array(list(accumulate(lengths, initial=3)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scorer.tables.window.SMALL_BYTES", small)
         patch.setattr("scorer.tables.window.WINDOW_BYTES", 2 * small)
@@ -168,7 +169,8 @@ def test_rows_given_together_fall_into_the_windows_of_rows_given_alone(
     for number, group in enumerate(groups):
         raw = [b"x" * length + b"\n" for length in group]
         texts = [str(length) for length in group]
-        together.append(Records(raw, [[text.encode() for text in texts], texts]))
+        column = pa.array(texts, pa.string())
+        together.append(Records(pa.array(raw, pa.binary()), [column, column]))
         alone += [Record(line, [text, text]) for line, text in zip(raw, texts, strict=True)]
         reject = Reject(number, "a reason", b"bad")
         together.append(reject)
@@ -180,4 +182,4 @@ def test_rows_given_together_fall_into_the_windows_of_rows_given_alone(
 
 
 def _seen(windows: Iterator[Window]) -> list[object]:
-    return [(w.index, w.raw, w.table.to_pydict(), w.rejects) for w in windows]
+    return [(w.index, rows_of(w), w.table.to_pydict(), w.rejects) for w in windows]

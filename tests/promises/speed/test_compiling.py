@@ -458,6 +458,27 @@ def test_a_cache_filled_by_root_serves_other_users(
     assert names(cache / "kernels") == kept
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
+def test_warm_up_compiles_what_large_files_need(tiny_zoo: Path, tmp_path: Path, name: str) -> None:
+    row = "a good film\n" if name.endswith("csv") else '{"text": "a good film"}\n'
+    large = tmp_path / name
+    large.write_text("text\n" * name.endswith("csv") + row * 20_000)
+    command = [sys.executable, "-m", "scorer"]
+    model = ["-m", "tiny-binary", "--zoo", str(tiny_zoo)]
+    cache = {**os.environ, places.ENVIRONMENT: str(tmp_path)}
+
+    def run(*arguments: str) -> None:
+        done = subprocess.run(
+            [*command, *arguments, *model], env=cache, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    run("warm-up")
+    kept = names(tmp_path / "kernels")
+    run("score", str(large), "--quiet")
+    assert names(tmp_path / "kernels") == kept
+
+
 @pytest.mark.parametrize("arguments", [[], ["--all", "-m", "tiny-binary"]])
 def test_warm_up_wants_models_or_all(arguments: list[str]) -> None:
     from scorer.cli.warm_up import main

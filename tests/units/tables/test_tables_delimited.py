@@ -13,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.errors import InputError
-from scorer.tables import ReadOptions, Source, Window, WindowSize, open_reader, open_writer
+from scorer.tables import (
+    ReadOptions,
+    Source,
+    Window,
+    WindowSize,
+    delimited,
+    open_reader,
+    open_writer,
+)
 from scorer.tables.delimited import DelimitedWriter, Head
 from scorer.tables.dialect import Dialect
+from tests.support.rows import rows_of
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -93,7 +102,7 @@ def test_any_written_csv_keeps_its_bytes(
     writer.writerows([("id", "text", "more"), *rows])
     content = buffer.getvalue().encode()
     read = windows(content)
-    assert [raw for window in read for raw in window.raw or ()] == records(content)
+    assert [raw for window in read for raw in rows_of(window)] == records(content)
     assert [t for window in read for t in window.texts.to_pylist()] == [row[1] for row in rows]
     assert not any(window.rejects for window in read)
     out = list(csv.reader(io.StringIO(appended(content).decode(), newline="")))
@@ -252,6 +261,14 @@ def test_cells_appended_at_once_are_those_appended_one_by_one(
     head = Head(Dialect(), "utf-8", b"", b"", follows)
     writer = DelimitedWriter(io.BytesIO(), head, pa.schema([("p", pa.string())]))
     raw = [body + end for body, _ in rows]
-    columns = [[writer.dialect.cell(text) for _, text in rows], ["0.5" for _ in rows]]
-    wanted = b"".join(map(writer._append, raw, zip(*columns, strict=True)))
-    assert writer._joined(raw, columns) == wanted
+    texts = pa.array([text for _, text in rows], pa.string())
+    window = Window(0, texts, pa.record_batch([], names=[]), pa.array(raw, pa.binary()))
+    added = pa.record_batch([texts, pa.array([0.5] * len(rows))], names=["p", "q"])
+    one_by_one = writer.encode(window, added)
+    cells = [[writer.dialect.cell(text), "0.5"] for _, text in rows]
+    new = ["," * follows + ",".join(row) + end.decode() for row in cells]
+    pairs = zip(rows, new, strict=True)
+    assert one_by_one == b"".join(body + tail.encode() for (body, _), tail in pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "LOOP_BYTES", 0)
+        assert writer.encode(window, added) == one_by_one

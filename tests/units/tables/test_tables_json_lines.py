@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scorer.tables import jsonl, open_reader, plain, stdin_source
-from scorer.tables.json_writer import JsonLinesWriter, json_values
-from scorer.tables.jsonl import _parsed
+from scorer.tables import Window, json_writer, jsonl, open_reader, plain, stdin_source
+from scorer.tables.json_writer import JsonLinesWriter
+from scorer.tables.jsonl import JsonLinesReader, _parsed
+from scorer.tables.splicing import before_brace
 from scorer.tables.window import WindowSize
+from tests.support.rows import rows_of
 
 PIECES = [
     "{", "}", "[", "]", '"a"', ":", ",", "1", "-0", "1e400", "1" * 30, "NaN", "null", " ", "\n",
@@ -53,7 +55,9 @@ def test_every_line_is_parsed_as_by_json(text: str) -> None:
 )
 def test_new_keys_stand_before_the_last_brace(line: str, wanted: str) -> None:
     writer = JsonLinesWriter(io.BytesIO(), "utf-8", pa.schema([("p", pa.string())]))
-    assert writer._append(line.encode(), '"p":"é"') == wanted.encode()
+    assert writer._append(line.encode(), ',"p":"é"') == wanted.encode()
+    rows = pa.array([line.encode()], pa.binary())
+    assert bytes(before_brace(rows, pa.array([',"p":"é"']))) == wanted.encode()
 
 
 LINES = [
@@ -71,7 +75,7 @@ def read(data: bytes, size: WindowSize) -> list[Any]:
     reader, _ = open_reader(stdin_source(io.BytesIO(data)))
     out: list[Any] = []
     for window in reader.windows("t", ("n",), size, frozenset(["p"])):
-        out += [window.index, window.raw, window.table.to_pydict(), window.rejects]
+        out += [window.index, rows_of(window), window.table.to_pydict(), window.rejects]
     return [*out, reader.rows]
 
 
@@ -92,9 +96,101 @@ def test_lines_taken_many_at_a_time_are_those_taken_one_by_one(
         patch.setattr(jsonl, "SCHEMA_ROWS", 1)
         patch.setattr(jsonl, "MAX_LINE_BYTES", 80)
         found = read(data, WindowSize(3, 5))
-        patch.setattr(jsonl, "_plain_object", lambda line, encoding: None)
-        patch.setattr(plain.Blocks, "lines", lambda self, limit: [])
+        patch.setattr(JsonLinesReader, "_plain", lambda self, keys, reserved: ())
+        patch.setattr(plain.Blocks, "lines", lambda self, limit, about: [])
         assert found == read(data, WindowSize(3, 5))
+
+
+PIECES = [
+    *(
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b" ",
+        b"\t",
+        b"\r",
+        b'"t":',
+        b'"t":"a"',
+        b'"n":',
+        b'"p":1',
+    ),
+    *(b'"x":', b'"\\u0074":1', b'"a"', b'"\\n"', b'"\\u00e9\\u20ac"', b'"\\ud83d\\ude00"'),
+    *(
+        b'"\\ud83d"',
+        b'"\\ude00\\ud83d"',
+        b'"\\ud83dx"',
+        b'"\\u12g4"',
+        b'"\\x"',
+        b'"\\/\\b\\f\\"\\\\"',
+    ),
+    *(
+        b"0",
+        b"-0",
+        b"01",
+        b"-",
+        b"1.5",
+        b"1.",
+        b".5",
+        b"1e5",
+        b"1E+2",
+        b"1e",
+        b"123456789012345678901",
+    ),
+    *(
+        b"true",
+        b"false",
+        b"null",
+        b"nul",
+        b"NaN",
+        b"Infinity",
+        b"{}",
+        b"[]",
+        b'{"t":[{}]}',
+        b'"\x01"',
+    ),
+    *(
+        "é😀".encode(),
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"\xc0\x80"',
+        b'"\xf4\x90\x80\x80"',
+        b"\0",
+        b"\x0b",
+    ),
+]
+VALUES = [piece for piece in PIECES if piece[:1] in b'"0123456789-tfnNI{[' and b":" not in piece]
+pairs = st.lists(
+    st.tuples(st.sampled_from([b'"t"', b'"n"', b'"x"', b'"p"']), st.sampled_from(VALUES)),
+    max_size=4,
+)
+objects = pairs.map(lambda pairs: b"{" + b", ".join(b": ".join(pair) for pair in pairs) + b"}")
+tokens = st.lists(st.sampled_from(PIECES), max_size=12).map(lambda all: b"{" + b"".join(all) + b"}")
+
+
+@settings(max_examples=500)
+@given(st.lists(st.one_of(objects, tokens), max_size=12))
+@example([b"[" * 70 + b"]" * 70, b'{"n":' + b"[" * 70 + b"]" * 70 + b"}"])
+@example([b'{"n":' + b"1" * 5000 + b"}", b'{"t":"a","n":' + b"[" * 2000 + b"]" * 2000 + b"}"])
+def test_every_line_is_read_as_by_the_module(lines: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in [b'{"t":"first"}', *lines, b'{"t":"last"}'])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "SCHEMA_ROWS", 1)
+        found = read(data, WindowSize(3, 5))
+        patch.setattr(JsonLinesReader, "_plain", lambda self, keys, reserved: ())
+        assert found == read(data, WindowSize(3, 5))
+
+
+def test_most_lines_never_reach_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    parsed = jsonl._parsed
+    monkeypatch.setattr(jsonl, "_parsed", lambda text: calls.append(1) or parsed(text))
+    line = {"t": 'He said: "é😀"\n', "n": 1.5, "more": [{"a": None}, True, []]}
+    data = b"".join(json.dumps(line | {"id": i}).encode() + b"\n" for i in range(20_000))
+    assert read(data, WindowSize())[-1] == 20_000
+    assert len(calls) < 1100
 
 
 cells = st.one_of(st.none(), st.text(max_size=9), st.just("positive"))
@@ -107,11 +203,18 @@ cells = st.one_of(st.none(), st.text(max_size=9), st.just("positive"))
 def test_new_keys_written_at_once_are_those_written_one_by_one(
     rows: list[tuple[bytes, str | None, str | None]], end: bytes
 ) -> None:
-    writer = JsonLinesWriter(io.BytesIO(), "utf-8", pa.schema([("p", pa.string())]))
-    raw = [line + end for line, _, _ in rows]
-    columns = [json_values(pa.array([row[n] for row in rows], pa.string())) for n in (1, 2)]
-    tails = [f'"p":{p},"q":{q}' for p, q in zip(*columns, strict=True)]
-    wanted = b"".join(map(writer._append, raw, tails))
-    assert writer._joined(raw, ['"p"', '"q"'], columns) == wanted
-    for (line, p, q), out in zip(rows, map(writer._append, raw, tails), strict=True):
-        assert json.loads(out) == json.loads(line) | {"p": p, "q": q}
+    new = pa.schema([("p", pa.string()), ("q", pa.string())])
+    writer = JsonLinesWriter(io.BytesIO(), "utf-8", new)
+    raw = pa.array([line + end for line, _, _ in rows], pa.binary())
+    added = pa.record_batch(
+        [pa.array([row[n] for row in rows], pa.string()) for n in (1, 2)], names=["p", "q"]
+    )
+    window = Window(0, added.column(0), pa.record_batch([], names=[]), raw)
+    one_by_one = writer.encode(window, added)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_writer, "LOOP_BYTES", 0)
+        assert writer.encode(window, added) == one_by_one
+    if end.endswith(b"\n"):
+        for (line, p, q), out in zip(rows, one_by_one.splitlines(), strict=True):
+            assert json.loads(out) == json.loads(line) | {"p": p, "q": q}
+            assert out.startswith(line[:-1])

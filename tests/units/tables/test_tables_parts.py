@@ -21,6 +21,7 @@ from scorer.tables.options import ReadOptions
 from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
 from scorer.tables.remote import remote_file
 from scorer.tables.window import WindowSize
+from tests.support.rows import rows_of
 
 CSV = [
     b"a", b"b c", b",", b'"', b'""', b'"x, y"', b'"two\nlines"', b'"a ""b"""', b"\n", b"\n", b"\n",
@@ -47,7 +48,7 @@ def content(reader: Reader) -> tuple[list[Any], list[Any], int | None, int | Non
     rows: list[Any] = []
     rejects: list[Any] = []
     for window in reader.windows("b", size=WindowSize(3, 3), reserved=frozenset({"new"})):
-        rows += zip(window.raw or (), window.texts.to_pylist(), strict=True)
+        rows += zip(rows_of(window), window.texts.to_pylist(), strict=True)
         rejects += window.rejects
     assert isinstance(reader, Splittable)
     return rows, rejects, reader.rows, reader.lines

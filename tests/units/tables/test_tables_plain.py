@@ -15,6 +15,7 @@ from scorer.tables import open_reader, plain, stdin_source
 from scorer.tables.delimited import DelimitedReader
 from scorer.tables.options import ReadOptions
 from scorer.tables.window import WindowSize
+from tests.support.rows import rows_of
 
 PIECES = [
     b"a", b"b c", b",", b";", b'"', b'""', b'"x, y"', b'"two\nlines"', b"\n", b"\n", b"\r\n", b"\r",
@@ -30,7 +31,7 @@ def read(
     reader, _ = open_reader(stdin_source(io.BytesIO(data)), options or ReadOptions())
     out: list[Any] = []
     for window in reader.windows(text, others, WindowSize(3, 3)):
-        out += [window.raw, window.table.to_pydict(), window.rejects]
+        out += [rows_of(window), window.table.to_pydict(), window.rejects]
     return [*out, reader.rows]
 
 
@@ -48,6 +49,7 @@ def read_by_module(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Any
 def test_every_table_is_read_as_by_the_module(body: bytes, end: bytes, block: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(plain, "BLOCK_BYTES", block)
+        patched.setattr(plain, "LOOP_BYTES", 0)
         for data in (b"a,b,c" + end + b"1,2,3" + end + body, b"b" + end + b"x" + end + body):
             others = ("c", "a") if data.startswith(b"a,") else ()
             found = read(data, None, "b", others)
@@ -59,6 +61,7 @@ def test_every_delimiter(delimiter: str, monkeypatch: pytest.MonkeyPatch) -> Non
     rows = ["a,b,c", *['"x, ""y""",2 z,', ",,", '"\n",",",4'] * 5]
     data = "\n".join(rows).replace(",", delimiter).encode() + b"\n"
     options = ReadOptions(delimiter=delimiter)
+    monkeypatch.setattr(plain, "LOOP_BYTES", 0)
     assert read(data, options) == read_by_module(monkeypatch, data, options)
 
 
@@ -68,6 +71,7 @@ def test_most_records_of_a_plain_table_never_reach_the_module(
     calls = []
     parsed = DelimitedReader._parsed
     monkeypatch.setattr(DelimitedReader, "_parsed", lambda self: calls.append(1) or parsed(self))
+    monkeypatch.setattr(plain, "LOOP_BYTES", 0)
     rows = read(b"a,b\n" + b'1,"x, ""y"""\n' * 50_000)[-1]
     assert rows == 50_000
     assert len(calls) < 10
