@@ -144,8 +144,8 @@ def _read_all(archive: zipfile.ZipFile, data: bytes) -> Members:
 
 
 def _vocabularies(archive: zipfile.ZipFile, data: bytes) -> dict[str, bytes]:
-    """By the place of their vectorizer. Keras deflates its two copies of each to the same bytes, and
-    these are inflated once."""
+    """By the place of their vectorizer. Keras deflates its two copies of each to the same bytes,
+    and these are inflated once."""
     found: dict[str, bytes] = {}
     stored: dict[str, tuple[int, int, int, bytes]] = {}
     for info in archive.infolist():
@@ -168,7 +168,9 @@ def _as_stored(
     """A member's bytes as the archive holds them, behind all that says what they become."""
     with _member_errors(info.filename):
         archive.open(info).close()  # it checks the member's own header
-        lengths = struct.unpack_from("<HH", data, info.header_offset + 26)  # of name and extra field
+        lengths = struct.unpack_from(
+            "<HH", data, info.header_offset + 26
+        )  # of name and extra field
         begin = info.header_offset + 30 + sum(lengths)
         content = data[begin : begin + info.compress_size]
     return info.compress_type, info.file_size, info.CRC, content

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from scorer.errors import InputError
 
@@ -172,8 +172,13 @@ def _from_zip(name: str, stream: BinaryIO) -> Unpacked:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its reader
         shutil.copyfileobj(stream, spool)
         stream = cast(BinaryIO, spool)
-    member = _ZipMember(name, stream)
-    return Unpacked(cast(BinaryIO, member), member.inner_name)
+    try:
+        archive = short_zip(stream)
+        only = _only_member(name, archive.infolist())
+        member = _ZipMember(stream, archive.open(only))
+    except ZIP_ERRORS as error:
+        raise InputError(f"{name}: a zip archive that cannot be read: {error}") from error
+    return Unpacked(cast(BinaryIO, member), only.filename)
 
 
 # What ZipFile raises for archives that are damaged, or that it does not know.
@@ -189,17 +194,10 @@ ZIP_ERRORS = (
 
 
 class _ZipMember(io.RawIOBase):
-    """Reads the one file that a zip archive holds."""
+    """Reads a file of the zip archive in `stream`, and closes both."""
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
-        self._stream = stream
-        try:
-            archive = short_zip(stream)
-            only = _only_member(name, archive.infolist())
-            self._member = archive.open(only)
-        except ZIP_ERRORS as error:
-            raise InputError(f"{name}: a zip archive that cannot be read: {error}") from error
-        self.inner_name = only.filename
+    def __init__(self, stream: BinaryIO, member: IO[bytes]) -> None:
+        self._stream, self._member = stream, member
 
     def readable(self) -> bool:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -44,9 +45,9 @@ def test_every_setting_is_a_keyword_option() -> None:
     }
     assert known - OTHERWISE | {"require", "force"} == set(api.EvaluateOptions.__annotations__)
     kinds = [api.ScoreOptions, api.EvaluateOptions, api.ReadingOptions, api.LabelOptions]
-    said = "".join(kind.__doc__ or "" for kind in kinds)
+    said = "\n".join(inspect.getdoc(kind) or "" for kind in kinds)
     named = [name for kind in kinds for name in kind.__annotations__]
-    assert [name for name in named if f"\n    {name} " not in said] == []
+    assert [name for name in named if f"\n{name} " not in said] == []
 
 
 def test_options_reach_the_run(table: Path) -> None:

@@ -171,6 +171,26 @@ def test_an_archive_that_is_not_read_says_why(archive: str) -> None:
         score("in.zip", "out.csv")
 
 
+OPENED = """
+from pathlib import Path
+from scorer.errors import InputError
+from scorer.tables import local_source, open_reader
+try:
+    open_reader(local_source(Path("in.zip")))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_refused_archive_leaves_nothing_half_made() -> None:
+    """Python 3.13 tells on stderr what fails when an object is freed; earlier ones with -X dev."""
+    Path("in.zip").write_bytes(zipped({}))
+    command = [sys.executable, "-X", "dev", "-W", "ignore", "-c", OPENED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("in.zip: a zip archive")
+    assert done.stderr == ""
+
+
 # --- names of outputs ----------------------------------------------------------------------------
 
 
