@@ -6,7 +6,7 @@ Files are untrusted. Each is read once, within its size; its digest is checked b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class Pieces:
             return described_spec(self.described, spec)
         return described_spec(replace_card(self.described, kind=None), spec)
 
-    def vocabulary(self) -> list[str] | None:
+    def vocabulary(self) -> Sequence[str] | None:
         """The words of a vocabulary file; None where the file is of another kind, or none."""
         if self.kind != "vocabulary" or self.vectorizer is None:
             return None
@@ -170,7 +170,7 @@ def _document(data: bytes) -> Any:
     return {**document, "config": {**config, **inner}}
 
 
-def _lines(data: bytes) -> list[str]:
+def _lines(data: bytes) -> Sequence[str]:
     refuse_foreign(data)
     return vocabulary_lines(data)
 

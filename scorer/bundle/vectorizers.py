@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def own_vectorizers(
     model: ModelSpec,
     vocabularies: Mapping[str, bytes],
     stored: Stored,
-    beside: list[str] | None = None,
+    beside: Sequence[str] | None = None,
 ) -> dict[str, VectorizerSpec]:
     """The archive's own vectorizers, by the name under which calls read them.
 
@@ -39,7 +39,7 @@ def _own(
     call: VectorizerCall,
     asset: bytes | None,
     stored: Stored,
-    beside: list[str] | None,
+    beside: Sequence[str] | None,
 ) -> VectorizerSpec:
     if call.kind not in LOOKUPS:
         return spec_from_config(call.settings, _vocabulary(asset, call, beside), _idf(stored, call))
@@ -70,7 +70,9 @@ def _file(place: str) -> str:
     return f"{place.removeprefix('layers/')}/vocabulary.txt"
 
 
-def _vocabulary(asset: bytes | None, call: VectorizerCall, beside: list[str] | None) -> list[str]:
+def _vocabulary(
+    asset: bytes | None, call: VectorizerCall, beside: Sequence[str] | None
+) -> Sequence[str]:
     """The words, special tokens included where the archive stores them so.
 
     Keras splits its vocabulary file with `str.splitlines`, so a word that holds a separator such

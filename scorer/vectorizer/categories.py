@@ -13,6 +13,7 @@ import numpy as np
 
 from scorer.vectorizer.hashing import fingerprint64, siphash
 from scorer.vectorizer.spec import Buckets, Category, TokenBatch, VectorizerSpec
+from scorer.vectorizer.words import as_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,10 +32,7 @@ class Categories:
         assert spec.word_ids is not None
         self._spec = spec
         self._category: Category = spec.category
-        # Here and below, not above: `zoo show` reads specs and starts without Arrow.
-        import pyarrow as pa
-
-        self._words = pa.array(spec.vocabulary, pa.large_string())
+        self._words = as_array(spec.vocabulary)
         self._shift = int(spec.output_mode != "int")  # a bag's ids are columns + 1
         unknown = NO_ID if spec.unknown_id is None else spec.unknown_id
         self._table = np.append(spec.word_ids, unknown).astype(np.int64)

@@ -8,6 +8,7 @@ A VectorizerSpec comes from a TextVectorization layer (textvectorization.py), fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -100,7 +101,7 @@ class VectorizerSpec:
     split: str | None
     output_mode: str
     output_sequence_length: int | None
-    vocabulary: tuple[str, ...]
+    vocabulary: Sequence[str]
     max_tokens: int | None = None
     pad_to_max_tokens: bool = False
     idf_weights: np.ndarray | None = None

@@ -17,6 +17,7 @@ import numpy as np
 
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer.spec import MAX_NGRAM, OOV_TOKEN, VectorizerSpec
+from scorer.vectorizer.words import Words
 
 STANDARDIZE = (None, "lower", "strip_punctuation", "lower_and_strip_punctuation")
 _SPLIT = (None, "whitespace", "character")
@@ -133,34 +134,37 @@ def _sizes(ngrams: Any, split: str | None) -> tuple[int, ...]:
     return tuple(sizes) if sizes is ngrams else tuple(range(1, ngrams + 1))
 
 
-def _words(vocabulary: Sequence[str], output_mode: str) -> tuple[str, ...]:
+def _words(vocabulary: Sequence[str], output_mode: str) -> Words:
     """The vocabulary without its leading specials, refused where Keras refuses it."""
-    if isinstance(vocabulary, str):
-        raise BundleError("the vocabulary of TextVectorization is a string, not a list of words")
-    try:
-        joined = "".join(vocabulary)  # asked once, not word by word: there may be 350,000
-    except TypeError:
-        other = next(word for word in vocabulary if not isinstance(word, str))
-        raise BundleError(f"the vocabulary holds {_short(other)}, which is not a string") from None
-    try:
-        joined.encode()
-    except UnicodeEncodeError:
-        other = next(word for word in vocabulary if any("\ud800" <= c <= "\udfff" for c in word))
-        raise BundleError(f"the vocabulary word {_short(other)} is not valid Unicode") from None
+    words = vocabulary if isinstance(vocabulary, Words) else _checked(vocabulary)
     # Keras takes the list through a NumPy string array, which drops trailing NULs.
-    words = tuple(word.rstrip("\0") for word in vocabulary) if "\0" in joined else tuple(vocabulary)
+    if b"\0" in words.data:
+        words = Words.of(word.rstrip("\0") for word in words)
     specials = ("", OOV_TOKEN) if output_mode == "int" else (OOV_TOKEN,)
     if words[: len(specials)] == specials:
         words = words[len(specials) :]
     if not words:
         raise BundleError("the vocabulary of TextVectorization is empty")
-    distinct = set(words)
-    if "" in distinct:
+    if words.has_empty:
         raise BundleError("the vocabulary has an empty word, which is reserved for padding")
-    if len(distinct) < len(words):
+    if not words.are_distinct:
         repeated = Counter(words).most_common(1)[0][0]
         raise BundleError(f"the vocabulary has {_short(repeated)} more than once")
     return words
+
+
+def _checked(vocabulary: Sequence[str]) -> Words:
+    """The words of a list, which may hold anything."""
+    if isinstance(vocabulary, str):
+        raise BundleError("the vocabulary of TextVectorization is a string, not a list of words")
+    other = next((word for word in vocabulary if not isinstance(word, str)), None)
+    if other is not None:
+        raise BundleError(f"the vocabulary holds {_short(other)}, which is not a string")
+    try:
+        return Words.of(vocabulary)
+    except UnicodeEncodeError:
+        other = next(word for word in vocabulary if any("\ud800" <= c <= "\udfff" for c in word))
+        raise BundleError(f"the vocabulary word {_short(other)} is not valid Unicode") from None
 
 
 def _check_fit(spec: VectorizerSpec) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from scorer.vectorizer.actions import byte_actions
 from scorer.vectorizer.spec import TokenBatch, VectorizerSpec
+from scorer.vectorizer.words import as_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,15 +108,13 @@ class Vectorizer:
 
 def _built(spec: VectorizerSpec) -> Built:
     """The vocabulary's tokens and n-grams."""
-    import pyarrow as pa
-
     from scorer.vectorizer import building
 
     split = building.NOWHERE
     if spec.ngrams != (1,):
         characters = spec.split == "character"
         split = building.AT_CHARACTERS if characters else building.AT_SPACES
-    words = _string_buffers(pa.array(spec.vocabulary, pa.large_string()))
+    words = _string_buffers(as_array(spec.vocabulary))
     return building.build(*words, split, spec.ngrams)
 
 
