@@ -5,12 +5,14 @@ A table of a model may have 60 MB, of which ten short texts read a few hundred r
 
 from __future__ import annotations
 
+import math
+import mmap
 import threading
+from contextlib import suppress
 
 import numpy as np
 
 from scorer.engines.cpu.products import multiply
-from scorer.engines.cpu.simd import empty
 
 #: ids that are computed at a time, so that their rows are copied while they are in the cache
 _SOME = 256
@@ -30,7 +32,7 @@ class Folded:
         padding: the id that stands for padding. It and 0 are met from the start, since a row reads
         them though its ids do not hold them.
         """
-        self.table = empty(len(embedding), len(bias))
+        self.table = _untouched(len(embedding), len(bias))
         self._given = np.ascontiguousarray(embedding), packed, bias
         self._met = np.zeros(len(embedding), np.bool_)
         self._left = len(embedding)
@@ -54,3 +56,14 @@ class Folded:
             self.table[some] = multiply(embedding[some], packed, bias)
         self._met[ids] = True
         self._left -= ids.size
+
+
+def _untouched(*shape: int) -> np.ndarray:
+    """A float32 array in small pages, each of which takes memory when it is first written to.
+
+    NumPy asks for huge pages of 2 MB, and a few hundred rows would fill them all with zeros.
+    """
+    memory = mmap.mmap(-1, max(math.prod(shape), 1) * np.float32().itemsize)
+    with suppress(AttributeError, OSError):  # a system without huge pages
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.float32, math.prod(shape)).reshape(shape)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +100,20 @@ def test_rows_scored_before_change_no_bit(kind: str) -> None:
     one_by_one = CpuEngine(model)
     alone = np.concatenate([one_by_one.run(batch([row])) for row in rows])
     assert same_bits(alone, together)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_ids_that_were_never_met_take_no_memory() -> None:
+    """A table of 64 MB, of which 64 rows of 4 KB lie in as many of the places for huge pages."""
+    ids, columns = 1 << 14, 1 << 10
+    packed = pack_columns(np.ones((1, columns), np.float32))
+    folded = Folded(np.ones((ids, 1), np.float32), packed, widen(np.zeros(1), columns))
+    before = resident_bytes()
+    folded.meet(np.arange(100, ids, ids // 64, dtype=np.int32))
+    assert folded.table.nbytes == 64 << 20
+    assert resident_bytes() - before < 8 << 20
+
+
+def resident_bytes() -> int:
+    _, pages, *_ = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    return int(pages) * mmap.PAGESIZE
