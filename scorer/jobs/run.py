@@ -14,9 +14,10 @@ from scorer.jobs.each import LocalRunner, Runner, collect_outcomes
 from scorer.jobs.events import tell
 from scorer.jobs.incremental import run_incremental
 from scorer.jobs.plan import RunPlan
-from scorer.jobs.score import Watcher, check_writable
+from scorer.jobs.score import check_writable
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import ModelSummary, Planned, RunSummary
+from scorer.jobs.table import Watcher
 from scorer.model import Model
 
 log = logging.getLogger(__name__)

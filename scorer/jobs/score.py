@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scorer.binding import Binding
 from scorer.errors import InputError, OutputExists, UsageError
 from scorer.evaluation.folder import ReportFolder, report_beside
 from scorer.evaluation.watch import Evaluated, TableEvaluation
@@ -20,21 +19,10 @@ from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.settings import Settings, journal_identity, run_identity
 from scorer.jobs.summary import FileSummary
+from scorer.jobs.table import Pairs, Watcher, opened_table, run_table, unscored
 from scorer.model import Model
-from scorer.pipeline import Observer, RejectLimit, Scoring, Tally, run
-from scorer.scores import Scores
-from scorer.tables import (
-    Reader,
-    Source,
-    TableFormat,
-    Window,
-    WindowSize,
-    Writer,
-    chosen,
-    open_reader,
-    open_writer,
-    writable,
-)
+from scorer.pipeline import Observer, RejectLimit, Tally
+from scorer.tables import Reader, Source, TableFormat, Window, writable
 from scorer.tables.formats import output_format
 
 if TYPE_CHECKING:
@@ -72,16 +60,6 @@ class Job:
         if self.stream is not None or not isinstance(self.target.output, LocalPlace):
             return None
         return ReportFolder(report_beside(self.target.output.path), force)
-
-
-class Watcher(Protocol):
-    """Follows a table: `begin` says which columns it wants to see, then every window, `end`."""
-
-    def begin(self, reader: Reader) -> Sequence[str]: ...
-
-    def __call__(self, window: Window, scores: Scores) -> None: ...
-
-    def end(self) -> None: ...
 
 
 def score_table(
@@ -160,64 +138,54 @@ def _score(
     evaluation = TableEvaluation(model, settings.spec.evaluation, folder)
     with ExitStack() as stack:
         # Published in the reverse order: rejects, output, report. None without the ones before.
-        write = stack.enter_context(folder.staged()) if folder is not None else _no_report
-        table = stack.enter_context(_opened(model, job, settings))
-        tally = _run(model, settings, table, [*watchers, evaluation], records, known)
-        if job.source.fingerprint() != before:
-            raise InputError(f"{job.source.name}: changed while it was read: nothing published")
+        write = stack.enter_context(folder.staged()) if folder is not None else no_report
+        table = stack.enter_context(
+            opened_table(model, job.source, settings, lambda format: _output(job, format))
+        )
+        rejects = stack.enter_context(rejects_of(job, table.reader, settings))
+
+        def paired(windows: Iterable[Window]) -> Pairs:
+            outputs = model.card.scorer.outputs
+            pairs = records.pair(windows, outputs) if records else unscored(windows)
+            return with_known(pairs, known, table.binding.context_columns)
+
+        kept: list[Observer] = [records] if records else []
+        watching = [*watchers, evaluation]
+        tally = run_table(model, table, settings, [rejects, *kept], watching, paired)
+        check_unchanged(job, before)
         evaluated = evaluation.finish(write, table.binding.text)
-    return _summary(job, table, tally, records, evaluated, perf_counter() - started)
+    notes = [*rejects.notes, *table.writer.notes, *evaluated.notes]
+    summary = file_summary(job, table.binding.text, tally, evaluated, notes)
+    resumed = records.resumed if records else 0
+    return replace(summary, resumed=resumed, elapsed_s=round(perf_counter() - started, 3))
 
 
-def _no_report(report: Report) -> None:
+def check_unchanged(job: Job, before: Mapping[str, Any]) -> None:
+    """Raise InputError where the job's input has not the fingerprint of `before` any longer."""
+    if job.source.fingerprint() != before:
+        raise InputError(f"{job.source.name}: changed while it was read: nothing published")
+
+
+def no_report(report: Report) -> None:
+    """Write no report: for an output that has no place for one."""
     raise AssertionError("a report was made for an output that has no place for one")
 
 
-def _run(
-    model: Model,
-    settings: Settings,
-    table: _Table,
-    watchers: Sequence[Watcher],
-    records: Journal | None,
-    known: Known | None,
-) -> Tally:
-    """Take the table's rows through the model to its writer. Raises RowsLost."""
-    with ExitStack() as stack:
-        others = [*table.writer.columns, *table.binding.context_columns]
-        for watcher in watchers:
-            stack.callback(watcher.end)
-            others += watcher.begin(table.reader)
-        windows = table.windows(others, model.window_size(settings.policy.batch_size))
-        outputs = model.card.scorer.outputs
-        pairs = records.pair(windows, outputs) if records else ((w, None) for w in windows)
-        pairs = with_known(pairs, known, table.binding.context_columns)
-        kept: list[Observer] = [records] if records else []
-        scoring = Scoring(table.binding, table.writer)
-        tally = run(pairs, scoring, settings.policy.threads, [table.rejects, *kept, *watchers])
-        table.writer.close()
-        tally.check(table.reader.rows)
-    return tally
-
-
-def _summary(
-    job: Job,
-    table: _Table,
-    tally: Tally,
-    records: Journal | None,
-    evaluated: Evaluated,
-    elapsed_s: float,
+def file_summary(
+    job: Job, text: str | None, tally: Tally, evaluated: Evaluated, notes: Sequence[str]
 ) -> FileSummary:
+    """What became of a table whose texts were in the column `text`, but for the time it took."""
     return FileSummary(
         input=job.source.name,
         output=job.output_name,
-        rejects=job.target.rejects.name if table.rejects.limit.count else None,
-        text_column=table.binding.text,
+        rejects=job.target.rejects.name if tally.rejected else None,
+        text_column=text,
         read=tally.read,
         scored=tally.scored,
         unscored=tally.unscored,
         rejected=tally.rejected,
-        resumed=records.resumed if records else 0,
-        elapsed_s=round(elapsed_s, 3),
+        resumed=0,
+        elapsed_s=0.0,
         seconds={stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
         predictions=evaluated.predictions,
         drift=evaluated.drift,
@@ -226,50 +194,16 @@ def _summary(
         report=evaluated.report,
         figures=evaluated.figures,
         baseline=evaluated.baseline,
-        notes=[*table.rejects.notes, *table.writer.notes, *evaluated.notes],
+        notes=notes,
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """An open input with the model bound to it, and the writer of its output."""
-
-    reader: Reader
-    binding: Binding
-    writer: Writer
-    rejects: RejectsFile
-
-    def windows(self, others: Sequence[str], size: WindowSize) -> Iterator[Window]:
-        text = self.binding.text
-        if text is None:
-            return iter(())
-        columns = [column for column in dict.fromkeys(others) if column != text]
-        added = frozenset(self.binding.output_schema.names)
-        return self.reader.windows(text, columns, size, added)
-
-
 @contextmanager
-def _opened(model: Model, job: Job, settings: Settings) -> Iterator[_Table]:
-    """The job's table; its output is published when the block ends."""
-    with ExitStack() as stack:
-        reader, input_format = open_reader(job.source, settings.spec.read)
-        stack.callback(reader.close)
-        binding = model.bind(reader, settings.spec.text_column, settings.spec.output)
-        reader = chosen(reader, settings.spec.columns)
-        binding.check_free(reader)
-        stream, written = stack.enter_context(_output(job, input_format))
-        # Entered after the output, so published before it: no output without its rejects.
-        rejects = stack.enter_context(_rejects(job, reader, settings))
-        added = binding.output_schema
-        safe = settings.spec.csv_safe
-        writer = open_writer(stream, written.format, reader, added, _metadata(model), csv_safe=safe)
-        stack.callback(writer.abandon)
-        yield _Table(reader, binding, writer, rejects)
+def rejects_of(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFile]:
+    """The rejects file of `job`, there only if a row is rejected; an older one goes.
 
-
-@contextmanager
-def _rejects(job: Job, reader: Reader, settings: Settings) -> Iterator[RejectsFile]:
-    """The rejects file of `job`, there only if a row is rejected; an older one goes."""
+    To be entered after the output, so that it is published before: no output without its rejects.
+    """
     target = job.target
     with ExitStack() as stack:
         yield RejectsFile(
@@ -299,12 +233,3 @@ def _output(job: Job, input_format: TableFormat) -> Iterator[tuple[BinaryIO, Tab
 
 def _staged(part: Path, place: Place) -> AbstractContextManager[BinaryIO]:
     return staged(part, place.name, lambda: place.publish(part))
-
-
-def _metadata(model: Model) -> dict[str, str]:
-    card = model.card.scorer
-    return {
-        "scorer.model": card.name,
-        "scorer.model_version": card.version,
-        "scorer.model_sha256": model.digest,
-    }

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from scorer.cli.common import ExpectedErrors
 from scorer.distributed.worker import file_work
 from scorer.errors import InputError, ScorerError, UnexpectedError
-from scorer.jobs import score as score_module
+from scorer.jobs import table as table_module
 from scorer.jobs.ledger import Ledger
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
@@ -57,14 +57,14 @@ def published() -> list[str]:
 
 def breaks(monkeypatch: pytest.MonkeyPatch, error: BaseException, name: str = "b.csv") -> None:
     """Let the reader raise `error` where it opens the file `name`."""
-    opened = score_module.open_reader
+    opened = table_module.open_reader
 
     def open_or_raise(source: Source, *options: Any) -> Any:
         if Path(source.name).name == name:
             raise error
         return opened(source, *options)
 
-    monkeypatch.setattr(score_module, "open_reader", open_or_raise)
+    monkeypatch.setattr(table_module, "open_reader", open_or_raise)
 
 
 @pytest.mark.parametrize("incremental", [False, True])
@@ -77,7 +77,7 @@ def test_an_unforeseen_error_ends_its_file_alone(
     assert summary.exit_code == 1
     (failure,) = summary.failures
     (report,) = Path("state/scorer/reports").iterdir()
-    start = "in/b.csv: unexpected error: KeyError: 'no such\\ncodec' (score.py, line "
+    start = "in/b.csv: unexpected error: KeyError: 'no such\\ncodec' (table.py, line "
     assert failure.error.startswith(start)
     assert failure.error.endswith(f"); please report this with {report.resolve()}")
     assert "\n" not in failure.error
@@ -93,7 +93,7 @@ def test_one_defect_in_many_files_is_reported_once(monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(score_module, "open_reader", fail)
+    monkeypatch.setattr(table_module, "open_reader", fail)
     summary = run()
     assert len(summary.failures) == 3
     (report,) = Path("state/scorer/reports").iterdir()
