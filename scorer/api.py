@@ -86,6 +86,7 @@ class ScoreOptions(ReadingOptions, LabelOptions, total=False):
     top            add the so many most probable labels of each row
     prefix         put this before the new columns' names
     csv_safe       put ' before CSV cells that a spreadsheet would read as formulas
+    split_output   write a folder of parts instead of a file
     report         True: write a report, also where there are no labels; False: write none; else
                    where there are labels
     resume         go on from where an interrupted run of the same file stopped
@@ -97,6 +98,7 @@ class ScoreOptions(ReadingOptions, LabelOptions, total=False):
     top: int | None
     prefix: str
     csv_safe: bool
+    split_output: bool
     report: bool
     resume: bool
 
@@ -123,7 +125,7 @@ def score_file(
 
     path      a file, or a URL, in any of the formats of docs/formats.md
     model     a loaded model, or its name, name@version or path
-    output    the file to write; None: the input's name with `.scored`
+    output    the file, or folder of parts, to write; None: the input's name with `.scored`
     progress  show a bar of rows; None: in a notebook
     options   as `ScoreOptions` has them
 
@@ -131,13 +133,15 @@ def score_file(
     (OutputExists, ColumnError); InputError, OutputError, OutputBusy.
     """
     _check(options, ScoreOptions, "score_file")
+    from scorer.jobs.each import score_job
     from scorer.jobs.plan import plan
-    from scorer.jobs.score import score_table
 
-    jobs = plan([_path(path)], None if output is None else str(output)).jobs
+    settings = _settings(dict(options))
+    named = None if output is None else str(output)
+    jobs = plan([_path(path)], named, split_output=settings.spec.split_output).jobs
     if len(jobs) != 1:
         raise UsageError(f"{path}: {len(jobs)} tables; score_file takes one")
-    return score_table(_model(model), jobs[0], _settings(dict(options)), [_Bar(progress)])
+    return score_job(_model(model), jobs[0], settings, [_Bar(progress)])
 
 
 def evaluate_file(
@@ -206,11 +210,12 @@ def _settings(given: dict[str, Any]) -> Settings:
     from scorer.tables import ReadOptions
     from scorer.tasks import OutputOptions
 
+    named = ("text_column", "csv_safe", "split_output")
     spec = OutputSpec(
         output=_made(OutputOptions, given),
         read=_made(ReadOptions, given),
         evaluation=None if given.get("report") is False else _evaluation(given),
-        **{name: given[name] for name in ("text_column", "csv_safe") if name in given},
+        **{name: given[name] for name in named if name in given},
     )
     resume = Resume.MUST if given.pop("resume", False) else Resume.NEVER
     return Settings(spec, RunPolicy(resume=resume, **_of(RunPolicy, given)))

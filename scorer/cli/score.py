@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,11 +43,11 @@ from scorer.errors import UsageError
 if TYPE_CHECKING:
     from scorer.evaluation.request import EvaluationOptions
     from scorer.jobs.each import Runner
-    from scorer.jobs.parts import LookOn
     from scorer.jobs.plan import RunPlan
     from scorer.jobs.policy import RunPolicy
     from scorer.jobs.settings import Settings
     from scorer.jobs.spec import OutputSpec
+    from scorer.jobs.table import Watcher
     from scorer.model import Model
 
 
@@ -134,6 +135,12 @@ class Arguments:
         is_flag=True,
         help="Put ' before CSV cells that a spreadsheet would read as formulas.",
     )
+    split_output: bool = option(
+        "--split-output",
+        group=OUTPUT,
+        is_flag=True,
+        help="Write each output as a folder of parts (a data set), not as one file.",
+    )
     summary: Path | None = option(
         "--summary",
         group=OUTPUT,
@@ -196,6 +203,7 @@ class Arguments:
             read=self.reading.read(),
             columns=ColumnChoice(self.keep, self.drop, self.only_new),
             csv_safe=self.csv_safe,
+            split_output=self.split_output,
             evaluation=self._evaluation(),
         )
 
@@ -255,16 +263,14 @@ def main(arguments: Arguments) -> None:
         telling, local = arguments.telling, arguments.runner == "local"
         log_to_stderr(telling.log_format, run_id, quiet=telling.quiet)
         say_awaited(arguments.inputs, shown=telling.human)
-        made = plan(arguments.inputs, arguments.output, run_id)
+        split = arguments.split_output
+        made = plan(arguments.inputs, arguments.output, run_id, split_output=split)
         _check(arguments, made, settings)
         with compiling_shown(shown=telling.human):
             model = arguments.engine.load(arguments.reference, None if local else "cpu")
     shown = telling.human and sys.stderr.isatty()
-    look_on = looking_shown(shown=telling.human)
-    runner = _runner(arguments.runner, model, look_on, shown=shown)
-    summary = run_jobs(
-        model, made, settings, [Progress(sizes(made.jobs))] if shown else [], run_id, runner
-    )
+    runner = _runner(arguments, model, [Progress(sizes(made.jobs))] if shown else [])
+    summary = run_jobs(model, made, settings, run_id=run_id, runner=runner)
     if arguments.summary:
         write_json(arguments.summary, summary.as_json())
     if telling.as_json:
@@ -278,6 +284,7 @@ def main(arguments: Arguments) -> None:
 
 def _check(arguments: Arguments, made: RunPlan, settings: Settings) -> None:
     """Refuse before the model is loaded what cannot be done."""
+    from scorer.jobs.folder import check_folder
     from scorer.jobs.plan import check_summary
     from scorer.jobs.publish import Stream
     from scorer.jobs.score import check_resumable, check_writable
@@ -289,6 +296,8 @@ def _check(arguments: Arguments, made: RunPlan, settings: Settings) -> None:
     if arguments.runner != "local":
         _check_runner(arguments, made)
     for job in made.jobs:
+        if arguments.split_output:
+            check_folder(job)
         check_resumable(job, settings)
         if not settings.policy.incremental:
             check_writable(job, settings)
@@ -302,14 +311,17 @@ def _check_runner(arguments: Arguments, made: RunPlan) -> None:
         raise UsageError(f"{runner} scores on CPUs: leave --device gpu out")
 
 
-def _runner(name: str, model: Model, look_on: LookOn, *, shown: bool) -> Runner | None:
-    """What scores the files, its progress `shown`; None: this process. Raises RunnerError."""
-    if name == "local":
-        return None
+def _runner(arguments: Arguments, model: Model, watchers: Sequence[Watcher]) -> Runner:
+    """What scores the files, and shows it where there are `watchers`. Raises RunnerError."""
+    look_on = looking_shown(shown=arguments.telling.human)
+    if arguments.runner == "local":
+        from scorer.jobs.each import LocalRunner
+
+        return LocalRunner(model, watchers, look_on)
     from scorer.distributed import open_runner
 
-    runner = open_runner(name, model, look_on)
-    return FileProgress(runner) if shown else runner
+    runner = open_runner(arguments.runner, model, look_on)
+    return FileProgress(runner) if watchers else runner
 
 
 if __name__ == "__main__":

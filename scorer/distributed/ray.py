@@ -14,20 +14,23 @@ from typing import Any
 
 import pyarrow as pa
 
+from scorer.distributed.held import HeldFolder, hold_folder
 from scorer.distributed.worker import (
     ATTEMPTS,
     FileWork,
+    PartMade,
     PartResult,
     WorkerResult,
     file_work,
     table_work,
 )
-from scorer.errors import RunnerError, pip_install
+from scorer.errors import RunnerError, ScorerError, pip_install
 from scorer.jobs.each import Outcome
 from scorer.jobs.parts import LookOn, Splitter, nobody
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
-from scorer.jobs.unexpected import as_expected
+from scorer.jobs.staged import Staged
+from scorer.jobs.unexpected import as_expected, attempted
 from scorer.model import Model
 from scorer.tables.parts import Part
 from scorer.tasks import OutputOptions
@@ -36,6 +39,10 @@ try:
     import ray
 except ImportError as error:
     raise RunnerError(f"Ray is not installed ({error}): {pip_install('ray')}") from error
+
+
+#: outputs that one process holds at a time: each has a lock file open
+MOST_HELD = 256
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,16 @@ class RayRunner:
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
         with _connected(settings.policy.threads):
-            tasks = _Tasks(file_work(self.model, settings), self.look_on)
+            tasks = _Tasks(self.model, settings, self.look_on)
             try:
                 for job in jobs:
-                    tasks.start(job)
+                    while tasks.held >= MOST_HELD:
+                        yield tasks.next_ended()
+                    refused = tasks.start(job)
+                    if refused is not None:
+                        yield job, refused
                 while tasks.running:
-                    job, outcome = tasks.next_ended()
-                    yield job, outcome
+                    yield tasks.next_ended()
             finally:
                 tasks.cancel()
 
@@ -78,32 +88,79 @@ class _Try:
             told = [PartResult(part) for part in self.parts] if self.tries == 1 else ()
         return replace(self, tries=self.tries + 1, told=told)
 
+    def ended(self, outcome: Outcome) -> Outcome:
+        return outcome
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A job whose output is a folder; `told` are the results of its parts. Ray tries each again."""
+
+    held: HeldFolder
+    told: Sequence[Any]
+
+    @property
+    def job(self) -> Job:
+        return self.held.job
+
+    def ended(self, outcome: Outcome) -> Outcome:
+        return self.held.ended(outcome)
+
 
 class _Tasks:
     """Tasks on their way, each a try at a job.
 
-    Tried again here and not by Ray, which does not tell a task that it has been tried before. They
-    are waited for in Python: `ray.wait` lets no signal but Ctrl-C through.
+    A file is tried again here and not by Ray, which does not tell a task that it has been tried
+    before. They are waited for in Python: `ray.wait` lets no signal but Ctrl-C through.
     """
 
-    def __init__(self, work: FileWork, look_on: LookOn) -> None:
-        self.running: dict[Any, _Try] = {}
+    def __init__(self, model: Model, settings: Settings, look_on: LookOn) -> None:
+        self.running: dict[Any, _Try | _Folder] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._work = ray.put(work)
-        self._splitter = Splitter(work.settings, look_on)
-        threads = work.settings.policy.threads
-        self._task = ray.remote(_score_file).options(num_cpus=threads, max_retries=0)
-        self._part = ray.remote(_score_part).options(num_cpus=threads, max_retries=ATTEMPTS - 1)
+        self._model, self._settings = model, settings
+        self._work = ray.put(file_work(model, settings))
+        self._splitter = Splitter(settings, look_on)
+        once = {"num_cpus": settings.policy.threads, "max_retries": 0}
+        again = {**once, "max_retries": ATTEMPTS - 1}
+        self._task = ray.remote(_score_file).options(**once)
+        self._part = ray.remote(_score_part).options(**again)
+        self._make_part = ray.remote(_make_part).options(**again)
+        self._finish = ray.remote(_finish).options(**again)
 
-    def start(self, job: Job) -> None:
-        """Begin a job, and the parts of its file where there are any."""
-        parts = self._splitter.parts(job)
-        told = [self._part.remote(self._work, job, part) for part in parts]
-        self._begin(_Try(job, 0, parts, told))
+    @property
+    def held(self) -> int:
+        """How many outputs this process holds."""
+        return sum(isinstance(begun, _Folder) for begun in self.running.values())
+
+    def start(self, job: Job) -> Outcome | None:
+        """Begin a job, and the parts of its file where there are any; or say why it cannot be."""
+        if not self._settings.spec.split_output:
+            parts = self._splitter.parts(job)
+            told = [self._part.remote(self._work, job, part) for part in parts]
+            self._begin(_Try(job, 0, parts, told))
+            return None
+        held = attempted(
+            job.source.name,
+            lambda: hold_folder(self._model, job, self._settings, self._splitter),
+        )
+        if isinstance(held, ScorerError):
+            return held
+        if held is None:
+            self._begin(_Try(job, 0, (), ()))
+        else:
+            self._begin_folder(held)
+        return None
 
     def _begin(self, begun: _Try) -> None:
         # Waits for its parts, and fails where one of them did.
-        ref = self._task.remote(self._work, begun.job, begun.tries, *begun.told)
+        self._await(self._task.remote(self._work, begun.job, begun.tries, *begun.told), begun)
+
+    def _begin_folder(self, held: HeldFolder) -> None:
+        job, begun = held.job, held.begun
+        told = [self._make_part.remote(self._work, job, begun, n) for n in begun.lacking()]
+        self._await(self._finish.remote(self._work, job, begun, *told), _Folder(held, told))
+
+    def _await(self, ref: Any, begun: _Try | _Folder) -> None:
         self.running[ref] = begun
         ref.future().add_done_callback(lambda _: self._ended.put(ref))
 
@@ -116,15 +173,15 @@ class _Tasks:
             try:
                 result: WorkerResult = ray.get(ref)
             except ray.exceptions.RayTaskError as error:  # outside what FileWork attempts
-                return job, as_expected(error, job.source.name)
+                return job, ended.ended(as_expected(error, job.source.name))
             except ray.exceptions.RayError as error:
-                if ended.tries + 1 < ATTEMPTS:
+                if isinstance(ended, _Try) and ended.tries + 1 < ATTEMPTS:
                     self._begin(ended.next())
                     continue
                 reason = str(error).partition("\n")[0]
                 message = f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
-                return job, RunnerError(message)
-            return job, result.received()
+                return job, ended.ended(RunnerError(message))
+            return job, ended.ended(result.received())
 
     def cancel(self) -> None:
         """Kill what is running; it leaves what a killed run leaves."""
@@ -132,6 +189,8 @@ class _Tasks:
             for each in (ref, *begun.told):
                 if isinstance(each, ray.ObjectRef):
                     ray.cancel(each, force=True)
+            if isinstance(begun, _Folder):
+                begun.held.release()
 
 
 def _score_file(work: FileWork, job: Job, tries: int, *parts: PartResult) -> WorkerResult:
@@ -140,6 +199,14 @@ def _score_file(work: FileWork, job: Job, tries: int, *parts: PartResult) -> Wor
 
 def _score_part(work: FileWork, job: Job, part: Part) -> PartResult:
     return work.part(job, part)
+
+
+def _make_part(work: FileWork, job: Job, begun: Staged, number: int) -> PartMade:
+    return work.make_part(job, begun, number)
+
+
+def _finish(work: FileWork, job: Job, begun: Staged, *made: PartMade) -> WorkerResult:
+    return work.finish(job, begun, made)
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from scorer.distributed.worker import ATTEMPTS, PartResult, WorkerResult, file_work, table_work
-from scorer.errors import RunnerError, pip_install
+from scorer.distributed.held import hold_folder
+from scorer.distributed.worker import ATTEMPTS, PartMade, PartResult, file_work, table_work
+from scorer.errors import RunnerError, ScorerError, pip_install
 from scorer.jobs.each import Outcome
 from scorer.jobs.parts import LookOn, Splitter, nobody
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
-from scorer.jobs.unexpected import as_expected
+from scorer.jobs.unexpected import as_expected, attempted
 from scorer.model import Model
 from scorer.tasks import OutputOptions
 
@@ -55,7 +56,11 @@ class SparkRunner:
 
             # A Spark job a file: one that kills its workers fails alone, and not its stage.
             def score(job: Job) -> Outcome:
-                told = context.broadcast(_parts_told(context, work, job, splitter))
+                if settings.spec.split_output:
+                    outcome = _made_folder(context, work, job, self.model, settings, splitter)
+                    if outcome is not None:
+                        return outcome
+                told = context.broadcast(_parts_told(context, work, job, settings, splitter))
                 task = context.parallelize([job.source.name], 1).map(
                     lambda _: work.value(job, TaskContext.get().attemptNumber(), told.value)
                 )
@@ -72,9 +77,33 @@ class SparkRunner:
                 pool.shutdown()
 
 
-def _parts_told(context: Any, work: Any, job: Job, splitter: Splitter) -> list[PartResult]:
+def _made_folder(
+    context: Any, work: Any, job: Job, model: Model, settings: Settings, splitter: Splitter
+) -> Outcome | None:
+    """What came of a job whose output is a folder; None where one task is to do all of it."""
+    held = attempted(job.source.name, lambda: hold_folder(model, job, settings, splitter))
+    if held is None or isinstance(held, ScorerError):
+        return held
+    begun, lacking = held.begun, held.begun.lacking()
+    made: list[PartMade] = []
+    try:
+        if lacking:
+            tasks = context.parallelize(lacking, len(lacking))
+            made = _collected(tasks.map(lambda n: work.value.make_part(job, begun, n)), job)
+        task = context.parallelize([job.source.name], 1)
+        (result,) = _collected(task.map(lambda _: work.value.finish(job, begun, made)), job)
+        return held.ended(result.received())
+    except ScorerError as error:
+        return held.ended(error)
+    finally:
+        held.release()
+
+
+def _parts_told(
+    context: Any, work: Any, job: Job, settings: Settings, splitter: Splitter
+) -> list[PartResult]:
     """What the tasks of a job's parts told; nothing where its file is not split."""
-    parts = splitter.parts(job)
+    parts = () if settings.spec.split_output else splitter.parts(job)
     if not parts:
         return []
     tasks = context.parallelize(parts, len(parts)).map(lambda part: work.value.part(job, part))
@@ -88,13 +117,25 @@ def _parts_told(context: Any, work: Any, job: Job, splitter: Splitter) -> list[P
 def _outcome(task: Any, job: Job) -> Outcome:
     """Run a task of one element, and say what came of its job."""
     try:
-        results: list[WorkerResult] = task.collect()
+        (result,) = _collected(task, job)
+    except ScorerError as error:
+        return error
+    received: Outcome = result.received()
+    return received
+
+
+def _collected(tasks: Any, job: Job) -> list[Any]:
+    """What tasks of a job tell. Raises RunnerError where workers die, and defects as they are."""
+    try:
+        told: list[Any] = tasks.collect()
     except Py4JJavaError as error:
         reason = _reason(error)
         if "PythonException" in reason:  # outside what FileWork attempts
-            return as_expected(error, job.source.name)
-        return RunnerError(f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}")
-    return results[0].received()
+            raise as_expected(error, job.source.name) from error
+        raise RunnerError(
+            f"{job.source.name}: its worker died {ATTEMPTS} times: {reason}"
+        ) from error
+    return told
 
 
 def _reason(error: Exception) -> str:

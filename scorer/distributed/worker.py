@@ -21,14 +21,16 @@ import pyarrow as pa
 
 from scorer.binding import Binding, TableSchema
 from scorer.engines import load_engine
-from scorer.errors import UsageError
+from scorer.errors import ScorerError, UsageError
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
+from scorer.jobs.folder import finish_folder, score_part_of
 from scorer.jobs.known import Known, joined
 from scorer.jobs.parts import forget_parts, score_part
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
+from scorer.jobs.staged import Staged
 from scorer.jobs.summary import FileSummary
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
@@ -91,6 +93,15 @@ class PartResult:
 
 
 @dataclass(frozen=True)
+class PartMade:
+    """What came of a part of a folder: its files are there, or why they are not."""
+
+    number: int
+    error: ScorerError | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FileWork:
     """Scores files as a local run does. Relative paths are below `folder`, the run's own."""
 
@@ -149,6 +160,34 @@ class FileWork:
             except Exception:
                 return PartResult(part)
         return PartResult(part, known, tuple(warnings))
+
+    def make_part(self, job: Job, begun: Staged, number: int) -> PartMade:
+        """Score a part of a job's file, and write it among the parts of its folder."""
+        self._enter()
+        with _kept_warnings() as warnings:
+            outcome = attempted(
+                job.source.name,
+                lambda: score_part_of(opened(self.model), job, self.settings, begun, number),
+            )
+        return PartMade(number, outcome, tuple(warnings))
+
+    def finish(self, job: Job, begun: Staged, made: Sequence[PartMade]) -> WorkerResult:
+        """Publish a job's folder, whose parts are there; `made` are those of this run.
+
+        May be done again after it was begun, wherever that ended.
+        """
+        self._enter()
+        told = next((part.warnings for part in made if part.warnings), ())
+        failed = next((part for part in made if part.error is not None), None)
+        if failed is not None and not begun.is_stopped_before(failed.number):
+            assert failed.error is not None
+            return WorkerResult(failed.error, told)
+        with _kept_warnings() as warnings:
+            outcome = attempted(
+                job.source.name,
+                lambda: finish_folder(opened(self.model), job, self.settings, begun),
+            )
+        return WorkerResult(outcome, (*told, *warnings))
 
     def _enter(self) -> None:
         with suppress(OSError):  # URLs need no folder; a path that is not there says so itself

@@ -53,6 +53,11 @@ class TableEvaluation:
         self._evaluator: Evaluator | None = None
         self._name = ""
 
+    @property
+    def reports(self) -> bool:
+        """Whether there is something to report, which takes the rows' texts too; after `begin`."""
+        return self._evaluator is not None
+
     def begin(self, reader: Reader) -> Sequence[str]:
         """The columns of the labels and slices.
 

@@ -27,11 +27,13 @@ def score_file(
     `output` defaults to the input's name with `.scored`. Raises UsageError (and its kinds, such
     as OutputExists and ColumnError), InputError, OutputError, OutputBusy.
     """
+    from scorer.jobs.each import score_job
     from scorer.jobs.plan import plan
-    from scorer.jobs.score import score_table
     from scorer.jobs.settings import Settings
 
-    jobs = plan([str(path)], None if output is None else str(output)).jobs
+    settings = settings or Settings()
+    named = None if output is None else str(output)
+    jobs = plan([str(path)], named, split_output=settings.spec.split_output).jobs
     if len(jobs) != 1:
         raise UsageError(f"{path}: {len(jobs)} tables; score_file takes one")
-    return score_table(model, jobs[0], settings or Settings())
+    return score_job(model, jobs[0], settings)

@@ -10,10 +10,13 @@ from typing import Protocol, TypeAlias
 
 from scorer.errors import OutputClosed, ScorerError
 from scorer.jobs.events import tell
+from scorer.jobs.folder import score_folder
 from scorer.jobs.known import Known
-from scorer.jobs.score import Job, Watcher, score_table
+from scorer.jobs.parts import LookOn, Splitter, nobody
+from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import Failure, FileSummary
+from scorer.jobs.table import Watcher
 from scorer.jobs.unexpected import BugReports, attempted
 from scorer.model import Model
 
@@ -35,10 +38,12 @@ class LocalRunner:
 
     model: Model
     watchers: Sequence[Watcher] = ()
+    look_on: LookOn = nobody
 
     def __call__(self, jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        splitter = Splitter(settings, self.look_on)
         for job in jobs:
-            yield job, attempt(self.model, job, settings, self.watchers)
+            yield job, attempt(self.model, job, settings, self.watchers, splitter=splitter)
 
 
 def watched_by(watcher: Watcher, runner: Runner) -> Runner:
@@ -54,9 +59,25 @@ def attempt(
     settings: Settings,
     watchers: Sequence[Watcher] = (),
     known: Known | None = None,
+    splitter: Splitter | None = None,
 ) -> Outcome:
     """Score a job's table; an error, whichever it is, is the outcome and not raised."""
-    return attempted(job.source.name, lambda: score_table(model, job, settings, watchers, known))
+
+    def score() -> FileSummary:
+        if settings.spec.split_output:
+            return score_folder(model, job, settings, watchers, splitter)
+        return score_table(model, job, settings, watchers, known)
+
+    return attempted(job.source.name, score)
+
+
+def score_job(
+    model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
+) -> FileSummary:
+    """Score a job's table here, into a file or into a folder of parts; raises what stops it."""
+    if settings.spec.split_output:
+        return score_folder(model, job, settings, watchers, Splitter(settings))
+    return score_table(model, job, settings, watchers)
 
 
 def collect_outcomes(

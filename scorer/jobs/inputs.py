@@ -196,11 +196,12 @@ class _Search:
         return tables
 
     def _without_outputs(self, files: Sequence[InputFile]) -> list[InputFile]:
-        """The files less what earlier runs over them left beside them: outputs and rejects."""
+        """The files less what earlier runs over them left beside them: outputs, parts, rejects."""
         outputs = {default_output(file.name) for file in files}
         inputs = []
         for file in files:
-            if file.name in outputs or file.name.endswith(REJECTS_SUFFIX):
+            folder = file.name.rpartition("/")[0]
+            if file.name in outputs or folder in outputs or file.name.endswith(REJECTS_SUFFIX):
                 self.leave_out(EARLIER, file.source.name)
             else:
                 inputs.append(file)

@@ -39,6 +39,8 @@ SPLIT_BYTES = 64 << 20
 #: some seconds of a worker's work
 PART_SIZE = PartSize(rows=50_000, bytes=32 << 20)
 
+_ONE_WORKER = "one worker scores all of it"
+
 #: shows that a file is looked through for places to cut
 LookOn: TypeAlias = Callable[[Source], AbstractContextManager[Looking]]
 
@@ -62,7 +64,8 @@ class Splitter:
         found = parts_of(job, self.settings, self.look_on)
         if found.reason and found.reason not in self._told:
             self._told.add(found.reason)
-            log.warning("%s: one worker scores all of it: %s", job.source.name, found.reason)
+            whole = "its output is one part" if self.settings.spec.split_output else _ONE_WORKER
+            log.warning("%s: %s: %s", job.source.name, whole, found.reason)
         return found.parts
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import OutputError, ScorerError, UsageError
 from scorer.files import own_descriptor, refuse_inputs, regular_target, takes_stream
+from scorer.jobs.folder_place import FolderPlace, contents_of, folder_target
 from scorer.jobs.inputs import InputFile, Inputs, default_output, find_inputs
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
@@ -41,12 +42,15 @@ class RunPlan:
     warnings: tuple[str, ...] = ()
 
 
-def plan(names: Sequence[str], output: str | None, run_id: str = "") -> RunPlan:
+def plan(
+    names: Sequence[str], output: str | None, run_id: str = "", *, split_output: bool = False
+) -> RunPlan:
     """Find the inputs and place the outputs; nothing is read or written.
 
     Without `output` a file's goes beside it (`reviews.scored.csv`), a folder's into a folder
     beside it (`inbox.scored/`) with the same layout, stdin's to stdout. `run_id` keeps the
-    rejects of one stdin from another's. Raises InputError for an input that is not there,
+    rejects of one stdin from another's. With `split_output` an output is a folder of parts, by the
+    same name. Raises InputError for an input that is not there,
     OutputError and UsageError where an output cannot be meant.
     """
     local = output is not None and output != STDIN and not is_url(output)
@@ -55,9 +59,10 @@ def plan(names: Sequence[str], output: str | None, run_id: str = "") -> RunPlan:
     if stream is not None:
         job = _to_stream(inputs, stream, run_id)
         return RunPlan((job,), None, inputs.ignored, inputs.failures, inputs.warnings)
-    folder = _folder(inputs, output)
+    folder = _folder(inputs, output, split_output=split_output)
     outputs = [_place(file, output, folder) for file in inputs.files]
-    jobs, failures = _jobs(inputs.files, outputs, folder)
+    place = folder_target if split_output else local_target
+    jobs, failures = _jobs(inputs.files, outputs, folder, place)
     _refuse_inputs(jobs)
     places = [_real(job.target.work) for job in jobs]
     counts = Counter(places)
@@ -70,7 +75,10 @@ def plan(names: Sequence[str], output: str | None, run_id: str = "") -> RunPlan:
 
 
 def _jobs(
-    files: Sequence[InputFile], outputs: Sequence[str], folder: str | None
+    files: Sequence[InputFile],
+    outputs: Sequence[str],
+    folder: str | None,
+    place: Callable[[Path], Target],
 ) -> tuple[tuple[Job, ...], list[Failure]]:
     """A job for every file with an output; and the files for which the place cannot be told."""
     root = remote_file(folder) if folder is not None and is_url(folder) else None
@@ -78,7 +86,7 @@ def _jobs(
     failures: list[Failure] = []
     for file, name in zip(files, outputs, strict=True):
         try:
-            target = _target(name, file, folder, root)
+            target = _target(name, file, folder, root, place)
         except ScorerError:
             raise
         except Exception as error:
@@ -120,7 +128,12 @@ def _refuse_inputs(jobs: Sequence[Job]) -> None:
     places = [job.target.rejects for job in jobs]
     places += [job.target.output for job in jobs if job.stream is None]
     outputs = [place.path for place in places if isinstance(place, LocalPlace)]
-    refuse_inputs(outputs, [job.source.path for job in jobs if job.source.path is not None])
+    inputs = [job.source.path for job in jobs if job.source.path is not None]
+    refuse_inputs(outputs, inputs)
+    folders = {_real(place.path) for place in places if isinstance(place, FolderPlace)}
+    inside = next((path for path in inputs if _real(path).parent in folders), None)
+    if inside is not None:
+        raise UsageError(f"{inside}: lies in the folder of an output: choose another output")
 
 
 def check_summary(path: Path, made: RunPlan) -> None:
@@ -138,10 +151,12 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _folder(inputs: Inputs, output: str | None) -> str | None:
+def _folder(inputs: Inputs, output: str | None, *, split_output: bool) -> str | None:
     """The folder that takes the outputs; None where each is a file of its own."""
     if output is not None:
         existing = not is_url(output) and Path(output).is_dir()
+        if split_output and existing and not inputs.several and contents_of(Path(output)):
+            return None  # the output that a run before has made
         if not (inputs.several or existing or output.endswith("/")):
             return None
         if not is_url(output) and Path(output).exists() and not existing:
@@ -171,7 +186,13 @@ def _place(file: InputFile, output: str | None, folder: str | None) -> str:
     return output
 
 
-def _target(name: str, file: InputFile, folder: str | None, root: RemoteFile | None) -> Target:
+def _target(
+    name: str,
+    file: InputFile,
+    folder: str | None,
+    root: RemoteFile | None,
+    place: Callable[[Path], Target],
+) -> Target:
     """The output's place; below `root`, the folder on another file system, if there is one."""
     if is_url(name) and name == file.source.name:
         raise UsageError(f"{name}: is the input itself: choose another output")
@@ -183,4 +204,4 @@ def _target(name: str, file: InputFile, folder: str | None, root: RemoteFile | N
     path = Path(name)
     if folder is None and not path.parent.is_dir():
         raise OutputError(f"{name}: the folder {path.parent} does not exist: create it first")
-    return local_target(path)
+    return place(path)

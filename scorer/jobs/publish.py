@@ -2,8 +2,9 @@
 
 `.<name>.part` holds the output while it is written, `.<name>.journal` the scores of what is done
 (see journal.py), `.<name>.FIRST-END.scores` those of a part of a file that workers split, and
-`.<name>.lock` keeps other runs off it. All lie in the target's folder, so that the rename stays
-within one file system, and are gone when the output is there.
+`.<name>.lock` keeps other runs off it. `.<name>.KEY.parts` holds the parts of an output that is to
+be a folder (see staged.py). All lie in the target's folder, so that the rename stays within one
+file system, and are gone when the output is there.
 
 Standard output, devices and named pipes are streams: they take the rows as they come, and nothing
 lies beside them.
@@ -150,6 +151,11 @@ class Target:
     def journal(self) -> Path:
         return self._beside(".journal")
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a run was stopped before it had made the output, and can be resumed."""
+        return self.journal.exists() or any(True for _ in self.parts_folders())
+
     def part_journal(self, part: str) -> Path:
         """Where the scores of a part of the input are recorded."""
         return self._beside(f".{part}.scores")
@@ -157,6 +163,14 @@ class Target:
     def part_journals(self) -> Iterator[Path]:
         """Those that are there."""
         return self.work.parent.glob(f".{glob.escape(self.work.name)}.*-*.scores")
+
+    def parts_folder(self, key: str) -> Path:
+        """Where the parts of a folder wait until all are there, of the run that `key` tells."""
+        return self._beside(f".{key}.parts")
+
+    def parts_folders(self) -> Iterator[Path]:
+        """Those that are there."""
+        return self.work.parent.glob(f".{glob.escape(self.work.name)}.*.parts")
 
     @property
     def rejects_part(self) -> Path:

@@ -118,7 +118,7 @@ def check_writable(job: Job, settings: Settings) -> None:
     target.output.check()
     if settings.policy.force or not target.output.exists():
         return
-    if settings.policy.must_resume and target.journal.exists():
+    if settings.policy.must_resume and target.is_interrupted:
         return  # the interrupted run was allowed to
     why = ", and no interrupted run of it can be resumed" if settings.policy.must_resume else ""
     raise OutputExists(f"{target.name}: already exists{why}; use --force to replace it")

@@ -23,6 +23,7 @@ class OutputSpec:
     read          how text files are written
     columns       which columns of the input are written
     csv_safe      change cells of CSV that a spreadsheet would take for formulas
+    split_output  write a folder of parts instead of a file
     evaluation    by which columns to evaluate while scoring; None: write no report
     """
 
@@ -31,6 +32,7 @@ class OutputSpec:
     read: ReadOptions = field(default_factory=ReadOptions)
     columns: ColumnChoice = field(default_factory=ColumnChoice)
     csv_safe: bool = False
+    split_output: bool = False
     evaluation: EvaluationOptions | None = field(default_factory=EvaluationOptions)
 
     def identity(self) -> dict[str, Any]:

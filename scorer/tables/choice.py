@@ -12,6 +12,7 @@ import pyarrow as pa
 from scorer.errors import ColumnError, UsageError
 from scorer.tables.columns import missing
 from scorer.tables.formats.base import Format, Output, Reader, Writer
+from scorer.tables.parts import lines_of
 from scorer.tables.window import USUAL_SIZE, Window, WindowSize
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Chosen:
     @property
     def rows(self) -> int | None:
         return self._reader.rows
+
+    @property
+    def lines(self) -> int:
+        """The lines that have been read."""
+        return lines_of(self._reader)
 
     def windows(
         self,

@@ -75,6 +75,12 @@ def parts_of_reader(reader: Reader, size: PartSize, looking: Looking = unseen) -
     )
 
 
+def lines_of(reader: Reader) -> int:
+    """The lines that a reader has read; 0 where its format is not split at lines."""
+    lines: int | None = getattr(reader, "lines", None)
+    return lines or 0
+
+
 def parts_between(places: Iterable[int]) -> Parts:
     """What lies between each place and the next; no parts where that is the whole."""
     parts = tuple(Part(first, end) for first, end in pairwise(places) if first < end)

@@ -34,7 +34,7 @@ from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.layers.spec import TensorSpec
 from scorer.model import Model
-from scorer.tables import Source, plain
+from scorer.tables import ReadOptions, Source, local_source, open_reader, plain
 from scorer.tables.parts import PartSize
 from scorer.tables.source import BUFFER_BYTES
 from scorer.tasks import OutputOptions
@@ -91,6 +91,31 @@ def published(folder: Path) -> dict[str, bytes]:
         hidden = path.name.startswith(".")
         found[path.relative_to(folder).as_posix()] = b"" if hidden else content
     return found
+
+
+def content(path: Path) -> Any:
+    """A file's bytes; of Parquet, whose bytes tell where it was cut, schema and rows."""
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    table = pq.read_table(path, partitioning=None)
+    return table.schema, table.schema.metadata, table.to_pylist()
+
+
+def as_one_file(folder: Path, read: ReadOptions | None = None) -> Any:
+    """What the parts of a folder are together, each one's head but the first's left out."""
+    paths = sorted(path for path in folder.iterdir() if path.name.startswith("part-"))
+    if folder.suffix == ".parquet":
+        found = [content(path) for path in paths]
+        assert all(each[:2] == found[0][:2] for each in found)
+        return (*found[0][:2], [row for each in found for row in each[2]])
+    if len(paths) == 1:
+        return content(paths[0])
+    reader, _ = open_reader(local_source(paths[0]), read)
+    head = getattr(reader, "preamble", b"") + getattr(reader, "header", b"")
+    reader.close()
+    contents = [path.read_bytes() for path in paths]
+    assert all(each.startswith(head) for each in contents)
+    return head + b"".join(each.removeprefix(head) for each in contents)
 
 
 def facts(summary: RunSummary) -> dict[str, Any]:
@@ -156,9 +181,7 @@ def check_parts(model: Model, runner: Runner, options: OutputOptions | None = No
     Path("out").rename("here")
     watched = replace(first, source=replace(first.source, random=opened))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "SPLIT_BYTES", 0)
-        patch.setattr(parts, "PART_SIZE", PartSize(500, 30_000))
-        patch.setattr(plain, "BLOCK_BYTES", 1 << 14)
+        small_parts(patch)
         assert all(len(parts.parts_of(job, settings).parts) > 2 for job in others)
         there = run_jobs(model, RunPlan((watched, *others), "out/"), settings, runner=runner)
     assert len(list(opens.iterdir())) == 1 + 3 + 1  # who splits, three parts, who puts together
@@ -166,6 +189,46 @@ def check_parts(model: Model, runner: Runner, options: OutputOptions | None = No
     assert [file.rejected for file in there.files] == [0, 4, 3]
     assert published(Path("out")) == published(Path("here"))
     assert {"large.parquet", "large.report/report.html"} < set(published(Path("out")))
+
+
+def small_parts(patch: pytest.MonkeyPatch) -> None:
+    """Have files of a few kilobytes split."""
+    patch.setattr(parts, "SPLIT_BYTES", 0)
+    patch.setattr(parts, "PART_SIZE", PartSize(500, 30_000))
+    patch.setattr(plain, "BLOCK_BYTES", 1 << 14)
+
+
+def check_folders(model: Model, runner: Runner) -> None:
+    """Folders of parts are together the files of a local run, with its rejects and reports."""
+    write_large(Path("in"))
+    Path("in/whole.csv.gz").write_bytes(gzip.compress(b"text\ngood\nbroken,row\n", mtime=0))
+    settings = changed(SETTINGS, batch_size=64)
+    here = run_jobs(model, plan(["in"], "out/"), settings)
+    Path("out").rename("here")
+    with pytest.MonkeyPatch.context() as patch:
+        small_parts(patch)
+        asked = changed(settings, split_output=True)
+        there = run_jobs(model, plan(["in"], "out/", split_output=True), asked, runner=runner)
+        again = run_jobs(model, plan(["in"], "out/", split_output=True), asked, runner=runner)
+    without = {"settings": None, "warnings": None}
+    assert facts(there) | without == facts(here) | without
+    assert [failure.exit_code for failure in again.failures] == [2, 2, 2, 2]
+    folders = [path for path in sorted(Path("out").iterdir()) if path.suffix != ".report"]
+    folders = [path for path in folders if path.is_dir()]
+    for folder in folders:
+        assert as_one_file(folder) == content(Path("here") / folder.name)
+    counts = {path.name: len(list(path.glob("part-*"))) for path in folders}
+    assert counts.pop("whole.csv.gz") == 1
+    assert len(counts) == 3 <= min(counts.values())
+    apart = {path.as_posix(): text for path, text in _beside(Path("out"), folders).items()}
+    assert apart == {p.as_posix(): text for p, text in _beside(Path("here"), folders).items()}
+
+
+def _beside(root: Path, folders: Sequence[Path]) -> dict[Path, bytes]:
+    """What lies beside the outputs: rejects, reports and nothing else."""
+    outputs = {folder.name for folder in folders}
+    found = published(root)
+    return {Path(name): text for name, text in found.items() if Path(name).parts[0] not in outputs}
 
 
 def several_inputs() -> Model:
@@ -295,6 +358,58 @@ def check_deaths(model: Model, runner: Runner, kill: Callable[[], None] = die) -
     assert lost.error.startswith("in/c.csv: its worker died 4 times: ")
     assert lost.exit_code == 1
     assert not Path("there/c.csv").exists()
+
+
+def check_folder_deaths(model: Model, runner: Runner) -> None:
+    """A worker that dies in a part costs the part; the folder is that of a run without deaths."""
+    Path("in").mkdir()
+    rejected = dict.fromkeys((7, 1400), "broken")
+    records = [json.dumps({"text": text, "label": i % 2}) for i, text in enumerate(rows(1500))]
+    records = [rejected.get(i, record) for i, record in enumerate(records)]
+    path = Path("in/large.jsonl").resolve()
+    path.write_text("\n".join(records))
+    asked = changed(SETTINGS, batch_size=64, split_output=True)
+    notes = Path("notes").resolve()
+    notes.mkdir()
+
+    def deadly_once() -> io.BytesIO:
+        """What kills the first who reads from the second part on."""
+        return _DeadlyPart(path.read_bytes(), notes, os.getpid() == driver)
+
+    driver = os.getpid()
+    (job,) = plan(["in/large.jsonl"], "out.jsonl", split_output=True).jobs
+    fatal = replace(job, source=replace(job.source, random=deadly_once))
+    here = run_jobs(
+        model, plan(["in/large.jsonl"], "here.jsonl"), changed(asked, split_output=False)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        small_parts(patch)
+        there = run_jobs(model, RunPlan((fatal,)), asked, runner=runner)
+    assert len(list(notes.iterdir())) == 1
+    assert there.failures == here.failures == []
+    assert as_one_file(Path("out.jsonl")) == Path("here.jsonl").read_bytes()
+    assert there.total("rejected") == here.total("rejected") == 2
+    rejects = [Path(f"{name}.jsonl.rejects.jsonl").read_bytes() for name in ("out", "here")]
+    assert rejects[0] == rejects[1]
+
+
+class _DeadlyPart(io.BytesIO):
+    """A file of which only the first to read behind its middle dies, if that is a worker."""
+
+    def __init__(self, content: bytes, notes: Path, is_driver: bool) -> None:
+        super().__init__(content)
+        self._notes = notes
+        self._middle = len(content) // 2
+        self._is_driver = is_driver
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self._is_driver and self.tell() >= self._middle:
+            try:
+                (self._notes / "died").touch(exist_ok=False)
+            except FileExistsError:
+                return super().read(size)
+            die()
+        return super().read(size)
 
 
 def check_opened_once(model: Model, runner: Runner) -> None:

@@ -20,14 +20,24 @@ from tqdm import tqdm
 from scorer.binding import Binding
 from scorer.cli.run_view import FileProgress
 from scorer.cli.score import main
-from scorer.distributed.worker import FileWork, PartResult, file_work, opened, send, table_work
-from scorer.errors import ColumnError, InputError
+from scorer.distributed.held import hold_folder
+from scorer.distributed.worker import (
+    FileWork,
+    PartMade,
+    PartResult,
+    file_work,
+    opened,
+    send,
+    table_work,
+)
+from scorer.errors import ColumnError, InputError, ScorerError
 from scorer.jobs import parts
 from scorer.jobs.each import LocalRunner, Outcome, Runner
 from scorer.jobs.plan import plan
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import FileSummary
+from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.scores import Scores
 from scorer.tables import plain
@@ -118,6 +128,56 @@ def by_parts(model: Model) -> Runner:
             yield job, outcome
 
     return runner
+
+
+def folders_by_parts(model: Model) -> Runner:
+    """Workers that make folders, in this process, as Ray and Spark call them."""
+
+    def runner(jobs: Iterable[Job], settings: Settings) -> Iterator[tuple[Job, Outcome]]:
+        work = arrived(file_work(model, settings))
+        splitter = parts.Splitter(settings)
+        for job in jobs:
+            held = attempted(
+                job.source.name, lambda job=job: hold_folder(model, job, settings, splitter)
+            )
+            if isinstance(held, ScorerError):
+                yield job, held
+            elif held is None:
+                yield job, work(job, 0).received()
+            else:
+                begun = pickle.loads(pickle.dumps(held.begun))
+                made = [work.make_part(job, begun, number) for number in begun.lacking()]
+                yield job, held.ended(work.finish(job, begun, made).received())
+
+    return runner
+
+
+def test_folders_of_parts_are_the_files_of_a_local_run(model: Model) -> None:
+    runners.check_folders(model, folders_by_parts(model))
+
+
+def test_a_folder_whose_part_fails_is_not_published_and_its_parts_are_kept(
+    model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runners.small_parts(monkeypatch)
+    runners.write_large(Path("in"))
+    asked = changed(runners.SETTINGS, split_output=True)
+    (job,) = plan(["in/lines.csv"], "out.csv", split_output=True).jobs
+    held = hold_folder(model, job, asked, parts.Splitter(asked))
+    assert held is not None
+    work = file_work(model, asked)
+    made = [work.make_part(job, held.begun, number) for number in (0, 2)]
+    lost = PartMade(1, InputError("in/lines.csv: the disk is gone"))
+    outcome = held.ended(work.finish(job, held.begun, [made[0], lost, made[1]]).received())
+    assert isinstance(outcome, InputError)
+    assert caplog.messages == ["in/lines.csv: the parts so far are kept for --resume"]
+    assert not Path("out.csv").exists()
+    resumed = changed(asked, resume=True)
+    again = hold_folder(model, job, resumed, parts.Splitter(resumed))
+    assert again is not None
+    assert again.begun.lacking() == [1, *range(3, len(held.begun.parts))]
+    again.release()
+    assert made[0] == PartMade(0)
 
 
 def watch_scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -57,6 +57,14 @@ def test_a_split_file_is_that_of_a_local_run(model: Model, runner: Any) -> None:
     runners.check_parts(model, runner)
 
 
+def test_folders_of_parts_are_the_files_of_a_local_run(model: Model, runner: Any) -> None:
+    runners.check_folders(model, runner)
+
+
+def test_a_part_that_kills_its_worker_is_made_again(model: Model, runner: Any) -> None:
+    runners.check_folder_deaths(model, runner)
+
+
 def test_urls_are_those_of_a_local_run(model: Model, runner: Any, tmp_path: Path) -> None:
     runners.check_urls(model, runner, tmp_path / "state")
 

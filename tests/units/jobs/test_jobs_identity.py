@@ -31,6 +31,7 @@ SPECS: dict[str, Any] = {
     "read": ReadOptions(delimiter=";"),
     "columns": ColumnChoice(keep=("n",)),
     "csv_safe": True,
+    "split_output": True,
     "evaluation": EvaluationOptions(slices=("n",)),
 }
 POLICIES: dict[str, Any] = {
