@@ -4,7 +4,8 @@
     python scripts/bench_parts.py reviews.parquet --write    write them into docs/, too
 
 Each round takes every format: a local run, the scores of all parts, the file put together from
-them, and the search for the ends of records. The terms are medians over rounds of processor time
+them, the parts of a folder (`--split-output`), what finishes it, and the search for the ends of
+records. The terms are medians over rounds of processor time
 (user and system) of one thread, which other work on the machine lengthens less than the clock's.
 """
 
@@ -15,6 +16,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +27,26 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scorer.evaluation.watch import TableEvaluation
 from scorer.jobs import parts
+from scorer.jobs.folder import begin_folder, finish_folder, follow_parts, score_part_of
 from scorer.jobs.known import joined
 from scorer.jobs.plan import plan
 from scorer.jobs.policy import RunPolicy
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.spec import OutputSpec
+from scorer.jobs.staged import Staged
 from scorer.model import Model, load_model
 from scorer.tables.parts import PartSize
 from scripts import figures, simulate_cluster
 from scripts.bench import print_table
 
 ROUNDS = 3
+#: times that a folder is finished for one measurement
+FOLLOWED = 30
 SETTINGS = Settings(OutputSpec(evaluation=None), RunPolicy(threads=1, force=True))
+FOLDERS = replace(SETTINGS, spec=replace(SETTINGS.spec, split_output=True))
 
 
 @click.command()
@@ -89,8 +97,8 @@ def _write(table: pa.Table, folder: Path) -> dict[str, Path]:
 
 
 def _terms(model: Model, path: Path, rows: int) -> dict[str, float]:
-    """Seconds of a core: for a row in a local run, in a part and when put together; for a byte to
-    look for the ends of records."""
+    """Seconds of a core: for a row in a local run, in a part, when put together, in a part of a
+    folder and when that is finished; for a byte to look for the ends of records."""
     (job,) = plan([str(path)], str(path.with_suffix(f".scored{path.suffix}"))).jobs
     parts.SPLIT_BYTES, parts.PART_SIZE = 0, PartSize(rows // 4, path.stat().st_size // 4)
     local = _seconds(lambda: score_table(model, job, SETTINGS))
@@ -102,16 +110,36 @@ def _terms(model: Model, path: Path, rows: int) -> dict[str, float]:
         lambda: score_table(model, job, SETTINGS, known=joined(known)),
     )
     parts.forget_parts(job)
+    (apart,) = plan(
+        [str(path)], str(path.with_suffix(f".parts{path.suffix}")), split_output=True
+    ).jobs
+    begun = begin_folder(model, apart, FOLDERS, found)
+    made = _seconds(lambda: _made(model, apart, begun))
+    finish = _seconds(lambda: _followed(model, apart, begun))
+    finish_folder(model, apart, FOLDERS, begun)
     return {
         "local": local / rows,
         "part": in_part / rows,
         "together": together / rows,
+        "made": made / rows,
+        "finish": finish / rows / FOLLOWED,
         "looking": looking / path.stat().st_size,
     }
 
 
 def _scored(model: Model, job: Job, found: list[Any]) -> list[Any]:
     return [known for part in found for known in parts.score_part(model, job, SETTINGS, part)]
+
+
+def _made(model: Model, job: Job, begun: Staged) -> None:
+    for number in begun.lacking():
+        score_part_of(model, job, FOLDERS, begun, number)
+
+
+def _followed(model: Model, job: Job, begun: Staged) -> None:
+    """What takes time in finishing a folder that is larger than this one."""
+    for _ in range(FOLLOWED):
+        follow_parts(job, begun, [], [TableEvaluation(model, None, None)])
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -4,9 +4,10 @@
     python scripts/simulate_cluster.py --write    write it into docs/distributed.md
 
 Every worker takes the next task when it is free, as with Ray and Spark. A large file is parts,
-which any worker scores, and then one task that reads it, puts the scores in, and writes it. The
-terms of a core are those that `scripts/bench_parts.py --write` measured, in docs/figures.json;
-those of a task are in docs/distributed.md.
+which any worker scores, and then one task that reads it, puts the scores in, and writes it. Where
+the output is a folder (`--split-output`), a worker writes the part that it scores, and the last
+task looks through the scores alone. The terms of a core are those that `scripts/bench_parts.py
+--write` measured, in docs/figures.json; those of a task are in docs/distributed.md.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Cluster:
 
     per_row       of a local run: to read, score and write a row
     in_part       to read and score a row of a part
-    copying       to read a row, put its scores in, and write it
+    copying       to read a row, put its scores in, and write it; of a folder, to look at its scores
     looking       to look through a row for where the record ends; the driver does it first
     per_task      to send and open a task
     opening       a worker starts and opens the model
@@ -118,9 +119,14 @@ def measured() -> dict[str, Any]:
 
 
 def cluster_of(terms: dict[str, float], bytes_per_row: float) -> Cluster:
-    """One worker that reads a format of these terms."""
+    """One worker that reads a format of these terms, and writes files."""
     looking = terms["looking"] * bytes_per_row
     return Cluster(1, terms["local"], terms["part"], terms["together"], looking)
+
+
+def into_folders(cluster: Cluster, terms: dict[str, float]) -> Cluster:
+    """The same where it writes folders."""
+    return replace(cluster, in_part=terms["made"], copying=terms["finish"])
 
 
 def terms_table(found: dict[str, Any]) -> list[list[str]]:
@@ -129,11 +135,15 @@ def terms_table(found: dict[str, Any]) -> list[list[str]]:
         "a local run, rows/s",
         "a part, rows/s",
         "put together, rows/s",
+        "a folder's part, rows/s",
+        "a folder finished, rows/s",
         "looked through, MB/s",
     ]
     lines = [["format", *heads]]
     for name, terms in found["terms"].items():
-        rates = [f"{1 / terms[term]:,.0f}" for term in ("local", "part", "together")]
+        rates = [
+            f"{1 / terms[term]:,.0f}" for term in ("local", "part", "together", "made", "finish")
+        ]
         looked = f"{1 / terms['looking'] / 1e6:,.0f}" if name == "CSV" else ""
         lines.append([name, *rates, looked])
     return lines
@@ -148,26 +158,35 @@ def table() -> list[list[str]]:
     terms = {**found["terms"]}
     plain = replace(cluster_of(terms["Parquet"], found["bytes_per_row"]), looking=0.0)
     csv = cluster_of(terms["CSV"], found["bytes_per_row"])
+    apart, csv_apart = into_folders(plain, terms["Parquet"]), into_folders(csv, terms["CSV"])
     alone = seconds(plain, rows, 1, 1)
-    cases = [("one file", plain, 1, 1)]
+    cases = [("one file", plain, 1, 1), ("one file into a folder", apart, 1, PARTS)]
     for workers in (10, 100):
         some = replace(plain, workers=workers)
         cases += [
             ("one file, not split", some, 1, 1),
             ("one file, split", some, 1, PARTS),
             ("one CSV file with quotes, split", replace(csv, workers=workers), 1, PARTS),
+            ("one file into a folder", replace(apart, workers=workers), 1, PARTS),
+            (
+                "one CSV file with quotes into a folder",
+                replace(csv_apart, workers=workers),
+                1,
+                PARTS,
+            ),
             ("20 files, split", some, 20, PARTS // 20),
             ("2,000 files", some, 2_000, 1),
         ]
-    hundred = replace(plain, workers=100)
-    wrong = {
-        "5 workers 3 times as slow": replace(hundred, slow=0.05, slower=3.0),
-        "5 workers lost": replace(hundred, lost=5),
-        "parts of 1 to 4 times the rows": replace(hundred, uneven=4.0),
+    hundred, folder = replace(plain, workers=100), replace(apart, workers=100)
+    wrong: dict[str, dict[str, Any]] = {
+        "5 workers 3 times as slow": {"slow": 0.05, "slower": 3.0},
+        "5 workers lost": {"lost": 5},
+        "parts of 1 to 4 times the rows": {"uneven": 4.0},
     }
-    for name, cluster in wrong.items():
-        cases.append((f"one file, split; {name}", cluster, 1, PARTS))
-        cases.append((f"20 files, split; {name}", cluster, 20, PARTS // 20))
+    for name, change in wrong.items():
+        cases.append((f"one file, split; {name}", replace(hundred, **change), 1, PARTS))
+        cases.append((f"one file into a folder; {name}", replace(folder, **change), 1, PARTS))
+        cases.append((f"20 files, split; {name}", replace(hundred, **change), 20, PARTS // 20))
     for name, cluster, files, parts in cases:
         took = seconds(cluster, rows, files, parts)
         paid = took * cluster.workers / 3600
