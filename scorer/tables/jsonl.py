@@ -163,12 +163,12 @@ class JsonLinesReader:
         self._stream.close()
         self._stream = self._data.source.section(part.first, part.end)
         self._first.clear()
-        self._batch.clear()
         self.rows = None
         self._row = self._number = 0
         self._is_start = part.first == 0
         self._lines = Blocks(self._stream)
-        self._batches = self._in_batches(self._lines.readline(MAX_LINE_BYTES))
+        self._batch = deque([self._lines.readline(MAX_LINE_BYTES)])  # a part has a line or more
+        self._batches = self._in_batches(b"")
 
     def close(self) -> None:
         self._stream.close()

@@ -143,6 +143,14 @@ def test_parts_are_many_and_about_as_large_as_asked() -> None:
         assert all(1 << 20 <= size <= 3 << 19 for size in sizes[:-1]), name
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
+def test_many_rows_in_parts_keep_their_order(name: str) -> None:
+    """So many that compiled loops take most of them."""
+    rows = ('{"b":"row %d"}\n' if name == "in.jsonl" else '1,"row\n%d"\n') * 30_000
+    head = "" if name == "in.jsonl" else "a,b\n"
+    assert check((head + rows % (*range(30_000),)).encode(), name, 1 << 17) > 1
+
+
 def test_who_looks_on_hears_of_every_byte_before_the_last_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
