@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
@@ -14,8 +15,12 @@ from scorer.tables.arrays import Categories, is_hollow
 from scorer.tables.footer import WithoutFooter
 from scorer.tables.window import Window
 
-# A row group of the output ends at whichever comes first.
-GROUP_BYTES = 32 << 20
+# A row group of the output ends at whichever comes first. It is compressed while the next one comes
+# in; the run waits for the last one, so groups are small. But a column of a group takes room in the
+# footer, so those of wide tables are larger.
+GROUP_BYTES = 8 << 20
+COLUMN_BYTES = 64 << 10
+MAX_GROUP_BYTES = 32 << 20
 GROUP_ROWS = 1 << 17
 # What pyarrow's writer calls the codecs that it has.
 WRITABLE = {
@@ -56,6 +61,7 @@ def check_columns(name: str, schema: pa.Schema) -> None:
 class ParquetWriter:
     """Writes the windows' own columns with the new ones at their right.
 
+    A thread of its own encodes and compresses row groups, one at a time: no more than one waits.
     `notes` says, once it is closed, what of the input's columns could not be kept.
     """
 
@@ -83,6 +89,10 @@ class ParquetWriter:
         self._categories = Categories(self._schema, apart=True)
         self._held: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
+        wide = min(COLUMN_BYTES * len(self._schema), MAX_GROUP_BYTES)
+        self._group_bytes = max(GROUP_BYTES, wide)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer-parquet")
+        self._written: Future[None] | None = None
 
     def encode(self, window: Window, added: pa.RecordBatch) -> pa.RecordBatch:
         """The window's columns and the new ones as one batch; called from any thread."""
@@ -90,6 +100,7 @@ class ParquetWriter:
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def write(self, encoded: pa.RecordBatch) -> None:
+        """Take a window. Raises what the row group before it met."""
         # Else the row group could not be read back.
         if not self._categories.take(encoded):
             self._flush()
@@ -97,24 +108,35 @@ class ParquetWriter:
         self._held.append(encoded)
         self._rows += encoded.num_rows
         self._bytes += encoded.nbytes
-        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+        if self._rows >= GROUP_ROWS or self._bytes >= self._group_bytes:
             self._flush()
 
     def _flush(self) -> None:
+        self._settle()
         table = pa.Table.from_batches(self._held, self._schema)
         self._held, self._rows, self._bytes = [], 0, 0
         self._categories.clear()
-        self._writer.write_table(table, row_group_size=GROUP_ROWS)
+        self._written = self._thread.submit(
+            self._writer.write_table, table, row_group_size=GROUP_ROWS
+        )
+
+    def _settle(self) -> None:
+        """Wait for the row group that is being written."""
+        if self._written is not None:
+            self._written.result()
 
     def close(self) -> None:
         if self._held:
             self._flush()
+        self._settle()
+        self._thread.shutdown()
         self._stream.hold()
         self._writer.close()
         lost = self._stream.close(self._like.footer() if self._like else None)
         self.notes = (*self._codec_notes, *lost)
 
     def abandon(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
         # pyarrow's writer would write its footer when it is collected, to a stream that is gone.
         self._writer.is_open = False
 

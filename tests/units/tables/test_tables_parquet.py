@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import io
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from scorer.errors import InputError
 from scorer.tables import Source, WindowSize, local_source, open_reader, open_writer
 from scorer.tables.formats import PARQUET
+from scorer.tables.parquet_writer import ParquetWriter
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -139,6 +142,68 @@ def test_row_groups_gather_small_windows(tmp_path: Path, monkeypatch: pytest.Mon
     sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
     assert sum(sizes) == 100
     assert max(sizes) <= 43
+
+
+class Held(io.BytesIO):
+    """Takes bytes when `free` says so, or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self.full = False
+
+    def write(self, data: Any) -> int:
+        assert self.free.wait(10)
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left")
+        return super().write(data)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> tuple[Held, ParquetWriter, pa.RecordBatch]:
+    """A writer to such a stream, and what is a row group for it."""
+    monkeypatch.setattr("scorer.tables.parquet_writer.GROUP_BYTES", 1000)
+    monkeypatch.setattr("scorer.tables.parquet_writer.COLUMN_BYTES", 1)
+    stream, schema = Held(), pa.schema([("text", pa.string())])
+    stream.free.set()  # for the first bytes of the file
+    writer = ParquetWriter(stream, schema, ADDED, {})
+    stream.free.clear()
+    columns = [["x" * 2000], ["yes"], [0.5]]
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(c, kind) for c, kind in zip(columns, writer._schema.types, strict=True)],
+        schema=writer._schema,
+    )
+    return stream, writer, batch
+
+
+def test_one_row_group_is_written_while_the_next_comes_in(
+    held: tuple[Held, ParquetWriter, pa.RecordBatch],
+) -> None:
+    stream, writer, batch = held
+    writer.write(batch)  # returns, although nothing can be written
+    release = threading.Timer(0.2, stream.free.set)
+    release.start()
+    writer.write(batch)  # no more than one group waits
+    assert stream.free.is_set()
+    for _ in range(5):
+        writer.write(batch)
+    writer.close()
+    file = pq.ParquetFile(io.BytesIO(stream.getvalue()))
+    assert file.num_row_groups == 7
+    assert file.read().equals(pa.Table.from_batches([batch] * 7))
+
+
+def test_a_row_group_that_cannot_be_written_stops_the_run(
+    held: tuple[Held, ParquetWriter, pa.RecordBatch],
+) -> None:
+    stream, writer, batch = held
+    stream.full = True
+    stream.free.set()
+    writer.write(batch)
+    with pytest.raises(OSError, match="no space left") as raised:
+        writer.close()
+    assert raised.value.errno == errno.ENOSPC
+    writer.abandon()
 
 
 def test_parquet_from_a_pipe() -> None:
