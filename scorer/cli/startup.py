@@ -2,8 +2,9 @@
 
 pyarrow looks for pandas (0.3 s) on its first use, to recognise its objects, and a command passes
 none. Python looks for garbage again and again among all that is imported and read, and there is
-none, neither then nor while the command runs. OpenBLAS' threads spin for a while before they sleep.
-Only a command's own process goes without: in a library it would surprise the program around.
+none, neither then nor while the command runs. OpenBLAS' threads spin for a while before they sleep,
+and pydantic looks through all installed packages for plugins. Only a command's own process goes
+without: in a library it would surprise the program around.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from types import ModuleType
 
 import click
 
-#: how long OpenBLAS' threads spin for work before they sleep: 2 to this number of cycles
-_SPIN = {"OPENBLAS_THREAD_TIMEOUT": "4"}
+#: what libraries read while they are imported
+_LIGHT = {
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # its threads spin for 2 to this number of cycles, then sleep
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # it reads every installed package to find none
+}
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def light_start() -> Iterator[None]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        with _threads_asleep():
+        with _told():
             yield
     finally:
         if was_enabled:
@@ -43,9 +47,9 @@ def light_start() -> Iterator[None]:
 
 
 @contextmanager
-def _threads_asleep() -> Iterator[None]:
-    """Let OpenBLAS, where it is loaded within, send its threads to sleep at once."""
-    given = {name: value for name, value in _SPIN.items() if name not in os.environ}
+def _told() -> Iterator[None]:
+    """Tell the libraries that are imported within what to leave out, unless the user has."""
+    given = {name: value for name, value in _LIGHT.items() if name not in os.environ}
     os.environ.update(given)
     try:
         yield
