@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
+import llvmlite.binding
 import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _dumps: Any = dumps  # it has no types
 _DIGEST_BYTES = hashlib.sha256().digest_size
+#: how a file is written; another number where that changes
+_FORM = 2
 
 
 class KernelCache(_Cache):
@@ -49,6 +52,7 @@ class KernelCache(_Cache):
     def file_name(self, signature: Any, codegen: Any) -> str:
         """The name of the file for these argument types on this processor."""
         key = (
+            _FORM,
             self._function.__qualname__,
             str(signature),
             codegen.magic_tuple(),
@@ -77,7 +81,8 @@ class KernelCache(_Cache):
         if not self._enabled or data.library.has_dynamic_globals:
             return
         name = self.file_name(sig, data.codegen)
-        payload = _dumps(data._reduce())
+        library, *more = data._reduce()
+        payload = _dumps((_symbols_alone(library), *more))
         if places.write(name, _digest(name, payload) + payload) is None:
             _say_not_kept()
 
@@ -89,6 +94,34 @@ class KernelCache(_Cache):
 
     def flush(self) -> None:
         """Nothing to do: a file that is out of date is never asked for."""
+
+
+def _symbols_alone(library: tuple[str, str, tuple[bytes, bytes]]) -> tuple[str, str, Any]:
+    """Numba's record of a compiled library, less the code for linking it into others.
+
+    No kernel is part of another one, and reading that code takes three times as long as loading the
+    machine code. What must stay are the names of what the machine code defines.
+    """
+    name, kind, (machine_code, bitcode) = library
+    module = llvmlite.binding.parse_bitcode(bitcode)
+    lines = [f"@{_quoted(v.name)} = global i8 0" for v in module.global_variables if _defined(v)]
+    lines += [
+        f"define void @{_quoted(function.name)}() {{ unreachable }}"
+        for function in module.functions
+        if _defined(function)
+    ]
+    names: bytes = llvmlite.binding.parse_assembly("\n".join(lines)).as_bitcode()
+    return name, kind, (machine_code, names)
+
+
+def _defined(value: Any) -> bool:
+    return not value.is_declaration and value.linkage is not llvmlite.binding.Linkage.internal
+
+
+def _quoted(name: str) -> str:
+    """A name as LLVM's assembly writes it."""
+    plain = "".join(c if c.isalnum() or c in "._$" else f"\\{ord(c):02X}" for c in name)
+    return f'"{plain}"'
 
 
 def _digest(name: str, payload: bytes) -> bytes:

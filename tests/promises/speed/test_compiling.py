@@ -205,6 +205,23 @@ def test_a_kernel_is_compiled_once(place: Place, compiled: Compilation) -> None:
     assert compiled.seconds > 0
 
 
+def test_a_kept_kernel_has_the_names_of_its_symbols_and_no_code_to_link(place: Place) -> None:
+    """That code took longer to read than the machine code took to load."""
+    import llvmlite.binding
+
+    doubled(double())
+    (file,) = place.path.iterdir()
+    (_, kind, (machine_code, bitcode)), *_ = pickle.loads(file.read_bytes()[32:])
+    module = llvmlite.binding.parse_bitcode(bitcode)
+    defined = [each for each in module.functions if not each.is_declaration]
+    assert (kind, machine_code[:4]) == ("object", b"\x7fELF")
+    assert any("double" in function.name for function in defined)
+    for function in defined:
+        (block,) = function.blocks
+        assert [each.opcode for each in block.instructions] == ["unreachable"]
+        assert function.name.encode() in machine_code
+
+
 def test_threads_that_come_first_together_compile_once(place: Place, compiled: Compilation) -> None:
     import numba
 
