@@ -8,17 +8,19 @@ takes the bytes as they come. Folders, disks and sockets are refused.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from scorer.errors import OutputClosed, OutputError, ScorerError, UsageError
 
 BUFFER_BYTES = 1 << 20
+OUT_BYTES = 4 << 20
 MAX_LINKS = 40
 
 
@@ -171,7 +173,7 @@ def staged(part: Path, name: str, publish: Callable[[], None]) -> Iterator[Binar
         try:
             with output_errors(name):
                 part.unlink(missing_ok=True)  # of a run that was killed, or a link that waits
-            with output_errors(name), part.open("xb", buffering=BUFFER_BYTES) as file:
+            with output_errors(name), _new_file(part) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -181,6 +183,30 @@ def staged(part: Path, name: str, publish: Callable[[], None]) -> Iterator[Binar
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def _new_file(path: Path) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedWriter(_WrittenOut(path, "xb"), BUFFER_BYTES))
+
+
+class _WrittenOut(io.FileIO):
+    """A file that has the system begin to write to the disk what it was given, every OUT_BYTES.
+
+    Else all would wait until the end, and a run for it. What is written stays in memory for whoever
+    reads the file next.
+    """
+
+    _size = _begun = 0
+
+    def write(self, data: Any) -> int:
+        written = super().write(data)
+        self._size += written
+        if self._size - self._begun >= OUT_BYTES and hasattr(os, "posix_fadvise"):
+            with suppress(OSError):  # it is advice
+                new = self._size - self._begun
+                os.posix_fadvise(self.fileno(), self._begun, new, os.POSIX_FADV_DONTNEED)
+            self._begun = self._size
+        return written
 
 
 def rename(part: Path, target: Path) -> None:
