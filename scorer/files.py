@@ -44,6 +44,11 @@ def read_regular(path: Path, most: int) -> bytes:
     return data
 
 
+def with_name_of_its_own(path: Path) -> Path:
+    """`path`, in full where it has no name of its own, as `.` and `..` have none."""
+    return path.resolve() if path.name in ("", "..") else path
+
+
 #: files that this process leaves only if it ends without cleaning up
 _temporary: set[Path] = set()
 

@@ -95,6 +95,10 @@ class Arguments:
 
         if self.labels.no_report:
             return None
+        if self.output == "-":
+            raise UsageError(
+                "--output -: a report is a folder, which cannot go to stdout: name the folder"
+            )
         if self.output is not None:
             return ReportFolder(Path(self.output), self.force)
         first = Path(self.inputs[0])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.errors import OutputExists
-from scorer.files import output_errors, refuse_inputs, write_whole
+from scorer.files import output_errors, refuse_inputs, with_name_of_its_own, write_whole
 from scorer.tables.formats import split_suffixes
 
 if TYPE_CHECKING:
@@ -78,5 +78,6 @@ class ReportFolder:
 
 def report_beside(path: Path) -> Path:
     """`reviews.report` beside `reviews.csv`, and beside `reviews.scored.csv` alike."""
+    path = with_name_of_its_own(path)
     stem = split_suffixes(path.name)[0].removesuffix(".scored")
     return path.with_name(f"{stem}.report")

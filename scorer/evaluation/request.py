@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from scorer.binding import Binding
 from scorer.card import ScorerCard
 from scorer.checks import check_share
 from scorer.errors import ColumnError
@@ -104,8 +105,9 @@ def subject(model: Model, options: EvaluationOptions) -> Subject:
 
 
 def _explain(model: Model, row: pa.Table) -> Sequence[Explanation | None]:
-    found: Sequence[Explanation | None] = model.explain(row, text_column=TEXT)
-    return found
+    """What explains a row; what its table lacks was told when the model was bound to it."""
+    texts = Binding(model, TEXT).read(row[TEXT].combine_chunks(), row)
+    return model.explainer(texts, row)
 
 
 def request(model: Model, reader: Reader, options: EvaluationOptions) -> Request:

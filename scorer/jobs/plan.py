@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import OutputError, ScorerError, UsageError
-from scorer.files import own_descriptor, refuse_inputs, regular_target, takes_stream
+from scorer.files import (
+    own_descriptor,
+    refuse_inputs,
+    regular_target,
+    takes_stream,
+    with_name_of_its_own,
+)
 from scorer.jobs.folder_place import FolderPlace, contents_of, folder_target
 from scorer.jobs.inputs import InputFile, Inputs, default_output, find_inputs
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
@@ -167,9 +173,7 @@ def _folder(inputs: Inputs, output: str | None, *, split_output: bool) -> str | 
     if is_url(inputs.folder):
         base, query = split_query(inputs.folder)
         return f"{base.rstrip('/')}.scored{query}"
-    path = Path(inputs.folder)
-    if path.name in ("", ".."):  # "." and the like have no name of their own
-        path = path.resolve()
+    path = with_name_of_its_own(Path(inputs.folder))
     return str(path.with_name(f"{path.name}.scored"))
 
 

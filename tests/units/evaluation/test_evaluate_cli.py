@@ -289,6 +289,31 @@ def test_wrong_usage(arguments: list[str], words: str, model: Model, tmp_path: P
     assert not (tmp_path / "rows.report").exists()
 
 
+@pytest.mark.parametrize(("given", "made"), [(".", "day.report"), ("..", "month.report")])
+def test_a_folder_given_by_its_place_has_its_report_beside_it(
+    given: str, made: str, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = tmp_path / "month" / "day"
+    day.mkdir(parents=True)
+    pa.parquet.write_table(table(model, 200), day / "rows.parquet")
+    monkeypatch.chdir(day)
+    done = evaluate("-m", "parrot", given)
+    assert done.exit_code == 0, done.output
+    written(next(tmp_path.rglob(made)))
+
+
+def test_a_report_cannot_go_to_stdout(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
+    monkeypatch.chdir(tmp_path)
+    done = evaluate("-m", "parrot", "rows.parquet", "-o", "-")
+    assert done.exit_code == 2
+    said = "Error: --output -: a report is a folder, which cannot go to stdout: name the folder\n"
+    assert done.stderr == said
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_folder_with_other_files_is_left_alone(model: Model, tmp_path: Path) -> None:
     pa.parquet.write_table(table(model, 200), tmp_path / "rows.parquet")
     folder = tmp_path / "rows.report"

@@ -159,6 +159,17 @@ def test_an_absent_column_is_warned_of(model: Model, caplog: pytest.LogCaptureFi
     ]
 
 
+def test_an_absent_column_is_warned_of_once_with_a_report(zoo: Path, tmp_path: Path) -> None:
+    rows = "text,sentiment\ngood film,positive\ndull plot,positive\ngood plot,negative\n"
+    (tmp_path / "rows.csv").write_text(rows)
+    arguments = ["-m", "tiny-binary", "--zoo", str(zoo), str(tmp_path / "rows.csv")]
+    done = CliRunner().invoke(main, [*arguments, "--label-column", "sentiment"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "rows.report" / "report.html").exists()
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("Warning")]
+    assert warning.startswith(f"Warning: {tmp_path / 'rows.csv'}: no column 'grape' or 'price'")
+
+
 def test_a_column_of_lists_is_refused(model: Model) -> None:
     with pytest.raises(ColumnError, match=r"column 'price' holds list<.*>, neither words nor num"):
         model.predict(pa.table({"text": ["a"], "grape": ["b"], "price": [[1]]}))
