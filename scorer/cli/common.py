@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from scorer.cli import completion
 from scorer.cli.grouping import CommandList, Grouped, GroupedCommand
 from scorer.cli.options import argument, option
 from scorer.cli.stopping import Stopped, leave, others_run, stoppable
+from scorer.cli.streams import drop_stdout, open_closed_streams
 from scorer.errors import OutputClosed, ScorerError, UsageError
 from scorer.files import output_errors
 from scorer.printable import printable
@@ -40,14 +40,24 @@ class Program(click.Command):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program: the process ends even if a call into a network never does."""
+        open_closed_streams()
         try:
-            return super().__call__(*args, **kwargs)
+            return self._printed(*args, **kwargs)
         except SystemExit as ended:
             remote = sys.modules.get("scorer.tables.remote")
             abandoned = remote is not None and remote.waiting()
             if abandoned or not others_run():
                 leave(ended.code if isinstance(ended.code, int) else 1, at_once=abandoned)
             raise
+
+    def _printed(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; what --help and --version cannot print ends with one line, as all else does."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except OSError as error:
+            say_error(f"stdout: cannot be written: {error.strerror}")
+            drop_stdout()
+            raise SystemExit(1) from None
 
 
 class ExpectedErrors(Program, GroupedCommand):
@@ -103,14 +113,6 @@ def say_error(message: str) -> None:
         log.error("%s", message)
     else:
         click.echo(f"Error: {printable(message)}", err=True)
-
-
-def drop_stdout() -> None:
-    """Keep what stdout could not take from being tried again, and complained of, at exit."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ExpectedErrorsGroup(Program, CommandList):
