@@ -84,6 +84,7 @@ class Evaluator:
             )
             for subject in subjects
         ]
+        self.table = ""  # whose rows come, for messages
         self.text_column: str | None = None
         self.slices = {name: SliceColumn(name) for name in request.slices}
         self.differing = TopRows(MISTAKES)
@@ -153,7 +154,7 @@ class Evaluator:
             sensible = [truth.sensible(found) for truth, found in added.items()]
             for truth, makes_sense in zip(added, sensible, strict=True):
                 if makes_sense is False:
-                    raise ColumnError(no_sense(self, truth, truth.values(columns)))
+                    raise refused(self, truth, truth.values(columns))
             self._makes_sense = all(sensible)
         return added
 
@@ -244,8 +245,16 @@ def given_columns(cards: Sequence[ScorerCard]) -> tuple[str, ...]:
 
 
 def no_sense(evaluator: Evaluator, truth: TruthColumn, values: Sequence[str]) -> str:
-    """The message for a label column whose values mean nothing to a model."""
+    """The message for a label column whose values, none where all are blank, mean nothing."""
+    if not values:
+        return f"column {evaluator.request.label_name!r} is blank in every row: name another one"
     return truth.refusal(evaluator.request.label_name, quoted(values))
+
+
+def refused(evaluator: Evaluator, truth: TruthColumn, values: Sequence[str]) -> ColumnError:
+    """The error for a label column that was asked for, and means nothing to a model."""
+    where = f"{evaluator.table}: " if evaluator.table else ""
+    return ColumnError(where + no_sense(evaluator, truth, values))
 
 
 def _cut(text: str, limit: int) -> str:

@@ -11,9 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scorer import __version__
-from scorer.errors import ColumnError
 from scorer.evaluation.drift.words import explained
-from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense
+from scorer.evaluation.evaluator import SHOWN_UNUSABLE, Collected, Evaluator, no_sense, refused
 from scorer.evaluation.gates import Requirement, check_gates
 from scorer.evaluation.labelled import LabelSource, LeftOut
 from scorer.evaluation.result import (
@@ -88,7 +87,7 @@ def _label_sources(evaluator: Evaluator) -> tuple[list[LabelSource | None], list
         if source is not None and not source.usable:
             values = list(source.unusable_values)
             if evaluator.request.asked:
-                raise ColumnError(no_sense(evaluator, model.truth, values or ["(blank)"]))
+                raise refused(evaluator, model.truth, values)
             if source.unusable:
                 warnings.append(f"not evaluated: {no_sense(evaluator, model.truth, values)}")
             source = None

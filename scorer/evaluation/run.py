@@ -103,8 +103,11 @@ def evaluate_tables(
                     f"{reader.name}: has the label column {asked.label_name!r}, the first table "
                     f"{evaluator.request.label_name!r}: choose one with --label-column"
                 )
+            evaluator.table = reader.name
             _evaluate(models, reader, asked.columns, reading, evaluator, watch)
     assert evaluator is not None, "no table was given"
+    if len(sources) > 1:
+        evaluator.table = ""  # what is wrong at the end is wrong with all of them
     return evaluator
 
 

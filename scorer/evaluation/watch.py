@@ -79,6 +79,7 @@ class TableEvaluation:
         from scorer.evaluation.evaluator import Evaluator
 
         self._evaluator = Evaluator([self._subject], asked)
+        self._evaluator.table = reader.name
         return asked.columns
 
     def __call__(self, window: Window, scores: Scores) -> None:

@@ -134,7 +134,7 @@ class LabelRules:
             reading = scale.reading(names)
             return Meaning({v: c for v, c in codes if c is not None}, scale.name, reading)
         if not set(values) <= set(self._common() | named):
-            return Meaning({}, doubt="numbers of no scale that could be told")
+            return Meaning({}, doubt="numbers that fit no known scale")
         if len(self.labels) > 2 and set(values) <= self._aliases() & _SMALL:
             return Meaning({}, doubt=f"only 0 and 1, where the model has {len(self.labels)} labels")
         return None

@@ -205,8 +205,8 @@ class ClassColumn(TruthColumn):
                 f"--label-map {example} (labels: {names}; an empty LABEL leaves rows out)"
             )
         return (
-            f"column {column!r}: {shown} mean none of the labels {names}: say what they mean with "
-            "--label-map VALUE=LABEL (an empty LABEL leaves rows out)"
+            f"column {column!r} holds {shown} and none of the labels {names}: say what values mean "
+            "with --label-map VALUE=LABEL (an empty LABEL leaves rows out)"
         )
 
 
@@ -336,9 +336,9 @@ class SetColumn(TruthColumn):
         if self._flagged:
             return f"columns {column}: {shown} are neither 0 nor 1: name others with --label-column"
         return (
-            f"column {column!r}: {shown} mean none of the labels {names}: it must hold lists of "
-            f"them, or texts in which {LABEL_SEPARATOR} joins them; say what other names mean with "
-            "--label-map VALUE=LABEL, or name a 0/1 column for each label with --label-column"
+            f"column {column!r} holds {shown} and none of the labels {names}: it must hold lists "
+            f"of them, or texts in which {LABEL_SEPARATOR} joins them; say what other names mean "
+            "with --label-map VALUE=LABEL, or name a 0/1 column for each label with --label-column"
         )
 
 

@@ -114,10 +114,22 @@ def test_labels_by_chance_that_mean_nothing_are_a_note(model: Model, tmp_path: P
     pa.parquet.write_table(rows, tmp_path / "rows.parquet")
     file = summary(score(tmp_path / "rows.parquet", "--json"))
     assert file["report"] is None
-    assert "'spam' mean none of the labels" in file["notes"][0]
+    assert "holds 'spam' and none of the labels" in file["notes"][0]
     asked = score(tmp_path / "rows.parquet", "--force", "--label-column", "label")
     assert asked.exit_code == 2
-    assert "'spam' mean none of the labels neg, pos" in asked.stderr
+    assert (
+        "rows.parquet: column 'label' holds 'spam' and none of the labels neg, pos" in asked.stderr
+    )
+
+
+def test_a_label_column_that_is_blank_is_said_to_be(model: Model, tmp_path: Path) -> None:
+    rows = table(model, 200)
+    rows = rows.set_column(1, "label", pa.nulls(200, pa.string()))
+    pa.parquet.write_table(rows, tmp_path / "rows.parquet")
+    done = score(tmp_path / "rows.parquet", "--label-column", "label")
+    assert done.exit_code == 2
+    says = f"Error: {tmp_path / 'rows.parquet'}: column 'label' is blank in every row: name another"
+    assert says in done.stderr
 
 
 def test_a_missing_label_column_publishes_nothing(model: Model, tmp_path: Path) -> None:

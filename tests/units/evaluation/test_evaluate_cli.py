@@ -273,7 +273,7 @@ def test_without_a_label_column_there_is_no_figure(model: Model, tmp_path: Path)
     ("arguments", "words"),
     [
         (["--label-column", "labl"], "no column 'labl' (did you mean 'label'?)"),
-        (["--label-column", "place"], "mean none of the labels neg, pos"),
+        (["--label-column", "place"], "and none of the labels neg, pos"),
         (["--label-column", "label", "--slice", "plaice"], "(did you mean 'place'?)"),
         (["--label-column", "label", "--label-map", "x"], "write VALUE=LABEL"),
         (["--label-map", "x=pos"], "no label column for --label-map"),

@@ -79,7 +79,7 @@ def test_stars_out_of_ten() -> None:
 def test_numbers_without_a_scale_mean_nothing(values: tuple[int, ...]) -> None:
     """Not even 1, which the common spellings know: a part of a coding is read wrong."""
     assert set(codes(TWO, *values).values()) == {None}
-    assert TWO.meaning([str(v) for v in values]).doubt == "numbers of no scale that could be told"
+    assert TWO.meaning([str(v) for v in values]).doubt == "numbers that fit no known scale"
 
 
 def test_stars_of_three_labels() -> None:

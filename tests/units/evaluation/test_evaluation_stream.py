@@ -247,7 +247,7 @@ def test_stars_are_told_by_the_whole_column() -> None:
 def test_senseless_labels_stop_at_once_when_asked_for() -> None:
     rows = made_up("binary", 50)
     odd = Rows("binary", rows.texts, ["spam", "ham"] * 25, rows.groups, rows.scores)
-    with pytest.raises(ColumnError, match=r"'spam', 'ham' mean none of the labels.*--label-map"):
+    with pytest.raises(ColumnError, match=r"'spam', 'ham' and none of the labels.*--label-map"):
         evaluated(odd, [10])
 
 
