@@ -1,4 +1,4 @@
-"""Escapes untrusted text for a terminal."""
+"""Text for a terminal: escapes what is untrusted, counts in words."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """`text` safe to print, its line breaks and tabs kept."""
     return _HIDDEN_BUT_LAYOUT.sub(_escaped, text)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `12 rows`, `1,200 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -298,5 +298,5 @@ def _not_found(name: str, zoos: Iterable[Path]) -> str:
         searched = ", ".join(str(path) for path in search_path(tuple(zoos)))
         return f"no model {name!r}: every zoo is empty (searched {searched})"
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"no model {name!r}; {hint}There are: {', '.join(names)}"
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"no model {name!r}{hint}; there are: {', '.join(names)}"

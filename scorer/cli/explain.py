@@ -32,6 +32,7 @@ from scorer.cli.log import log_to_stderr
 from scorer.cli.options import argument, option, options, takes
 from scorer.cli.startup import light_start, skip_unused_imports
 from scorer.errors import InputError, UsageError
+from scorer.printable import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,4 +174,4 @@ def _row_of(
             columns = {name: window.table.column(name).slice(at, 1) for name in beside}
             return pa.table({text: window.texts.slice(at, 1), **columns})
         seen = last
-    raise UsageError(f"{reader.name}: has {seen:,} rows: there is no row {row}")
+    raise UsageError(f"{reader.name}: has {counted(seen, 'row')}: there is no row {row}")

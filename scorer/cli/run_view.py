@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorer.files import write_whole
-from scorer.printable import printable
+from scorer.printable import counted, printable
 
 if TYPE_CHECKING:
     from scorer.jobs.each import Outcome, Runner
@@ -111,14 +111,14 @@ def render(summary: RunSummary) -> str:
         lines.append(_files_line(summary))
     model = f"{summary.model.name}@{summary.model.version} ({summary.model.engine})"
     compiled = f", after {summary.compile_s:.1f} s of compiling" if summary.compile_s else ""
-    lines.append(f"{model}: {read:,} rows in {seconds:.2f} s{rate}{compiled}")
+    lines.append(f"{model}: {counted(read, 'row')} in {seconds:.2f} s{rate}{compiled}")
     return "\n".join(lines)
 
 
 def _files_line(summary: RunSummary) -> str:
-    removed = f", {len(summary.removed)} inputs removed since" if summary.removed else ""
+    removed = f", {counted(len(summary.removed), 'input')} removed since" if summary.removed else ""
     return (
-        f"{len(summary.files)} files scored, {len(summary.failures)} failed, "
+        f"{counted(len(summary.files), 'file')} scored, {len(summary.failures)} failed, "
         f"{summary.skipped} unchanged{removed}"
     )
 
@@ -145,7 +145,7 @@ def _file_line(file: FileSummary) -> str:
     counts = f"{file.scored:,} scored + {file.unscored:,} unscored + {file.rejected:,} rejected"
     lines = [
         f"{printable(file.input)} -> {printable(file.output)}",
-        f"  {file.read:,} rows = {counts}",
+        f"  {counted(file.read, 'row')} = {counts}",
     ]
     lines += [f"  unreadable rows: {file.rejects}"] if file.rejects else []
     for words in _found(file):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from scorer.evaluation.drift.histograms import Drift
 from scorer.evaluation.labelled import Baseline, LabelSource, LeftOut
 from scorer.evaluation.predictions import Predictions
+from scorer.printable import counted
 
 WIDTH = 80
 #: how a line of each level begins; the longest has two characters
@@ -52,7 +53,7 @@ def labels_in_words(source: LabelSource, left_out: Sequence[LeftOut]) -> list[st
         which = "without a label" if rows.value is None else f"labelled {rows.value!r}"
         ordered = sorted(rows.predicted.items(), key=lambda item: -item[1])
         shares = [f"{n / rows.rows:.0%} {name}" for name, n in ordered[:SHOWN_LABELS] if n]
-        n_rows = "1 scored row" if rows.rows == 1 else f"{rows.rows:,} scored rows"
+        n_rows = counted(rows.rows, "scored row")
         said.append(f"predictions for {n_rows} {which}: {', '.join(shares)}")
     return said
 

@@ -16,7 +16,7 @@ from scorer.evaluation.sentences import (
     wrapped,
 )
 from scorer.figures import figure_spec
-from scorer.printable import printable
+from scorer.printable import counted, printable
 
 
 def render_text(report: Report) -> str:
@@ -33,7 +33,7 @@ def render_text(report: Report) -> str:
 
 
 def _counts(report: Report) -> str:
-    text = f"{report.rows:,} rows"
+    text = counted(report.rows, "row")
     scored = max(model.scored for model in report.models)
     aside = [f"{report.rows - scored:,} unscored"] if scored < report.rows else []
     aside += [f"{report.rejected:,} unreadable"] if report.rejected else []

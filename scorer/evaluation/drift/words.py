@@ -81,18 +81,23 @@ def _differences(drift: Drift, predictions: Predictions, card: ScorerCard) -> st
 
 
 def _lengths(today: Quartiles, training: Quartiles) -> str:
+    if round(today.median) == 1:
+        return f"the median text has 1 word ({_then(f'{training.median:,.0f}')})"
     return _medians(
         today,
         training,
         lambda v: f"{v:,.0f}",
         "the median text has {} words",
-        "the middle half of the texts have {} to {} words",
+        "the middle half of the texts have {} words",
     )
 
 
 def _unknown(today: Quartiles, training: Quartiles) -> str:
     if today.median <= 0 or abs(today.median - training.median) < 0.005:
         high, then = _percent(today.high), _percent(training.high)
+        if today.high <= 0:
+            up_to = f"up to {then} of the words"
+            return f"in three quarters of the texts no word is unknown ({_then(up_to)})"
         return f"in a quarter of the texts at least {high} of the words are unknown ({_then(then)})"
     now, then = _percent(today.median), _percent(training.median)
     return f"{now} of the words of the median text are unknown ({_then(then)})"
@@ -110,7 +115,7 @@ def _scores(today: Quartiles, part: DriftPart, card: ScorerCard) -> str:
         part.training,
         show,
         f"the median {what} is {{}}",
-        f"half of the rows have a {what} of {{}} to {{}}",
+        f"half of the rows have a {what} of {{}}",
     )
 
 
@@ -122,8 +127,8 @@ def _medians(
     a, b = sorted((abs(today.median), abs(training.median)))
     if low != high and b > SAME * a:
         return f"{one.format(show(today.median))} ({_then(show(training.median))})"
-    then = f"{show(training.low)} to {show(training.high)}"
-    return f"{two.format(show(today.low), show(today.high))} ({_then(then)})"
+    half, then = (_span(show(each.low), show(each.high)) for each in (today, training))
+    return f"{two.format(half)} ({_then(then)})"
 
 
 def _then(value: str) -> str:
@@ -173,5 +178,8 @@ def _consequence(
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return _span(f"{min(values):.3g}", f"{max(values):.3g}")
+
+
+def _span(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"

@@ -43,10 +43,11 @@ def test_an_unknown_version_lists_those_there_are(own_zoo: Path) -> None:
 
 
 def test_an_unknown_name_suggests_the_nearest(own_zoo: Path) -> None:
-    with pytest.raises(
-        ModelNotFound, match=r"did you mean 'tiny-binary'\? There are: .*tiny-stars"
-    ):
+    near = r"no model 'tiny-binnary' \(did you mean 'tiny-binary'\?\); there are: .*tiny-stars"
+    with pytest.raises(ModelNotFound, match=near):
         zoo.find("tiny-binnary", [own_zoo])
+    with pytest.raises(ModelNotFound, match=r"no model 'xyz'; there are: "):
+        zoo.find("xyz", [own_zoo])
 
 
 def test_zoos_are_searched_in_order(

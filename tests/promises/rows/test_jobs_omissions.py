@@ -142,7 +142,7 @@ def test_a_pipe_that_is_named_is_read_as_a_stream(suffix: str) -> None:
     _, errors = process.communicate(timeout=30)
     feeding.join(5)
     assert process.returncode == 0, errors
-    assert "1 rows = 1 scored" in errors
+    assert "1 row = 1 scored" in errors
     assert Path(f"out{suffix}").stat().st_size > 20
     assert Path(pipe).is_fifo()
 

@@ -226,3 +226,12 @@ def _check(problem: Problem, found: dict[str, Any], outputs: np.ndarray) -> None
     else:
         assert list(rows.values())[:-1] == said.sum(axis=0).tolist()
         assert rows["no label"] == int((said.sum(axis=1) == 0).sum())
+
+
+def test_quartiles_that_are_one_number_are_said_so() -> None:
+    known = drift(1, 0, with_figures())
+    assert "the median text has 1 word (training: 8)" in known.says
+    assert "in three quarters of the texts no word is unknown (training: up to" in known.says
+    assert "at least 0%" not in known.says
+    alike = drift(8, 0, with_figures())
+    assert "the middle half of the texts have 8 words (training:" in alike.says
