@@ -295,9 +295,9 @@ def check_outputs(card: Card, bundle: Bundle) -> None:
     found, wanted = bundle.outputs, card.scorer.network_outputs
     if found in wanted:
         return
-    several = " or ".join(str(count) for count in wanted)
-    remedy = "name one label for each output (--label)" if found > 2 else "look at --task"
-    raise BundleError(
-        f"{bundle.path}: a {card.scorer.task} model with {len(card.scorer.labels)} labels has "
-        f"{several} outputs, this network has {found}: {remedy}"
-    )
+    several, labels = " or ".join(str(count) for count in wanted), len(card.scorer.labels)
+    kind = f"a {card.scorer.task} model" + (f" with {labels} labels" if labels else "")
+    outputs = "1 output" if several == "1" else f"{several} outputs"
+    one_each = found > 2 and labels > 0
+    remedy = "name one label for each output (--label)" if one_each else "look at --task"
+    raise BundleError(f"{bundle.path}: {kind} has {outputs}, this network has {found}: {remedy}")

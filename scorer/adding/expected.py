@@ -73,9 +73,11 @@ class Comparison:
         row, output = np.unravel_index(int(np.argmax(self.gaps)), self.gaps.shape)
         wanted, found = self.expected.outputs[row, output], self.found[row, output]
         rows = int((self.gaps.max(axis=1) > allowed).sum())
+        text = str(self.expected.texts[int(row)].as_py())
+        shown = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
         return (
             f"{self.expected.name}: row {row + 1}: output {output} should be {wanted:.6g}, the "
-            f"model gives {found:.6g} for {self.expected.texts[int(row)].as_py()!r:.{SHOWN}}; "
+            f"model gives {found:.6g} for {shown!r}; "
             f"{rows} of {len(self.gaps)} rows differ by more than {allowed:.0e}"
         )
 

@@ -20,9 +20,9 @@ _ID_READERS = frozenset(("Embedding", "CategoryEncoding", "IntegerLookup", "Hash
 #: and functions that do
 _ID_FUNCTIONS = frozenset(("one_hot", "cast"))
 _NO_VECTORIZER = (
-    "the model takes {what}, and nothing in the archive makes them of a text: give what the "
-    "program turned texts into them with (--vectorizer): Tokenizer.to_json(), a word index, "
-    "vocabulary.txt, or a .keras that holds the TextVectorization"
+    "the model takes {what}, and nothing in the archive makes them of a text: save what "
+    "made them in your program, and give the file with --vectorizer: Tokenizer.to_json(), a word "
+    "index, vocabulary.txt, or a .keras that holds the TextVectorization"
 )
 
 

@@ -16,7 +16,7 @@ from scorer.cli.add_options import Arguments
 from scorer.cli.common import ExpectedErrors, echo
 from scorer.cli.compile_view import compiling_shown
 from scorer.cli.options import click_fields, takes
-from scorer.errors import BundleError, CardError, ScorerError, UsageError
+from scorer.errors import BundleError, ScorerError, UnsupportedModel, UsageError
 from scorer.printable import printable
 from scorer.tasks import task_names
 
@@ -54,6 +54,7 @@ def add_command(arguments: Arguments) -> None:
     if archive.is_dir():
         found = next((archive / name for name in zoo.ARCHIVES if (archive / name).is_file()), None)
         arguments = replace(arguments, archive=found or archive)
+    _check_kind(arguments.archive)
     arguments = _asked(arguments)
     if arguments.proof.dry_run:
         echo(_dry_run(arguments))
@@ -63,6 +64,16 @@ def add_command(arguments: Arguments) -> None:
         raise UsageError("you have no home folder for a zoo: give one with --zoo")
     offer = _offer(arguments, _card(arguments))
     _add(offer, target, force=arguments.force)
+
+
+def _check_kind(archive: Path) -> None:
+    """Refuse what is not an archive before anything is said of what else is missing."""
+    from scorer.bundle.archive import read_archive
+
+    try:
+        read_archive(archive)
+    except BundleError as error:
+        raise BundleError(f"{archive}: {error}") from error
 
 
 def _add(offer: Offer, target: Path, *, force: bool) -> None:
@@ -220,7 +231,10 @@ def _value(arguments: Any, name: str) -> Any:
 
 
 def _dry_run(arguments: Arguments) -> str:
-    """What was understood of a model, what is missing, and the next command to try."""
+    """What was understood of a model, what is missing, and the next command to try.
+
+    Raises BundleError and UnsupportedModel where no option would help.
+    """
     from scorer.adding.understood import Understood, archive_words, needed, understand
 
     known = Understood()
@@ -230,7 +244,9 @@ def _dry_run(arguments: Arguments) -> str:
         card = _card(_filled(arguments, lacking)).scorer
         with compiling_shown():
             understand(known, arguments.archive, card, arguments.reading.vectorizer)
-    except (CardError, ScorerError) as error:
+    except ScorerError as error:
+        if isinstance(error, BundleError | UnsupportedModel) and "--" not in str(error):
+            raise
         known.missing.append(str(error))
     known.missing += known.lacking.values()
     if not lacking and not known.missing and card is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -259,7 +260,7 @@ def test_a_silent_difference_is_named_with_the_option_that_mends_it(
     assert done.exit_code == 1
     (line,) = done.stderr.strip().splitlines()
     assert "expected.csv: row " in line
-    assert "the model gives " in line
+    assert re.search(r"the model gives \S+ for (['\"]).{,60}\1; ", line)
     assert cause in line
     assert not (user_zoo() / "mine").exists()  # type: ignore[operator]
 
@@ -383,6 +384,44 @@ def test_a_dry_run_says_what_is_understood_and_the_next_command(tmp_path: Path) 
     ):
         assert part in whole.stdout, whole.stdout
     assert not (user_zoo() / "mine").exists()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_file_that_is_not_an_archive_is_named_before_what_else_is_missing(
+    more: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("review,y0\n")
+    for name, says in (("rows.csv", "neither a .keras archive"), ("none.keras", "No such file")):
+        done = run("add", tmp_path / name, *more)
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"Error: {tmp_path / name}: ")
+        assert says in done.stderr
+        assert "--name" not in done.stderr + done.stdout
+
+
+def test_a_dry_run_of_what_cannot_be_added_names_no_next_command(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    mean = layers.Lambda(lambda x: keras.ops.mean(x, axis=1))
+    network = [keras.Input((5,)), layers.Embedding(9, 4), mean, layers.Dense(1)]
+    keras.Sequential(network).save(tmp_path / "model.keras")
+    done = run("add", tmp_path / "model.keras", "--dry-run")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "a Lambda layer" in done.stderr
+
+
+def test_a_regression_has_no_labels_to_name(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    words = layers.TextVectorization(output_mode="count", vocabulary=tiny.WORDS)
+    network = [keras.Input((1,), dtype="string"), words, layers.Dense(3)]
+    keras.Sequential(network).save(tmp_path / "model.keras")
+    named = ("--name", "mine", "--task", "regression", "--text-column", "text")
+    done = run("add", tmp_path / "model.keras", *named)
+    says = "a regression model has 1 output, this network has 3: look at --task\n"
+    assert done.stderr.endswith(says)
 
 
 def test_missing_answers_are_asked_for_on_a_terminal(
