@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -27,7 +27,7 @@ def run(shell: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("zoo list --help >/dev/full", f"Error: stdout: cannot be written: {FULL}"),
         ("score --help >/dev/full", f"Error: stdout: cannot be written: {FULL}"),
         ("--version >/dev/full", f"Error: stdout: cannot be written: {FULL}"),
-        ("score -m imdb-bow-lr - <&-", f"Error: stdin: cannot be read to its end: {BAD}"),
+        ("score -q -m imdb-bow-lr - <&-", f"Error: stdin: cannot be read to its end: {BAD}"),
     ],
 )
 def test_a_closed_or_full_stream_is_one_line(shell: str, said: str, tmp_path: Path) -> None:
