@@ -179,6 +179,12 @@ def remove_command(model: str, zoos: tuple[Path, ...], yes: bool) -> None:
     echo(printable(f"Removed {remove(entry)}"))
 
 
+def _inputs(names: tuple[str, ...]) -> str:
+    """A graph's inputs in words."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"its input is {listed}" if len(names) == 1 else f"its inputs are {listed}"
+
+
 @main.command("export")
 @model_argument
 @click.option(
@@ -218,6 +224,6 @@ def export_command(
     written = write_onnx(entry.card, bundle, output, ids=ids)
     echo(f"Wrote {output}: at most {written.gap:.1e} from the card's golden rows")
     if written.why_ids is None:
-        echo("It reads texts: its input is `text`")
+        echo(printable(f"It reads texts: {_inputs(written.inputs)}"))
     elif not ids:
         echo(printable(f"It reads token ids, not texts: {written.why_ids}"))

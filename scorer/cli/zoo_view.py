@@ -212,12 +212,14 @@ def _use(card: Card) -> Iterator[str]:
     """Commands to copy."""
     name = printable(card.scorer.name)
     yield f"{'use':<{MARGIN}}score -m {name} reviews.csv"
-    yield f'{"in Python":<{MARGIN}}scorer.load("{name}").predict(["A text."])'
+    given = "table" if card.scorer.columns_beside else '["A text."]'
+    yield f'{"in Python":<{MARGIN}}scorer.load("{name}").predict({given})'
 
 
 def _network(entry: zoo.Entry, bundle: Bundle) -> Iterator[tuple[str, str]]:
     card = entry.card.scorer
-    yield "reads", f"the column {' or '.join(card.text_columns)}"
+    beside = f", and {', '.join(card.columns_beside)} beside it" if card.columns_beside else ""
+    yield "reads", f"the column {' or '.join(card.text_columns)}{beside}"
     yield from [("as", card.text_template)] if card.text_template else []
     if card.output_activation:
         yield "outputs", f"{card.output_activation} of the network's outputs"

@@ -30,10 +30,12 @@ class Written:
     """What a file holds.
 
     gap     the largest difference of its scores from the card's golden rows
+    inputs  the names of the graph's inputs
     why_ids why the graph reads token ids, not texts; None: it reads texts
     """
 
     gap: float
+    inputs: tuple[str, ...]
     why_ids: str | None = None
 
 
@@ -53,7 +55,7 @@ def write_onnx(card: Card, bundle: Bundle, target: Path, *, ids: bool = False) -
         raise ScorerError(f"{target}: not written: ONNX Runtime is {gap:.1e} from the golden rows")
     with write_whole(target) as file:
         file.write(raw)
-    return Written(gap, why_ids)
+    return Written(gap, tuple(each.name for each in model.graph.input), why_ids)
 
 
 def _reading_texts(bundle: Bundle, card: ScorerCard) -> tuple[Any | None, str | None]:

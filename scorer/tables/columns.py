@@ -77,7 +77,7 @@ def missing(names: Sequence[str], present: Sequence[str]) -> str:
         for column in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     ]
     nearest = f" (did you mean {folded[near[0]]!r}?)" if near else ""
-    shown = ", ".join(present[:SHOWN])
+    shown = ", ".join(_shown(column) for column in present[:SHOWN])
     more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
     hint = ""
     if len(present) == 1 and (marks := [mark for mark in ";\t|," if mark in present[0]]):
@@ -85,6 +85,11 @@ def missing(names: Sequence[str], present: Sequence[str]) -> str:
     elif any(len(column) > LONG or _is_number(column) for column in present):
         hint = "; if the first line of the file is a row, use --no-header or --columns"
     return f"{nearest}; there are: {shown}{more}{hint}"
+
+
+def _shown(name: str) -> str:
+    """A name in a list of names: in quotes where its ends could not be told."""
+    return name if name == name.strip() != "" and ", " not in name else repr(name)
 
 
 def _is_number(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -108,7 +109,7 @@ class JsonLinesReader:
             reject = self._first[0]
             assert isinstance(reject, Reject)
             hint = ""
-            if reject.raw.lstrip().startswith(b"[") and self.format.label != "JSON array":
+            if re.match(rb"\s*\[\s*(\{|$)", reject.raw) and self.format.label != "JSON array":
                 hint = "; it begins as a JSON array: correct the extension to .json"
             raise InputError(
                 f"{self.name}: not a {self.format.label} file: line {reject.line}: "

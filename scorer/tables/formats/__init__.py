@@ -174,6 +174,8 @@ def format_of_content(
             f"{name}: not a file in the format {expected.label} but {sniffed.label}; "
             f"correct the extension to {sniffed.suffixes[0]}"
         )
+    if not head:
+        raise InputError(f"{name}: is empty, which no {expected.label} file is")
     raise InputError(
         f"{name}: not a file in the format {expected.label}: it begins with {head[:8]!r}; "
         "correct the extension"

@@ -243,6 +243,17 @@ def test_a_program_is_added_and_score_says_what_it_said(
     assert run("show", "mine", "--json").exit_code == 0
 
 
+def test_a_model_of_several_columns_is_shown_and_exported_with_them(tmp_path: Path) -> None:
+    program = text_and_numbers()
+    program.save(tmp_path)
+    assert added(program, tmp_path).exit_code == 0
+    shown = run("show", "mine").stdout
+    assert "reads          the column review, and length, shouts beside it\n" in shown
+    assert 'scorer.load("mine").predict(table)\n' in shown
+    written = run("export", "mine", "-o", tmp_path / "mine.onnx")
+    assert "It reads texts: its inputs are `text`, `numbers_1`\n" in written.stdout, written.stderr
+
+
 @pytest.mark.parametrize(
     ("make", "left_out", "cause"),
     [

@@ -86,6 +86,26 @@ def test_an_array_that_is_called_json_lines_is_told(tmp_path: Path) -> None:
         open_reader(local_source(path))
 
 
+def test_an_array_that_holds_no_objects_is_told_without_a_wrong_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text("[1, 2]\n")
+    with pytest.raises(InputError, match=r"not a JSON object but an array$"):
+        open_reader(local_source(path))
+
+
+def test_an_empty_file_of_a_binary_format_is_said_to_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.touch()
+    with pytest.raises(InputError, match=r"in\.parquet: is empty, which no Parquet file is$"):
+        open_reader(local_source(path))
+
+
+def test_names_whose_ends_cannot_be_seen_are_in_quotes() -> None:
+    schema = pa.schema([(name, pa.string()) for name in (" body ", "", "a, b", "c d")])
+    with pytest.raises(ColumnError, match=r"there are: ' body ', '', 'a, b', c d; choose"):
+        choose_text_column("in.csv", schema, None, ["text"])
+
+
 @pytest.mark.parametrize(
     "first", ["7", "A long, warm and funny film that I would gladly see again soon"]
 )
