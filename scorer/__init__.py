@@ -45,7 +45,7 @@ __all__ = [
 
 
 def load(
-    reference: str,
+    reference: str | Path,
     *,
     zoos: Sequence[Path] = (),
     device: str = "auto",

@@ -115,7 +115,7 @@ class EvaluateOptions(ReadingOptions, LabelOptions, total=False):
 
 def score_file(
     path: str | Path,
-    model: Model | str,
+    model: Model | str | Path,
     output: str | Path | None = None,
     *,
     progress: bool | None = None,
@@ -146,7 +146,7 @@ def score_file(
 
 def evaluate_file(
     path: str | Path | Sequence[str | Path],
-    models: Model | str | Sequence[Model | str],
+    models: Model | str | Path | Sequence[Model | str | Path],
     report: str | Path | None = None,
     *,
     progress: bool | None = None,
@@ -172,10 +172,13 @@ def evaluate_file(
     from scorer.progress import progress as bar_of_rows
     from scorer.tables import ReadOptions
 
+    paths = [_path(each) for each in _several(path)]
+    if not paths:
+        raise UsageError("no file to evaluate")
     given: dict[str, Any] = {"threads": available_cpus(), **options}
     folder = None if report is None else ReportFolder(Path(report), bool(given.get("force")))
     reading = Reading(read=_made(ReadOptions, given), **_of(Reading, given))
-    located = find_inputs([_path(each) for each in _several(path)])
+    located = find_inputs(paths)
     if located.failures:
         raise InputError(located.failures[0].error)
     with bar_of_rows(None, progress) as watch:
@@ -184,7 +187,7 @@ def evaluate_file(
             [file.source for file in located.files],
             _evaluation(given),
             reading,
-            requirements=[parse_requirement(text) for text in given.get("require", ())],
+            requirements=[parse_requirement(text) for text in _several(given.get("require", ()))],
             folder=folder,
             watch=watch,
         )
@@ -263,11 +266,11 @@ def _path(path: Any) -> str:
     return str(path)
 
 
-def _model(model: Model | str) -> Model:
+def _model(model: Model | str | Path) -> Model:
     """A model that is loaded. Raises what `scorer.load` raises."""
-    from scorer.model import load_model
+    from scorer.model import Model, load_model
 
-    return load_model(model) if isinstance(model, str) else model
+    return model if isinstance(model, Model) else load_model(model)
 
 
 class _Bar:

@@ -7,7 +7,7 @@ comes out is of the kind that was given.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
@@ -18,6 +18,7 @@ import pyarrow as pa
 from scorer.binding import Binding, Scorer, TableSchema, bind
 from scorer.errors import InputError, UsageError
 from scorer.tables import WindowSize
+from scorer.tables.columns import holds_text
 from scorer.tasks import OutputOptions
 
 Table: TypeAlias = pa.RecordBatch | pa.Table
@@ -109,7 +110,7 @@ def _as_arrow(texts: Any) -> tuple[Any, Callable[[pa.Table], Any]]:
         return _columns(texts), pa.Table.to_pydict
     if library == "pandas" and hasattr(texts, "index"):
         is_frame = hasattr(texts, "columns")
-        data = pa.Table.from_pandas(texts, preserve_index=False) if is_frame else texts
+        data = _of_pandas(texts) if is_frame else texts
         return data, lambda table: _as_pandas(table, texts.index)
     if library == "polars":
         return _of_polars(texts)
@@ -149,6 +150,16 @@ def _columns(texts: Mapping[Any, Any]) -> pa.Table:
         raise InputError(f"the dict's columns make no table: {error}") from error
 
 
+def _of_pandas(frame: Any) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+        says = "; ".join(map(str, error.args))
+        raise InputError(
+            f"the DataFrame makes no Arrow table: {says}; give only columns that the model reads"
+        ) from error
+
+
 def _as_pandas(table: pa.Table, index: Any) -> Any:
     frame = table.to_pandas()
     for name in (field.name for field in table.schema if pa.types.is_list(field.type)):
@@ -172,11 +183,31 @@ def _of_stream(texts: Any) -> pa.Table | pa.ChunkedArray:
 
 
 def _as_text(texts: Any) -> pa.Array:
-    try:
-        if isinstance(texts, pa.ChunkedArray):
-            texts = texts.combine_chunks()
-        if not isinstance(texts, pa.Array):
-            texts = pa.array(texts, type=pa.string(), from_pandas=True)
+    """An Arrow array of strings. Raises InputError, which names what is none."""
+    if isinstance(texts, pa.Array | pa.ChunkedArray):
+        if not holds_text(texts.type):
+            raise InputError(f"texts must be strings or null, not Arrow's {texts.type}")
         return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    if not isinstance(texts, Iterable):
+        raise InputError(f"texts must be strings or null, not {texts!r:.60}: give a list")
+    if isinstance(texts, Iterator):
+        texts = list(texts)  # to be looked through again for what is no string
+    try:
+        found = pa.array(texts, type=pa.string(), from_pandas=True)
+        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, UnicodeEncodeError) as error:
-        raise InputError(f"texts must be strings or null: {error}") from error
+        raise InputError(f"texts must be strings or null{_first_other(texts, error)}") from error
+
+
+def _first_other(texts: Iterable[Any], error: Exception) -> str:
+    """The first of the texts that is none, and where it stands; else what Arrow says."""
+    if getattr(texts, "ndim", 1) != 1:
+        return f": an array of {texts.ndim} dimensions"  # type: ignore[attr-defined]
+    for at, text in enumerate(texts):
+        kind = type(text).__name__
+        if isinstance(text, str) and any("\ud800" <= sign <= "\udfff" for sign in text):
+            return f": the one at index {at} holds half of a surrogate pair: {text!r:.60}"
+        is_null = text is None or kind == "NAType" or (isinstance(text, float) and text != text)
+        if not (isinstance(text, str) or is_null):
+            return f": the one at index {at} is of the type {kind}"
+    return f": {error}"

@@ -25,7 +25,7 @@ from scorer.card.columns import with_columns
 from scorer.checks import check_at_least, check_choice
 from scorer.compiling.watch import compilation
 from scorer.engines import Engine, load_engine
-from scorer.errors import BundleError, InputError
+from scorer.errors import BundleError, InputError, UsageError
 from scorer.explain import Explainer, Explanation
 from scorer.feeding import Feeding, feeding
 from scorer.frames import predict, read_texts
@@ -250,7 +250,7 @@ def _truncated(tokens: TokenBatch) -> np.ndarray:
 
 
 def load_model(
-    reference: str,
+    reference: str | Path,
     *,
     zoos: Sequence[Path] = (),
     device: str = "auto",
@@ -265,6 +265,10 @@ def load_model(
     names: {"entity": "airline"}.
     Raises UsageError, ModelNotFound, CardError, BundleError, UnsupportedModel, EngineError.
     """
+    if not isinstance(reference, str | Path):
+        raise UsageError(
+            f"a model is given by its name, name@version or path, not by {reference!r:.60}"
+        )
     check_choice("device", device, ("auto", "cpu", "gpu"))
     check_choice("engine", engine, ("cpu", "keras"))
     check_choice("precision", precision, ("float32", "mixed"))

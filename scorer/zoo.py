@@ -163,11 +163,13 @@ def search_path(zoos: Sequence[Path] = ()) -> list[Path]:
     return [*zoos, *named, *([own] if own is not None else []), shipped_zoo()]
 
 
-def find(reference: str, zoos: Sequence[Path] = ()) -> Entry:
-    """The model that `name`, `name@version` or a path stands for.
+def find(reference: str | Path, zoos: Sequence[Path] = ()) -> Entry:
+    """The model that `name`, `name@version` or a path stands for; a Path is always a path.
 
     Raises ModelNotFound (listing what there is), CardError, BundleError.
     """
+    if isinstance(reference, Path):
+        return _find_path(reference)
     if "/" in reference or os.sep in reference or reference.endswith((".keras", ".h5")):
         return _find_path(Path(reference))
     name, _, version = reference.partition("@")

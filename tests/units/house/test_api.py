@@ -81,6 +81,8 @@ def test_what_cannot_be_meant_is_refused(table: Path) -> None:
         scorer.score_file(table, parrot(), **options)
     with pytest.raises(UsageError, match="evaluate_file has no option 'zzz'; it has text_column, "):
         scorer.evaluate_file(table, parrot(), **{"zzz": 1})  # type: ignore[misc]
+    with pytest.raises(UsageError, match="no file to evaluate"):
+        scorer.evaluate_file([], parrot())
     swapped: Any = parrot()
     with pytest.raises(UsageError, match="the file comes first, then the model"):
         scorer.score_file(swapped, swapped)
@@ -88,7 +90,7 @@ def test_what_cannot_be_meant_is_refused(table: Path) -> None:
 
 def test_a_report_shows_itself_and_is_saved(table: Path, tmp_path: Path) -> None:
     report = scorer.evaluate_file(
-        table, parrot(), label_column="label", slices="kind", require=["card"]
+        table, parrot(), label_column="label", slices="kind", require="card"
     )
     assert [gate.passed for gate in report.gates] == [False]
     assert report.models[0].slices[0].column == "kind"

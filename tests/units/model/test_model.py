@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,9 +124,43 @@ def test_neither_threads_nor_neighbours_change_a_score(binary: Model) -> None:
 
 
 def test_something_that_is_no_text_is_an_error(binary: Model) -> None:
-    for texts in ([1, 2], ["a", 3.5], ["\ud800"]):
-        with pytest.raises(InputError, match="texts must be strings or null"):
+    cases: tuple[tuple[Any, str], ...] = (
+        ([1, 2], ": the one at index 0 is of the type int"),
+        (["a", None, 3.5], ": the one at index 2 is of the type float"),
+        ((text for text in ("a", b"\xff")), ": the one at index 1 is of the type bytes"),
+        (["a", "\ud800"], ": the one at index 1 holds half of a surrogate pair"),
+        (np.array([["a"], ["b"]]), ": an array of 2 dimensions"),
+        (pd.Series([1, 2]), ": the one at index 0 is of the type int"),
+        (pa.array([b"a"]), ", not Arrow's binary"),
+        (pa.chunked_array([[1]]), ", not Arrow's int64"),
+        (None, ", not None: give a list"),
+    )
+    for texts, said in cases:
+        with pytest.raises(InputError, match=f"^texts must be strings or null{said}"):
             binary.predict(texts)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([["good", "dull"]], columns=["text", "text"]),
+        pd.DataFrame({"text": ["good", "dull"], "mixed": [1, "a"]}),
+    ],
+)
+def test_a_data_frame_that_arrow_cannot_hold_is_an_error(
+    frame: pd.DataFrame, binary: Model
+) -> None:
+    with pytest.raises(InputError, match="give only columns that the model reads"):
+        binary.predict(frame)
+
+
+def test_a_path_names_a_model(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text\ngood film\n")
+    assert scorer.load(tiny_bundle).ref == "tiny-binary@1.0.0"
+    assert scorer.score_file(tmp_path / "rows.csv", tiny_bundle).scored == 1
+    anything: Any = 3
+    with pytest.raises(UsageError, match="by its name, name@version or path, not by 3"):
+        scorer.load(anything)
 
 
 def test_no_rows_give_an_empty_table(binary: Model) -> None:
