@@ -24,6 +24,8 @@ UNIT = (0.0, 1.0)
 #: how opaque the accent colour is in a cell of no row and of all: dark text stays readable on both
 WEAKEST, STRONGEST = 0.05, 0.5
 MATRIX_CELL = 76
+#: of more classes the confusion matrix has small cells; its widths in pixels
+DENSE, DENSE_CELL, DENSE_NAMES = 12, 28, 190
 
 
 def roc(curves: Sequence[Curve]) -> Markup:
@@ -195,23 +197,40 @@ def _bin_name(edges: Sequence[float], i: int) -> str:
 
 
 def confusion(model: ModelReport) -> Markup:
-    """A table whose cells are as strong as their share of the row."""
+    """A table whose cells are as strong as their share of the row.
+
+    Of many classes the cells are small, hold counts alone, and are blank where there is none.
+    """
+    count, dense = len(model.labels), len(model.labels) > DENSE
     head = Markup("").join(Markup("<th>{}</th>").format(_name(label)) for label in model.labels)
     rows = []
     for label, counts in zip(model.labels, model.confusion, strict=True):
         total = max(sum(counts), 1)
-        cells = Markup("").join(_cell(count, count / total) for count in counts)
+        cells = Markup("").join((_small if dense else _cell)(n, n / total) for n in counts)
         rows.append(Markup("<tr><th>{}</th>{}</tr>").format(_name(label), cells))
     return Markup(
-        '<table class="matrix" style="min-width:{}px"><thead><tr><th></th>{}</tr></thead>'
+        '<table class="matrix{}" style="min-width:{}px"><thead><tr><th></th>{}</tr></thead>'
         "<tbody>{}</tbody></table>"
-    ).format(MATRIX_CELL * (len(model.labels) + 1), head, Markup("").join(rows))
+    ).format(
+        " dense" if dense else "",
+        DENSE_NAMES + DENSE_CELL * count if dense else MATRIX_CELL * (count + 1),
+        head,
+        Markup("").join(rows),
+    )
 
 
 def _cell(count: int, share: float) -> Markup:
     return Markup(
         '<td style="background:rgb(var(--accent) / {:.2f})"><b>{:,}</b><small>{:.1%}</small></td>'
     ).format(WEAKEST + (STRONGEST - WEAKEST) * share, count, share)
+
+
+def _small(count: int, share: float) -> Markup:
+    if not count:
+        return Markup("<td></td>")
+    return Markup('<td style="background:rgb(var(--accent) / {:.2f})">{:,}</td>').format(
+        WEAKEST + (STRONGEST - WEAKEST) * share, count
+    )
 
 
 def _name(label: str) -> str:

@@ -19,7 +19,7 @@ from scorer.evaluation.evaluator import Evaluator
 from scorer.evaluation.finish import finish
 from scorer.evaluation.folder import ReportFolder
 from scorer.evaluation.gates import parse_requirement
-from scorer.evaluation.report import findings, render_html
+from scorer.evaluation.report import charts, findings, render_html
 from scorer.evaluation.report.contents import contents as contents_of
 from scorer.evaluation.report.svg import short, ticks
 from scorer.evaluation.request import Request, Subject
@@ -137,9 +137,9 @@ def test_an_empty_table_has_a_report_too() -> None:
 
 @pytest.mark.parametrize("task", LABELS)
 def test_every_chart_is_well_formed_and_inside_its_frame(task: str) -> None:
-    charts = re.findall(r"<svg.*?</svg>", render_html(hostile(task)), flags=re.DOTALL)
-    assert len(charts) >= 7
-    for text in charts:
+    drawn = re.findall(r"<svg.*?</svg>", render_html(hostile(task)), flags=re.DOTALL)
+    assert len(drawn) >= 7
+    for text in drawn:
         chart = ElementTree.fromstring(text)
         width, height = (float(v) for v in chart.attrib["viewBox"].split()[2:])
         for mark in chart.iter():
@@ -150,6 +150,17 @@ def test_every_chart_is_well_formed_and_inside_its_frame(task: str) -> None:
             if mark.tag == "rect":
                 assert float(mark.attrib["y"]) + float(mark.attrib["height"]) <= height
                 assert float(mark.attrib["x"]) + float(mark.attrib["width"]) <= width + 1
+
+
+def test_the_matrix_of_many_classes_has_small_cells_and_blanks_for_none() -> None:
+    model = hostile("multiclass").models[0]
+    assert "dense" not in charts.confusion(model)
+    labels = tuple(f"class {i}" for i in range(charts.DENSE + 1))
+    diagonal = tuple(tuple(1200 * (i == j) for j in range(13)) for i in range(13))
+    many = model.model_copy(update={"labels": labels, "confusion": diagonal})
+    matrix = charts.confusion(many)
+    assert 'class="matrix dense"' in matrix
+    assert (matrix.count(">1,200</td>"), matrix.count("<td></td>")) == (13, 13 * 12)
 
 
 def test_label_names_stay_texts() -> None:
