@@ -91,7 +91,8 @@ def unpacked(raw: bytes, part: Packed, shape: tuple[int, ...], dtype: np.dtype) 
     wanted = count * dtype.itemsize
     inflater = zlib.decompressobj()
     try:
-        data = inflater.decompress(raw[part.offset : part.offset + part.size], wanted + 1)
+        stored = memoryview(raw)[part.offset : part.offset + part.size]
+        data = inflater.decompress(stored, wanted + 1)
     except zlib.error as error:
         raise ValueError(f"an array that does not inflate: {error}") from error
     if len(data) != wanted or not inflater.eof:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _LINE_FEED = 10
 _FIRST_PRINTED = 32
-#: what else than control characters ends a line for `str.splitlines`: U+0085, U+2028 and U+2029
-_SEPARATORS = (b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+#: what else than control characters ends a line for `str.splitlines`
+_SEPARATORS = "\x85\u2028\u2029"
 #: so many words are counted by Arrow, whose import takes as long as to count them in Python
 _MANY = 50_000
 
@@ -101,7 +101,7 @@ def lines_of(data: bytes) -> Words:
     values = np.frombuffer(data, np.uint8)
     feeds = np.flatnonzero(values == _LINE_FEED)
     controls = np.count_nonzero(values < _FIRST_PRINTED)
-    if controls > len(feeds) or any(separator in data for separator in _SEPARATORS):
+    if controls > len(feeds) or any(separator in text for separator in _SEPARATORS):
         words = Words.of(text.splitlines())
     else:
         content = data.translate(None, b"\n")
