@@ -34,9 +34,10 @@ from scorer.errors import ColumnError, InputError, ScorerError
 from scorer.jobs import parts
 from scorer.jobs.each import LocalRunner, Outcome, Runner
 from scorer.jobs.plan import plan
+from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
-from scorer.jobs.summary import FileSummary
+from scorer.jobs.summary import FileSummary, RunSummary
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.scores import Scores
@@ -178,6 +179,28 @@ def test_a_folder_whose_part_fails_is_not_published_and_its_parts_are_kept(
     assert again.begun.lacking() == [1, *range(3, len(held.begun.parts))]
     again.release()
     assert made[0] == PartMade(0)
+
+
+def test_an_incremental_run_makes_the_folders_that_changed(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runners.small_parts(monkeypatch)
+    runners.write_large(Path("in"))
+    asked = changed(runners.SETTINGS, split_output=True, incremental=True)
+
+    def run() -> RunSummary:
+        made = plan(["in"], "out/", split_output=True)
+        return run_jobs(model, made, asked, runner=folders_by_parts(model))
+
+    first = run()
+    assert (len(first.files), first.skipped, first.failures) == (3, 0, [])
+    with Path("in/lines.csv").open("a") as file:
+        file.write("1500,good,1\n")
+    again = run()
+    assert [Path(file.input).name for file in again.files] == ["lines.csv"]
+    assert (again.skipped, again.total("read")) == (2, first.files[1].read + 1)
+    Path("out/large.parquet").rename("out/moved")
+    assert [Path(file.input).name for file in run().files] == ["large.parquet"]
 
 
 def watch_scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
