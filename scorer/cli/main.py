@@ -35,6 +35,8 @@ class LazyGroup(Program, CommandList):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         _, command, rest = super().resolve_command(ctx, args)
         return args[0], command, rest  # not the command's own name, which is `main`
 

@@ -148,7 +148,7 @@ class _Search:
         if has_wildcards(name):
             matches = self._matching(name)
             return self._without_outputs(matches) if len(matches) > 1 else matches
-        raise InputError(f"{name}: no such file")
+        raise InputError(f"{shown(Path(name))}: no such file")
 
     def _matching(self, pattern: str) -> list[InputFile]:
         self.wildcards = True
