@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scorer.model import Model
     from scorer.scores import Scores
     from scorer.tables import Reader, Window
-    from scorer.tables.dialect import Quoting
+    from scorer.tables.text.dialect import Quoting
 
 __all__ = ["EvaluateOptions", "ReadingOptions", "ScoreOptions", "evaluate_file", "score_file"]
 

@@ -28,15 +28,15 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scorer.evaluation.watch import TableEvaluation
-from scorer.jobs import parts
-from scorer.jobs.folder import begin_folder, finish_folder, follow_parts, score_part_of
-from scorer.jobs.known import joined
+from scorer.jobs.parts import scoring as parts
+from scorer.jobs.parts.folder import begin_folder, finish_folder, follow_parts, score_part_of
+from scorer.jobs.parts.known import joined
+from scorer.jobs.parts.staged import Staged
 from scorer.jobs.plan import plan
 from scorer.jobs.policy import RunPolicy
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.spec import OutputSpec
-from scorer.jobs.staged import Staged
 from scorer.model import Model, load_model
 from scorer.tables.parts import PartSize
 from scripts import figures, simulate_cluster

@@ -31,18 +31,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.errors import ScorerError
-from scorer.tables import (
-    ReadOptions,
-    Source,
-    WindowSize,
-    delimited,
-    json_writer,
-    jsonl,
-    open_reader,
-    open_writer,
-    plain,
-)
+from scorer.tables import ReadOptions, Source, WindowSize, open_reader, open_writer
 from scorer.tables.columns import choose_text_column
+from scorer.tables.text import delimited, json_writer, jsonl, plain
 from scripts.fuzzing.texts import BOM, MAKERS, Case
 
 ADDED = pa.schema([("p", pa.string()), ("q", pa.float32())])

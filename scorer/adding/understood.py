@@ -15,8 +15,8 @@ from scorer.bundle import Bundle, Input, Pieces, input_of, read_bundle
 from scorer.bundle.archive import open_archive, read_archive, read_member
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import HDF5
-from scorer.bundle.hdf5 import opened
-from scorer.bundle.legacy import H5
+from scorer.bundle.hdf5.reader import opened
+from scorer.bundle.keras2.archive import H5
 from scorer.bundle.pieces import replace_card
 from scorer.card import ScorerCard
 from scorer.card.vectorizer import VectorizerCard

@@ -5,24 +5,18 @@ weights are checked against allow-lists, and what leaves this package are plain 
 arrays: settings that inference needs and nothing else. Neither Keras nor TensorFlow is imported.
 
     archive.py   a .keras archive, a zip: expected members, capped sizes, no tricks
-    legacy.py    an .h5 model: its configuration and weights in one HDF5 file
-    foreign.py   what other files are, and the way out
-    normal.py    the configurations of Keras 2 and of .h5 files in the one form of Keras 3
+    hdf5/        HDF5 in plain Python: what Keras writes, and nothing outside the file
+    keras2/      what Keras 2 saves and computes otherwise than Keras 3
+    config/      config.json to calls of declared layers, with declared settings and no others
     dangers.py   config.json: nothing in it names code, files or addresses
-    graph.py tensors.py
-                 config.json: calls of layers in order, nested models unpacked
-    rewriting.py what Keras does in one call, as calls of declared layers
-    settings.py config.py
-                 declared layers and settings only
+    foreign.py   what other files are, and the way out
+    explain.py   everything that is wrong with an archive
     annotate.py  one walk: what every call gives, and the weights that it needs
-    hdf5.py hdf5_messages.py
-                 HDF5 in plain Python: what Keras writes, and nothing outside the file
-    old_sigmoid.py old_attention.py cudnn.py
-                 what Keras 2 computed otherwise than Keras 3
     weights.py   model.weights.h5: stored bytes, expected shapes, finite values
     vectorizers.py words.py alone.py pieces.py
                  what turns a text into ids: in the archive, or in a file beside it
-    inputs.py    what feeds each input of the network
+    inputs.py lookups.py
+                 what feeds each input of the network
     network.py   what comes out: inputs, nodes, layers with their weights
 """
 
@@ -35,10 +29,10 @@ from typing import Any
 
 from scorer.bundle.annotate import annotate
 from scorer.bundle.archive import members_of, read_archive
-from scorer.bundle.config import ModelSpec, parse_config
+from scorer.bundle.config.read import ModelSpec, parse_config
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import HDF5
-from scorer.bundle.hdf5 import opened
+from scorer.bundle.hdf5.reader import opened
 from scorer.bundle.inputs import (
     check_ids,
     input_of,
@@ -47,10 +41,10 @@ from scorer.bundle.inputs import (
     with_masks,
     with_numbers,
 )
-from scorer.bundle.legacy import H5, Named, config_of
+from scorer.bundle.keras2.archive import H5, Named, config_of
+from scorer.bundle.keras2.attention import without_dropout
+from scorer.bundle.keras2.sigmoid import of_keras_2
 from scorer.bundle.network import Branch, Input, Layer, Node, branches, head, vectorizer_of
-from scorer.bundle.old_attention import without_dropout
-from scorer.bundle.old_sigmoid import of_keras_2
 from scorer.bundle.pieces import Pieces
 from scorer.bundle.vectorizers import lack_words, own_vectorizers
 from scorer.bundle.weights import WEIGHTS, Stored, with_weights

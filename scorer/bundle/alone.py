@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scorer.bundle.archive import members_of
-from scorer.bundle.config import parse_config
+from scorer.bundle.config.read import parse_config
 from scorer.bundle.dangers import load_json
 from scorer.bundle.foreign import HDF5, refuse_foreign
-from scorer.bundle.hdf5 import opened
+from scorer.bundle.hdf5.reader import opened
 from scorer.bundle.vectorizers import own_vectorizers
 from scorer.bundle.weights import WEIGHTS, Stored
 from scorer.errors import BundleError, UnsupportedModel

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from scorer.bundle.archive import member_faults, open_archive, read_archive, read_member
+from scorer.bundle.config.normal import normalised
 from scorer.bundle.dangers import load_json, tree_faults
 from scorer.bundle.foreign import HDF5
-from scorer.bundle.hdf5 import opened
-from scorer.bundle.legacy import H5, config_of
-from scorer.bundle.normal import normalised
+from scorer.bundle.hdf5.reader import opened
+from scorer.bundle.keras2.archive import H5, config_of
 from scorer.bundle.weights import WEIGHTS
 from scorer.errors import BundleError, UnsupportedModel
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scorer.bundle.annotate import heeds_masks
-from scorer.bundle.config import ModelSpec, input_shape
+from scorer.bundle.config.read import ModelSpec, input_shape
 from scorer.bundle.lookups import looked_up
 from scorer.bundle.network import Call, Input, Layer, Node
 from scorer.bundle.pieces import Pieces

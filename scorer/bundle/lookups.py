@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scorer.bundle.config import ModelSpec, input_shape
+from scorer.bundle.config.read import ModelSpec, input_shape
 from scorer.bundle.pieces import Pieces
 from scorer.errors import BundleError, UnsupportedModel
 from scorer.vectorizer import VectorizerSpec, of_values, of_words

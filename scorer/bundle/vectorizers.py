@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scorer.bundle.config import ModelSpec, VectorizerCall
+from scorer.bundle.config.read import ModelSpec, VectorizerCall
 from scorer.bundle.weights import Stored
 from scorer.bundle.words import MAX_VOCABULARY, vocabulary_lines
 from scorer.errors import BundleError

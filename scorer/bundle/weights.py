@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scorer.bundle.hdf5 import Array, File, Group
+from scorer.bundle.hdf5.reader import Array, File, Group
 from scorer.bundle.network import Layer, Node
 from scorer.errors import BundleError
 from scorer.layers.spec import Shape

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scorer.evaluation.request import EvaluationOptions
     from scorer.model import Model
     from scorer.tables import ReadOptions
-    from scorer.tables.dialect import Quoting
+    from scorer.tables.text.dialect import Quoting
 
 
 class Program(click.Command):

@@ -14,7 +14,7 @@ from scorer.cli.compile_view import PATIENCE_S
 from scorer.printable import printable
 
 if TYPE_CHECKING:
-    from scorer.jobs.parts import LookOn
+    from scorer.jobs.parts.scoring import LookOn
     from scorer.tables import Source
     from scorer.tables.parts import Looking
 
@@ -54,7 +54,7 @@ def _line(source: Source) -> Iterator[Looking]:
 
 def looking_shown(*, shown: bool) -> LookOn:
     """What shows, on a terminal by a bar, that a file is looked through; nothing unless `shown`."""
-    from scorer.jobs.parts import nobody
+    from scorer.jobs.parts.scoring import nobody
 
     if not shown:
         return nobody

@@ -284,7 +284,7 @@ def main(arguments: Arguments) -> None:
 
 def _check(arguments: Arguments, made: RunPlan, settings: Settings) -> None:
     """Refuse before the model is loaded what cannot be done."""
-    from scorer.jobs.folder import check_folder
+    from scorer.jobs.parts.folder import check_folder
     from scorer.jobs.plan import check_summary
     from scorer.jobs.publish import Stream
     from scorer.jobs.score import check_resumable, check_writable

@@ -63,7 +63,7 @@ def main(
         raise UsageError("name models with -m, or give --all")
     skip_unused_imports()
     from scorer.compiling import places
-    from scorer.tables.fields import prepare_loops
+    from scorer.tables.text.fields import prepare_loops
 
     place = _place(cache_dir)
     with places.confined(place) if cache_dir else nullcontext():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scorer.distributed.ray import score_dataset
     from scorer.distributed.spark import score_dataframe
     from scorer.jobs.each import Runner
-    from scorer.jobs.parts import LookOn
+    from scorer.jobs.parts.scoring import LookOn
     from scorer.model import Model
 
 __all__ = ["open_runner", "score_dataframe", "score_dataset"]

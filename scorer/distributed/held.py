@@ -8,7 +8,7 @@ from time import perf_counter
 
 from scorer.errors import ScorerError
 from scorer.jobs.each import Outcome
-from scorer.jobs.folder import (
+from scorer.jobs.parts.folder import (
     after_failure,
     begin_folder,
     check_folder,
@@ -16,10 +16,10 @@ from scorer.jobs.folder import (
     locked_folder,
     parts_now,
 )
-from scorer.jobs.parts import Splitter
+from scorer.jobs.parts.scoring import Splitter
+from scorer.jobs.parts.staged import Staged
 from scorer.jobs.score import Job, check_resumable
 from scorer.jobs.settings import Settings
-from scorer.jobs.staged import Staged
 from scorer.model import Model
 
 

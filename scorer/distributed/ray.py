@@ -26,10 +26,10 @@ from scorer.distributed.worker import (
 )
 from scorer.errors import RunnerError, ScorerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import LookOn, Splitter, nobody
+from scorer.jobs.parts.scoring import LookOn, Splitter, nobody
+from scorer.jobs.parts.staged import Staged
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
-from scorer.jobs.staged import Staged
 from scorer.jobs.unexpected import as_expected, attempted
 from scorer.model import Model
 from scorer.tables.parts import Part

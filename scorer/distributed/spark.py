@@ -16,7 +16,7 @@ from scorer.distributed.held import hold_folder
 from scorer.distributed.worker import ATTEMPTS, PartMade, PartResult, file_work, table_work
 from scorer.errors import RunnerError, ScorerError, pip_install
 from scorer.jobs.each import Outcome
-from scorer.jobs.parts import LookOn, Splitter, nobody
+from scorer.jobs.parts.scoring import LookOn, Splitter, nobody
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
 from scorer.jobs.unexpected import as_expected, attempted

@@ -24,13 +24,13 @@ from scorer.engines import load_engine
 from scorer.errors import ScorerError, UsageError
 from scorer.frames import predict_rows
 from scorer.jobs.each import Outcome, attempt
-from scorer.jobs.folder import finish_folder, score_part_of
-from scorer.jobs.known import Known, joined
-from scorer.jobs.parts import forget_parts, score_part
+from scorer.jobs.parts.folder import finish_folder, score_part_of
+from scorer.jobs.parts.known import Known, joined
+from scorer.jobs.parts.scoring import forget_parts, score_part
+from scorer.jobs.parts.staged import Staged
 from scorer.jobs.policy import Resume
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
-from scorer.jobs.staged import Staged
 from scorer.jobs.summary import FileSummary
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model

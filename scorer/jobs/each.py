@@ -10,9 +10,9 @@ from typing import Protocol, TypeAlias
 
 from scorer.errors import OutputClosed, ScorerError
 from scorer.jobs.events import tell
-from scorer.jobs.folder import score_folder
-from scorer.jobs.known import Known
-from scorer.jobs.parts import LookOn, Splitter, nobody
+from scorer.jobs.parts.folder import score_folder
+from scorer.jobs.parts.known import Known
+from scorer.jobs.parts.scoring import LookOn, Splitter, nobody
 from scorer.jobs.score import Job, score_table
 from scorer.jobs.settings import Settings
 from scorer.jobs.summary import Failure, FileSummary

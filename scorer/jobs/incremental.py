@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from scorer.errors import InputError, ScorerError
 from scorer.jobs.each import Outcome, Runner, collect_outcomes, watched_by
-from scorer.jobs.keeping import Keeper, LedgerFolder, ledger_folder
-from scorer.jobs.ledger import Ledger
+from scorer.jobs.ledger.file import Ledger
+from scorer.jobs.ledger.place import Keeper, LedgerFolder, ledger_folder
 from scorer.jobs.plan import RunPlan
 from scorer.jobs.score import Job, check_writable
 from scorer.jobs.settings import Settings, output_identity

@@ -16,8 +16,8 @@ from scorer.files import (
     takes_stream,
     with_name_of_its_own,
 )
-from scorer.jobs.folder_place import FolderPlace, contents_of, folder_target
 from scorer.jobs.inputs import InputFile, Inputs, default_output, find_inputs
+from scorer.jobs.parts.place import FolderPlace, contents_of, folder_target
 from scorer.jobs.publish import LocalPlace, Stream, Target, local_target, remote_target
 from scorer.jobs.score import Job
 from scorer.jobs.summary import Failure

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from scorer.pipeline import RejectLimit
 from scorer.scores import Scores
 from scorer.tables import Reject, Window
-from scorer.tables.header import looks_like_cp1252
+from scorer.tables.text.header import looks_like_cp1252
 
 
 @dataclass

@@ -14,7 +14,7 @@ from scorer.evaluation.folder import ReportFolder, report_beside
 from scorer.evaluation.watch import Evaluated, TableEvaluation
 from scorer.files import staged
 from scorer.jobs.journal import Journal, journal, mark_done, read_done
-from scorer.jobs.known import Known, with_known
+from scorer.jobs.parts.known import Known, with_known
 from scorer.jobs.publish import LocalPlace, Place, Stream, Target
 from scorer.jobs.rejects import RejectsFile
 from scorer.jobs.settings import Settings, journal_identity, run_identity

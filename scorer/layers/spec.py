@@ -128,7 +128,7 @@ class LayerKind:
 
     name           Keras' class
     output         settings, what comes in -> what goes out; raises Unfit
-    settings       those that inference needs, by name; `scorer.bundle.settings` checks all others
+    settings       those that inference needs, by name; `bundle/config/settings.py` checks others
     weights        settings, what comes in -> the shape of each weight by its place in the layer's
                    part of a `.keras` archive, in the order of Keras' `get_weights()`
     reads_padding  whether a position that is padding changes what other positions or rows become

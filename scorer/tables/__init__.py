@@ -1,6 +1,19 @@
 """Reads and writes tables in windows, in every format of `formats.FORMATS`.
 
 open_reader(source) -> windows -> (a model's new columns) -> open_writer(stream).encode, .write
+
+    source.py remote.py compression.py foreign.py conditional.py
+                 where a table lies, and its bytes
+    formats/     which format is read and written by what
+    text/        CSV, TSV, JSON Lines, JSON arrays: records keep their bytes
+    parquet/     Parquet
+    arrow.py ipc_messages.py orc.py excel.py
+                 Arrow files and streams, ORC, Excel
+    window.py    what passes between readers, workers and writers
+    columns.py choice.py limit.py parts.py
+                 which columns and rows are read and written
+    convert.py values.py arrays.py batches.py
+                 values in other formats, and Arrow arrays
 """
 
 from __future__ import annotations
@@ -16,7 +29,6 @@ from scorer.tables.compression import Compression
 from scorer.tables.formats import TableFormat, format_of_content, format_of_name
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
 from scorer.tables.limit import first_rows
-from scorer.tables.options import ReadOptions
 from scorer.tables.source import (
     STDIN,
     Content,
@@ -28,6 +40,7 @@ from scorer.tables.source import (
     stdin_source,
     writable,
 )
+from scorer.tables.text.options import ReadOptions
 from scorer.tables.window import (
     WINDOW_ROWS,
     Reject,

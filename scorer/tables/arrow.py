@@ -14,7 +14,7 @@ from scorer.errors import InputError
 from scorer.tables.batches import BatchEncoder, decoded, read_errors, windows_of
 from scorer.tables.formats.base import Format, Output
 from scorer.tables.ipc_messages import Message, messages_of_file, messages_of_stream
-from scorer.tables.pages import OPEN_BYTES, FileBytes
+from scorer.tables.parquet.pages import OPEN_BYTES, FileBytes
 from scorer.tables.window import USUAL_SIZE, Window, WindowSize
 
 

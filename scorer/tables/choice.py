@@ -16,7 +16,7 @@ from scorer.tables.parts import lines_of
 from scorer.tables.window import USUAL_SIZE, Window, WindowSize
 
 if TYPE_CHECKING:
-    from scorer.tables.delimited import DelimitedReader
+    from scorer.tables.text.delimited import DelimitedReader
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Chosen:
 
     def same_format(self, output: Output) -> Writer:
         """Raises UsageError where the format cannot hold what is left."""
-        from scorer.tables.delimited import DelimitedWriter
+        from scorer.tables.text.delimited import DelimitedWriter
 
         inner = _delimited(self._reader)
         if inner is not None:

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, TypeVar
 import pyarrow as pa
 
 from scorer.errors import ColumnError
-from scorer.tables.dialect import Dialect
 from scorer.tables.formats.base import Output, Reader
-from scorer.tables.json_writer import json_texts
-from scorer.tables.parquet_writer import ParquetWriter
+from scorer.tables.parquet.writer import ParquetWriter
+from scorer.tables.text.dialect import Dialect
+from scorer.tables.text.json_writer import json_texts
 from scorer.tables.values import (
     Unwritable,
     appended_cells,

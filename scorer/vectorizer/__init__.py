@@ -7,7 +7,10 @@ word_index.py         the same of a word -> id mapping
 index_lookup.py       the same of StringLookup, IntegerLookup and Hashing
 preparation.py        letters lowered and patterns replaced, before a text is split
 vectorizer.py         runs a spec: prepare, split, look up, start, cut and pad
-lookup.py kernels.py  its tables and compiled loops
+words.py              a vocabulary's words, in one piece of memory
+building.py kernels.py actions.py
+                      its tables and compiled loops, and what each byte does
+described.py          a spec of what a card says
 categories.py         runs a spec whose values are not split: a column's categories
 hashing.py            the hash functions that Keras puts strings into buckets by
 """

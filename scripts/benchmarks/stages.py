@@ -119,8 +119,8 @@ def product_gflops(threads: int) -> float:
     """
     from threadpoolctl import threadpool_limits
 
-    from scorer.engines.cpu.products import multiply
-    from scorer.engines.cpu.simd import pack_columns
+    from scorer.engines.cpu.loops.products import multiply
+    from scorer.engines.cpu.loops.simd import pack_columns
 
     n = 2048
     a = np.random.default_rng(0).random((n, n), dtype=np.float32)

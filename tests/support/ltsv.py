@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 from scorer.tables.window import (
     USUAL_SIZE,
     Record,

@@ -25,8 +25,8 @@ from scorer.bundle.annotate import annotate
 from scorer.bundle.network import Call
 from scorer.card import Card
 from scorer.engines.cpu import CpuEngine
-from scorer.jobs import parts
 from scorer.jobs.each import Runner
+from scorer.jobs.parts import scoring as parts
 from scorer.jobs.plan import RunPlan, plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job
@@ -34,9 +34,10 @@ from scorer.jobs.settings import Settings
 from scorer.jobs.summary import RunSummary
 from scorer.layers.spec import TensorSpec
 from scorer.model import Model
-from scorer.tables import ReadOptions, Source, local_source, open_reader, plain
+from scorer.tables import ReadOptions, Source, local_source, open_reader
 from scorer.tables.parts import PartSize
 from scorer.tables.source import BUFFER_BYTES
+from scorer.tables.text import plain
 from scorer.tasks import OutputOptions
 from tests.support.networks import dense, embedding, lstm, merge, spec
 from tests.support.settings import changed, settings_of

@@ -4,19 +4,12 @@
                  an annotated network to steps over registers
     table.py     Keras layer -> its builder, and what is lacking
     signals.py   what flows between steps
-    embedding.py recurrent.py convolution.py pooling.py dense.py activations.py normalization.py
-    merging.py reshaping.py planes.py attention.py operations.py
-                 the steps, and what they must know of their Keras layers
-    blocks.py    tensors of other shapes than vectors and sequences
-    cells.py     the weights of recurrent layers, laid out for their loops
-    compiled.py kernels.py sequences.py recurrence.py unfused.py loops.py
-                 the compiled loops over a tile of rows
-    simd.py gates.py vectors.py
-                 the register-blocked vector code inside them
+    steps/       what each layer does to a tile of rows
+    loops/       the compiled loops behind the steps, and the vector code inside them
 
 A call takes rows as they come. Each input sorts them by its own lengths and runs tiles of them
 through its program to vectors, one a row; these, in the rows' own order, go through the program of
-all that depends on several inputs. Results do not depend on the tile: see simd.py.
+all that depends on several inputs. Results do not depend on the tile: see loops/simd.py.
 """
 
 from __future__ import annotations
@@ -27,11 +20,11 @@ import numpy as np
 
 from scorer.bundle import Bundle, Input
 from scorer.compiling.kernel import rehearsal
+from scorer.engines.cpu.loops.simd import padded, zeros
+from scorer.engines.cpu.loops.vectors import ROWS
 from scorer.engines.cpu.plan import Plan, build_plan
 from scorer.engines.cpu.program import Program
 from scorer.engines.cpu.signals import Tile, one_each
-from scorer.engines.cpu.simd import padded, zeros
-from scorer.engines.cpu.vectors import ROWS
 from scorer.vectorizer import TokenBatch
 
 #: Rows of a tile: enough that its blocks are mostly full, few enough that its states stay in the

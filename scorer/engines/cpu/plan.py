@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from scorer.bundle import Bundle, Input, Node, masked_apart
-from scorer.engines.cpu.blocks import Restore, Widen, as_sequence, expanded
-from scorer.engines.cpu.full_width import over_sequences
 from scorer.engines.cpu.program import Assembly, Program
 from scorer.engines.cpu.signals import Signal, Step, refuse
+from scorer.engines.cpu.steps.blocks import Restore, Widen, as_sequence, expanded
+from scorer.engines.cpu.steps.full_width import over_sequences
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_BLOCKS, TAKE_PENDING
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from scorer.engines.cpu import (
+from scorer.engines.cpu.signals import Builder
+from scorer.engines.cpu.steps import (
     attention,
     convolution,
     dense,
@@ -15,7 +16,6 @@ from scorer.engines.cpu import (
     recurrent,
     reshaping,
 )
-from scorer.engines.cpu.signals import Builder
 from scorer.layers import KINDS, TRAINING_ONLY
 
 #: those that know sequences and vectors; a block of vectors is made a sequence for them

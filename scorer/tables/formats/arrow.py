@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 
 
 class Arrow(Format):

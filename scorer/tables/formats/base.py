@@ -16,8 +16,8 @@ from scorer.tables.window import USUAL_SIZE, Window, WindowSize
 
 if TYPE_CHECKING:
     from scorer.tables.compression import Compression
-    from scorer.tables.options import ReadOptions
     from scorer.tables.source import Source
+    from scorer.tables.text.options import ReadOptions
 
 
 class Reader(Protocol):

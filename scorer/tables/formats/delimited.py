@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -26,14 +26,14 @@ class Delimited(Format):
         return self.delimiter == "," or (b"\t" in first_line and b"," not in first_line)
 
     def open(self, data: Input, options: ReadOptions) -> Reader:
-        from scorer.tables.delimited import DelimitedReader
+        from scorer.tables.text.delimited import DelimitedReader
 
         return DelimitedReader(data, self, self.delimiter, options)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if not output.csv_safe:
             return super().writer(reader, output)
-        from scorer.tables.formulas import FormulaGuard
+        from scorer.tables.text.formulas import FormulaGuard
 
         def unguarded(stream: BinaryIO) -> Writer:
             return super(Delimited, self).writer(

@@ -6,7 +6,7 @@ from scorer.errors import UsageError
 from scorer.tables.compression import WORKBOOK
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
 from scorer.tables.formats.delimited import CSV
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 
 
 class Excel(Format):

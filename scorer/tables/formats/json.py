@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 
 UTF8 = "utf-8"
 _LINES = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
@@ -24,14 +24,14 @@ class JsonLines(Format):
         return _LINES.match(head) is not None
 
     def open(self, data: Input, options: ReadOptions) -> Reader:
-        from scorer.tables.jsonl import JsonLinesReader
+        from scorer.tables.text.jsonl import JsonLinesReader
 
         return JsonLinesReader(data, self, options.encoding)
 
     def writer(self, reader: Reader, output: Output) -> Writer:
         if reader.format is self or not reader.format.objects:
             return super().writer(reader, output)
-        from scorer.tables.json_array import OneLineWriter
+        from scorer.tables.text.json_array import OneLineWriter
 
         return OneLineWriter(output.stream, reader.encoding, output.added)
 
@@ -51,8 +51,8 @@ class JsonArray(Format):
         return _ARRAY.match(head) is not None
 
     def open(self, data: Input, options: ReadOptions) -> Reader:
-        from scorer.tables.json_array import JsonArrayReader
         from scorer.tables.source import as_utf8
+        from scorer.tables.text.json_array import JsonArrayReader
 
         if options.encoding != UTF8:  # a bracket's byte may be half of another character there
             stream = as_utf8(data.source.name, cast(Any, data.stream), options.encoding)
@@ -62,12 +62,12 @@ class JsonArray(Format):
     def writer(self, reader: Reader, output: Output) -> Writer:
         if reader.format is self or not reader.format.objects:
             return super().writer(reader, output)
-        from scorer.tables.json_array import JsonArrayWriter
+        from scorer.tables.text.json_array import JsonArrayWriter
 
         return JsonArrayWriter(output.stream, reader.encoding, output.added)
 
     def converter(self, reader: Reader, output: Output) -> Writer:
-        from scorer.tables.json_array import ToJsonArray
+        from scorer.tables.text.json_array import ToJsonArray
 
         return ToJsonArray(reader.name, output.stream, reader.schema)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scorer.tables.foreign import is_binary
 from scorer.tables.formats.base import Format, Input, Output, Reader, Writer
-from scorer.tables.options import ReadOptions
+from scorer.tables.text.options import ReadOptions
 
 
 class Orc(Format):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from scorer.tables.delimited import DelimitedReader
-from scorer.tables.jsonl import JsonLinesReader
+from scorer.tables.text.delimited import DelimitedReader
+from scorer.tables.text.jsonl import JsonLinesReader
 from scorer.tables.window import Record, Records, Reject
 from scripts.compare_readers import compare, main
 

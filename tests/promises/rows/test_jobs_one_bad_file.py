@@ -21,7 +21,7 @@ from scorer.cli.common import ExpectedErrors
 from scorer.distributed.worker import file_work
 from scorer.errors import InputError, ScorerError, UnexpectedError
 from scorer.jobs import table as table_module
-from scorer.jobs.ledger import Ledger
+from scorer.jobs.ledger.file import Ledger
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings

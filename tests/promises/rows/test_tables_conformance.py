@@ -150,7 +150,7 @@ def test_json_lines_that_cannot_be_read() -> None:
 
 
 def test_json_lines_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.jsonl.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("scorer.tables.text.jsonl.MAX_LINE_BYTES", 1000)
     long = '{"text":"' + "x" * 2500 + '"}\n'
     Path("in.jsonl").write_text('{"text":"good"}\n' + long + '{"text":"bad"}\n' + long)
     summary = score("in.jsonl", "out.jsonl")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.engines.cpu import kernels, vectors
-from scorer.engines.cpu.products import multiply, widen
-from scorer.engines.cpu.simd import pack, pack_columns, padded
+from scorer.engines.cpu.loops import kernels, vectors
+from scorer.engines.cpu.loops.products import multiply, widen
+from scorer.engines.cpu.loops.simd import pack, pack_columns, padded
 
 FUNCTIONS = {
     kernels.RELU: lambda x: np.maximum(x, 0),
@@ -100,7 +100,7 @@ SCORES = """
 import hashlib
 import numpy as np
 from scorer.engines.cpu import CpuEngine
-from scorer.engines.cpu.vectors import LANES
+from scorer.engines.cpu.loops.vectors import LANES
 from tests.promises.same_answer import test_engine_recurrent as networks
 
 digest, rows = hashlib.sha256(), [list(range(1, n)) for n in (9, 30, 2, 17, 5, 24, 1, 11)]
@@ -125,7 +125,7 @@ def _as(lanes: str, cache: Path) -> dict[str, str]:
 def test_other_processors(lanes: str, tmp_path: Path) -> None:
     """These tests and the engine's, compiled for lesser instructions than this machine's."""
     here, environment = Path(__file__).parent, _as(lanes, tmp_path)
-    code = f"from scorer.engines.cpu.vectors import LANES; assert LANES == {lanes[0]}, LANES"
+    code = f"from scorer.engines.cpu.loops.vectors import LANES; assert LANES == {lanes[0]}, LANES"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     files = [str(here / f"test_{name}.py") for name in OF_KERNELS]
     done = subprocess.run(

@@ -31,8 +31,8 @@ from scorer.distributed.worker import (
     table_work,
 )
 from scorer.errors import ColumnError, InputError, ScorerError
-from scorer.jobs import parts
 from scorer.jobs.each import LocalRunner, Outcome, Runner
+from scorer.jobs.parts import scoring as parts
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job, score_table
@@ -41,8 +41,8 @@ from scorer.jobs.summary import FileSummary, RunSummary
 from scorer.jobs.unexpected import attempted
 from scorer.model import Model, load_model
 from scorer.scores import Scores
-from scorer.tables import plain
 from scorer.tables.parts import PartSize
+from scorer.tables.text import plain
 from scorer.tasks import OutputOptions
 from tests.support import runners
 from tests.support.parrot import use_parrot

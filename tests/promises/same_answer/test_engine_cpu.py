@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from scorer.bundle import Bundle, Layer
 from scorer.engines import load_engine
-from scorer.engines.cpu import CpuEngine, cells, convolution
+from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.steps import cells, convolution
 from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import TokenBatch

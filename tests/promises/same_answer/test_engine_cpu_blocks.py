@@ -16,11 +16,11 @@ import pytest
 
 from scorer.bundle import Bundle, input_of
 from scorer.bundle.annotate import annotate
-from scorer.bundle.config import read_model
+from scorer.bundle.config.read import read_model
 from scorer.bundle.network import Layer
 from scorer.engines import refuse_padding_readers
 from scorer.engines.cpu import CpuEngine
-from scorer.engines.cpu.full_width import over_sequences
+from scorer.engines.cpu.steps.full_width import over_sequences
 from scorer.engines.cpu.table import BUILDERS
 from scorer.engines.encode import bag_of_words
 from scorer.errors import UnsupportedModel

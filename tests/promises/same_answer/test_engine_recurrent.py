@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.bundle import Bundle, Layer
-from scorer.engines.cpu import CpuEngine, cells, recurrent
+from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.steps import cells, recurrent
 from scorer.errors import UnsupportedModel
 from scorer.vectorizer import Padding, VectorizerSpec
 from tests.promises.same_answer.test_engine_cpu import LENGTHS, dense_identity, last, same_bits

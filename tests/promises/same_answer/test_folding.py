@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.engines.cpu import CpuEngine, folding
-from scorer.engines.cpu.folding import Folded
-from scorer.engines.cpu.products import multiply, widen
-from scorer.engines.cpu.simd import pack_columns
+from scorer.engines.cpu import CpuEngine
+from scorer.engines.cpu.loops.products import multiply, widen
+from scorer.engines.cpu.loops.simd import pack_columns
+from scorer.engines.cpu.steps import folding
+from scorer.engines.cpu.steps.folding import Folded
 from tests.support.networks import (
     batch,
     bilstm,

@@ -14,11 +14,11 @@ import pytest
 
 from scorer.bundle import Bundle, input_of
 from scorer.bundle.annotate import annotate
-from scorer.bundle.config import read_model
+from scorer.bundle.config.read import read_model
+from scorer.bundle.config.settings import checked
 from scorer.bundle.dangers import tree_faults
-from scorer.bundle.hdf5 import opened
+from scorer.bundle.hdf5.reader import opened
 from scorer.bundle.network import Call, Layer, Node
-from scorer.bundle.settings import checked
 from scorer.bundle.weights import Stored, with_weights
 from scorer.engines import keras as keras_engine
 from scorer.engines.cpu.table import BUILDERS, LACKS, TAKE_PENDING

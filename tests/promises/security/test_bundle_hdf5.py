@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.bundle import hdf5, hdf5_packed
+from scorer.bundle.hdf5 import packed as hdf5_packed
+from scorer.bundle.hdf5 import reader as hdf5
 from scorer.errors import BundleError
 from scripts.hostile.archives import good_weights
 from scripts.hostile.archives import hdf5 as written

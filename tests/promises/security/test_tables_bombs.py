@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from scorer.errors import InputError
 from scorer.tables import Source, Window, WindowSize, local_source, open_reader
-from scorer.tables.pages import FileBytes, demand, looked_into, pages
+from scorer.tables.parquet.pages import FileBytes, demand, looked_into, pages
 
 MEGABYTE = 1 << 20
 ENCODINGS = ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "dictionary"]
@@ -66,9 +66,9 @@ def test_no_row_is_lost_wherever_windows_are_cut(
     table = pa.table({"text": pa.array(texts, pa.string()), "n": range(len(texts))})
     data = written(table, encoding, row_group_size=group, data_page_size=page)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scorer.tables.parquet.WINDOW_BYTES", limit)
+        patch.setattr("scorer.tables.parquet.reader.WINDOW_BYTES", limit)
         patch.setattr("scorer.tables.batches.WINDOW_BYTES", limit)
-        patch.setattr("scorer.tables.parquet.BATCH_BYTES", 2 * limit)
+        patch.setattr("scorer.tables.parquet.reader.BATCH_BYTES", 2 * limit)
         found = windows(data, rows)
     assert [window.index for window in found] == list(range(len(found)))
     assert all(0 < window.rows <= rows for window in found)
@@ -291,7 +291,7 @@ def test_the_longest_row_is_found(
     file, read = pq.ParquetFile(io.BytesIO(data)), FileBytes(io.BytesIO(data))
     chunk, kind = file.metadata.row_group(0).column(1), file.schema.column(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scorer.tables.pages.LIST_RATIO", 0)  # as if it were packed tightly
+        patch.setattr("scorer.tables.parquet.pages.LIST_RATIO", 0)  # as if it were packed tightly
         known = looked_into(read, chunk, kind, demand(read, chunk, kind, 1 << 20))
     # An empty or missing list takes the place of a value too.
     sizes = [sum(len(inner or [0]) for inner in row or [None]) for row in lists]
@@ -299,8 +299,8 @@ def test_the_longest_row_is_found(
 
 
 def test_the_row_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.parquet.RECORD_BYTES", 1000)
-    monkeypatch.setattr("scorer.tables.parquet.WINDOW_BYTES", 500)
+    monkeypatch.setattr("scorer.tables.parquet.reader.RECORD_BYTES", 1000)
+    monkeypatch.setattr("scorer.tables.parquet.reader.WINDOW_BYTES", 500)
     path = tmp_path / "in.parquet"
     path.write_bytes(written(pa.table({"text": ["short"] * 50 + ["x" * 2000] + ["short"] * 50})))
     reader, _ = open_reader(local_source(path))

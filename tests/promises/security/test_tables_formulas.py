@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from scorer.cli.score import main
 from scorer.tables import open_reader, open_writer
-from scorer.tables.formulas import safe_cell
 from scorer.tables.source import local_source
+from scorer.tables.text.formulas import safe_cell
 
 ADDED = pa.record_batch({"prediction": pa.array(["good"])})
 CELLS = st.text("=+-@\t\r\n\"',; aä1.", max_size=6)

@@ -273,12 +273,12 @@ def test_a_touched_source_is_not_compiled_again(
 
 def test_a_kernel_depends_on_the_modules_that_it_is_made_of() -> None:
     from scorer.compiling.cache import _modules
-    from scorer.engines.cpu import sequences
+    from scorer.engines.cpu.loops import sequences
     from scorer.vectorizer import kernels
 
     made_of = _modules(sequences.__name__, set())
-    assert made_of >= {f"scorer.engines.cpu.{n}" for n in ("sequences", "kernels", "simd")}
-    assert made_of >= {"scorer.engines.cpu.compiled", "scorer.compiling.kernel"}
+    assert made_of >= {f"scorer.engines.cpu.loops.{n}" for n in ("sequences", "kernels", "simd")}
+    assert made_of >= {"scorer.engines.cpu.loops.rows", "scorer.compiling.kernel"}
     assert not any("engines" in name for name in _modules(kernels.__name__, set()))
 
 

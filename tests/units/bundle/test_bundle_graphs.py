@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from scorer.bundle import Bundle, Pieces, read_bundle
-from scorer.bundle.config import read_model
+from scorer.bundle.config.read import read_model
 from scorer.bundle.network import Call
 from scorer.card.vectorizer import InputCard, VectorizerCard
 from scorer.engines import load_engine

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from scorer.bundle import Bundle, Pieces, read_bundle
-from scorer.bundle.normal import normalised
-from scorer.bundle.settings import checked
+from scorer.bundle.config.normal import normalised
+from scorer.bundle.config.settings import checked
 from scorer.card.vectorizer import VectorizerCard
 from scorer.engines import load_engine
 from scorer.engines.encode import padded_ids

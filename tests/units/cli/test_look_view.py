@@ -8,7 +8,7 @@ import time
 import pytest
 
 from scorer.cli import look_view
-from scorer.jobs.parts import nobody
+from scorer.jobs.parts.scoring import nobody
 from scorer.tables import Source
 
 

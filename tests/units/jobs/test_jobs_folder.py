@@ -35,20 +35,21 @@ from scorer.errors import (
     UsageError,
 )
 from scorer.evaluation.request import EvaluationOptions
-from scorer.jobs import folder as folder_module
-from scorer.jobs import parts
 from scorer.jobs.each import score_job
-from scorer.jobs.folder import begin_folder, finish_folder, score_part_of
-from scorer.jobs.folder_place import SUCCESS, contents_of
+from scorer.jobs.parts import folder as folder_module
+from scorer.jobs.parts import scoring as parts
+from scorer.jobs.parts.folder import begin_folder, finish_folder, score_part_of
+from scorer.jobs.parts.place import SUCCESS, contents_of
+from scorer.jobs.parts.staged import Staged
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.score import Job
 from scorer.jobs.settings import Settings
-from scorer.jobs.staged import Staged
 from scorer.jobs.summary import FileSummary
 from scorer.scores import Scores
-from scorer.tables import ColumnChoice, ReadOptions, Window, plain
+from scorer.tables import ColumnChoice, ReadOptions, Window
 from scorer.tables.parts import PartSize
+from scorer.tables.text import plain
 from scorer.tasks import OutputOptions
 from tests.support import runners
 from tests.support.parrot import parrot, use_parrot

@@ -12,7 +12,7 @@ import pytest
 
 from scorer.errors import UsageError
 from scorer.evaluation.request import EvaluationOptions
-from scorer.jobs.ledger import FILE
+from scorer.jobs.ledger.file import FILE
 from scorer.jobs.plan import plan
 from scorer.jobs.policy import Resume, RunPolicy
 from scorer.jobs.run import run_jobs

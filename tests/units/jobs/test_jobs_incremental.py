@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scorer.errors import InputError, OutputBusy, UsageError
-from scorer.jobs.ledger import FILE
+from scorer.jobs.ledger.file import FILE
 from scorer.jobs.plan import plan
 from scorer.jobs.publish import locked
 from scorer.jobs.run import run_jobs
@@ -167,7 +167,7 @@ def test_a_crash_at_any_point_of_the_ledger_heals(
         if moment == "score":
             patch.setattr("scorer.jobs.each.score_table", crash)
         else:
-            patch.setattr(f"scorer.jobs.ledger.Ledger.{moment}", crash)
+            patch.setattr(f"scorer.jobs.ledger.file.Ledger.{moment}", crash)
         with pytest.raises(Crash):
             run()
     assert set(reasons(run())) == {"a.csv"}

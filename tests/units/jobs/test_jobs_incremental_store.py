@@ -14,10 +14,11 @@ import pyarrow as pa
 import pytest
 
 from scorer.errors import OutputBusy, OutputError
-from scorer.jobs import each, lease
-from scorer.jobs.keeping import StoreKeeper
-from scorer.jobs.lease import Lease
-from scorer.jobs.ledger import FILE, Ledger
+from scorer.jobs import each
+from scorer.jobs.ledger import lease
+from scorer.jobs.ledger.file import FILE, Ledger
+from scorer.jobs.ledger.lease import Lease
+from scorer.jobs.ledger.place import StoreKeeper
 from scorer.jobs.plan import plan
 from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings

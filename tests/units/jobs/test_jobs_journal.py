@@ -57,9 +57,9 @@ class Stop(Exception):
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, windows: int) -> Any:
     """Make reading fail after some windows, as a disk or a network does."""
-    from scorer.tables.delimited import DelimitedReader
-    from scorer.tables.jsonl import JsonLinesReader
-    from scorer.tables.parquet import ParquetReader
+    from scorer.tables.parquet.reader import ParquetReader
+    from scorer.tables.text.delimited import DelimitedReader
+    from scorer.tables.text.jsonl import JsonLinesReader
 
     patch = monkeypatch.context()
     inner = patch.__enter__()
@@ -114,9 +114,9 @@ def test_a_resumed_run_makes_the_same_bytes(name: str, monkeypatch: pytest.Monke
 
 def test_a_resumed_run_meets_the_windows_that_bytes_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of very different lengths: windows of one row to ten."""
-    monkeypatch.setattr("scorer.tables.parquet.WINDOW_BYTES", 2000)
+    monkeypatch.setattr("scorer.tables.parquet.reader.WINDOW_BYTES", 2000)
     monkeypatch.setattr("scorer.tables.batches.WINDOW_BYTES", 2000)
-    monkeypatch.setattr("scorer.tables.parquet.BATCH_BYTES", 6000)
+    monkeypatch.setattr("scorer.tables.parquet.reader.BATCH_BYTES", 6000)
     texts = ["good " * (1 + 7 * i % 400) for i in range(ROWS)]
     pq.write_table(pa.table({"n": range(ROWS), "text": texts}), "in.parquet", row_group_size=37)
     run(parrot(), "in.parquet", "whole.parquet")

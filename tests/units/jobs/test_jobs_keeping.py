@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import OutputError
-from scorer.jobs import keeping
-from scorer.jobs.keeping import StoreKeeper
-from scorer.jobs.lease import Lease
-from scorer.jobs.ledger import Row, copied_ledger, merged
+from scorer.jobs.ledger import place as keeping
+from scorer.jobs.ledger.file import Row, copied_ledger, merged
+from scorer.jobs.ledger.lease import Lease
+from scorer.jobs.ledger.place import StoreKeeper
 from scorer.tables.conditional import Changed, ConditionalFile, conditional_files
 from scorer.tables.remote import remote_file
 from scorer.tables.source import Source

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import InputError, OutputBusy, OutputError
-from scorer.jobs import lease as leases
-from scorer.jobs.lease import LEASE_S, Lease, leased
+from scorer.jobs.ledger import lease as leases
+from scorer.jobs.ledger.lease import LEASE_S, Lease, leased
 from scorer.tables.conditional import Versioned
 from tests.support.buckets import MemoryFile
 

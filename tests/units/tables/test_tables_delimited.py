@@ -13,17 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.errors import InputError
-from scorer.tables import (
-    ReadOptions,
-    Source,
-    Window,
-    WindowSize,
-    delimited,
-    open_reader,
-    open_writer,
-)
-from scorer.tables.delimited import DelimitedWriter, Head
-from scorer.tables.dialect import Dialect
+from scorer.tables import ReadOptions, Source, Window, WindowSize, open_reader, open_writer
+from scorer.tables.text import delimited
+from scorer.tables.text.delimited import DelimitedWriter, Head
+from scorer.tables.text.dialect import Dialect
 from tests.support.rows import rows_of
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
@@ -214,7 +207,7 @@ def test_windows_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_record_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 1 << 20)
+    monkeypatch.setattr("scorer.tables.text.lines.MAX_RECORD_BYTES", 1 << 20)
     long = b'1,"' + b"x" * (5 << 19) + b'"\n'
     content = b"n,text\n" + long + b"2,ok\n" + b"y" * (3 << 20) + b"\n3,ok"
     assert texts(content) == ["ok", "ok"]

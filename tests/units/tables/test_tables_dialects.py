@@ -14,7 +14,7 @@ from scorer.jobs.plan import plan
 from scorer.jobs.score import score_table
 from scorer.jobs.summary import FileSummary
 from scorer.tables import ReadOptions, open_reader
-from scorer.tables.lines import RecordLines
+from scorer.tables.text.lines import RecordLines
 from tests.support.parrot import parrot
 from tests.support.settings import settings_of
 from tests.units.tables.test_tables_delimited import appended, rejects, source, texts
@@ -54,7 +54,7 @@ def test_a_csv_file_without_a_record_is_empty(name: str, content: bytes) -> None
 
 
 def test_a_file_of_nothing_but_line_ends_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.header.MAX_BLANK_BYTES", 100)
+    monkeypatch.setattr("scorer.tables.text.header.MAX_BLANK_BYTES", 100)
     with pytest.raises(InputError, match="begins with more than 100 bytes of empty lines"):
         open_reader(source(b"\n" * 101 + b"text\na\n"))
 
@@ -78,7 +78,7 @@ def test_objects_without_any_key_lack_the_text_column(objects: int) -> None:
 
 
 def test_the_search_for_a_key_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.jsonl.EMPTY_BYTES", 300)
+    monkeypatch.setattr("scorer.tables.text.jsonl.EMPTY_BYTES", 300)
     with pytest.raises(ColumnError, match="rows have no columns"):
         score("in.jsonl", b"{}\n" * 200 + b'{"text":"good"}\n')
 
@@ -132,8 +132,8 @@ def test_lines_may_end_as_on_an_old_mac() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 18])
 def test_where_chunks_end_does_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.lines.CHUNK_BYTES", chunk)
-    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 40)
+    monkeypatch.setattr("scorer.tables.text.lines.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("scorer.tables.text.lines.MAX_RECORD_BYTES", 40)
     rows = b"".join(b"%d,word\r" % i + b"\n" * (i % 2) for i in range(30))
     assert texts(b"n,text\r" + rows) == ["word"] * 30
     long = b"1," + b"x" * 99 + b"\r"
@@ -309,7 +309,7 @@ def test_a_first_row_that_cannot_be_read_is_set_aside_as_any_other() -> None:
 def test_named_columns_do_not_hang_on_the_first_row(
     first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 60)
+    monkeypatch.setattr("scorer.tables.text.lines.MAX_RECORD_BYTES", 60)
     reader, _ = open_reader(source(first + b'2,"b\n3,c\n'), ReadOptions(columns=("n", "text")))
     (window,) = reader.windows("text")
     assert [reject.row for reject in window.rejects] == [1, 2]
@@ -369,7 +369,7 @@ def test_options_are_kept_as_they_are_meant() -> None:
 def test_no_line_is_parsed_more_than_three_times(
     row: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scorer.tables.lines.MAX_RECORD_BYTES", 20_000)
+    monkeypatch.setattr("scorer.tables.text.lines.MAX_RECORD_BYTES", 20_000)
     given = 0
     following = RecordLines.__next__
 

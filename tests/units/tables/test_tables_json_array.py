@@ -47,7 +47,7 @@ AWKWARD = {
 @pytest.mark.parametrize("name", AWKWARD)
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 16])
 def test_objects_keep_their_bytes(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.json_array.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("scorer.tables.text.json_array.CHUNK_BYTES", chunk)
     content = AWKWARD[name]
     Path("in.json").write_bytes(content.encode())
     before = json.loads(content.removeprefix("\ufeff"))
@@ -89,11 +89,11 @@ json_values = st.recursive(
 def test_any_array_is_taken_apart_where_json_does(
     rows: list[dict[str, Any]], indent: int | None, escaped: bool, chunk: int
 ) -> None:
-    from scorer.tables.json_array import _Elements
+    from scorer.tables.text.json_array import _Elements
 
     content = json.dumps(rows, indent=indent, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scorer.tables.json_array.CHUNK_BYTES", chunk)
+        patch.setattr("scorer.tables.text.json_array.CHUNK_BYTES", chunk)
         found = list(_Elements("in", io.BytesIO(content)))
     assert [json.loads(one.raw) for one in found if one.raw] == rows
     lines = [content[: content.index(one.raw)].count(b"\n") + 1 for one in found[:1] if one.raw]
@@ -159,8 +159,8 @@ def test_other_encodings_come_out_as_utf8() -> None:
 
 
 def test_a_long_object_is_rejected_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.json_array.MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr("scorer.tables.json_array.CHUNK_BYTES", 100)
+    monkeypatch.setattr("scorer.tables.text.json_array.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("scorer.tables.text.json_array.CHUNK_BYTES", 100)
     content = b'[{"text":"a"},\n{"text":"' + b"x" * 9000 + b'"},\n{"text":"b"}]'
     reader, _ = open_reader(Source("in.json", lambda: io.BytesIO(content)))
     found = list(reader.windows("text"))

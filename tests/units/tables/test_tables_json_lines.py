@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scorer.tables import Window, json_writer, jsonl, open_reader, plain, stdin_source
-from scorer.tables.json_writer import JsonLinesWriter
-from scorer.tables.jsonl import JsonLinesReader, _parsed
-from scorer.tables.splicing import before_brace
+from scorer.tables import Window, open_reader, stdin_source
+from scorer.tables.text import json_writer, jsonl, plain
+from scorer.tables.text.json_writer import JsonLinesWriter
+from scorer.tables.text.jsonl import JsonLinesReader, _parsed
+from scorer.tables.text.splicing import before_brace
 from scorer.tables.window import WindowSize
 from tests.support.rows import rows_of
 

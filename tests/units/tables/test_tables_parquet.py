@@ -17,7 +17,7 @@ import pytest
 from scorer.errors import InputError
 from scorer.tables import Source, WindowSize, local_source, open_reader, open_writer
 from scorer.tables.formats import PARQUET
-from scorer.tables.parquet_writer import ParquetWriter
+from scorer.tables.parquet.writer import ParquetWriter
 
 ADDED = pa.schema([("prediction", pa.string()), ("probability", pa.float32())])
 
@@ -137,7 +137,7 @@ def test_thousands_of_columns(tmp_path: Path) -> None:
 def test_row_groups_gather_small_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"text": ["x"] * 100}), tmp_path / "in.parquet", row_group_size=7)
     assert rewritten(tmp_path / "in.parquet").num_row_groups == 1
-    monkeypatch.setattr("scorer.tables.parquet_writer.GROUP_ROWS", 40)
+    monkeypatch.setattr("scorer.tables.parquet.writer.GROUP_ROWS", 40)
     groups = rewritten(tmp_path / "in.parquet", rows=4).metadata
     sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
     assert sum(sizes) == 100
@@ -162,8 +162,8 @@ class Held(io.BytesIO):
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> tuple[Held, ParquetWriter, pa.RecordBatch]:
     """A writer to such a stream, and what is a row group for it."""
-    monkeypatch.setattr("scorer.tables.parquet_writer.GROUP_BYTES", 1000)
-    monkeypatch.setattr("scorer.tables.parquet_writer.COLUMN_BYTES", 1)
+    monkeypatch.setattr("scorer.tables.parquet.writer.GROUP_BYTES", 1000)
+    monkeypatch.setattr("scorer.tables.parquet.writer.COLUMN_BYTES", 1)
     stream, schema = Held(), pa.schema([("text", pa.string())])
     stream.free.set()  # for the first bytes of the file
     writer = ParquetWriter(stream, schema, ADDED, {})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scorer.errors import ColumnError, InputError
 from scorer.tables import Source, WindowSize, open_reader, open_writer
 from scorer.tables.formats import format_of_name
-from scorer.tables.thrift import BINARY, FALSE, I32, STRUCT, TRUE, Compact, struct, varint
+from scorer.tables.parquet.thrift import BINARY, FALSE, I32, STRUCT, TRUE, Compact, struct, varint
 
 ADDED = pa.schema([("prediction", pa.string())])
 
@@ -194,7 +194,8 @@ def test_nanoseconds_are_not_dropped_for_a_far_date(monkeypatch: pytest.MonkeyPa
     out, _ = rewritten(int96([1, 999, None], "ns"))
     assert opened(out).read()["at"].cast(pa.int64()).to_pylist() == [1, 999, None]
     nanos = pa.timestamp("ns")
-    monkeypatch.setattr("scorer.tables.int96.NANOSECONDS", (0, 1))  # as if a second were too far
+    # as if a second were too far
+    monkeypatch.setattr("scorer.tables.parquet.int96.NANOSECONDS", (0, 1))
     with pytest.raises(InputError, match="no Arrow type holds both"):
         rewritten(int96([1, 1_000_000_000], "ns"))
     out, _ = rewritten(int96([1000, 1_000_000_000], "ns"))
@@ -379,7 +380,7 @@ def test_categories_of_every_row_group_are_kept(
 
 
 def test_columns_are_read_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer.tables.parquet.SLICE_COLUMNS", 3)
+    monkeypatch.setattr("scorer.tables.parquet.reader.SLICE_COLUMNS", 3)
     columns: dict[str, Any] = {}
     for i in range(5):
         columns[f"n{i}"] = [i, None, -i, 7, 8]

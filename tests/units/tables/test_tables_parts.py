@@ -16,10 +16,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scorer.tables import Reader, Source, lines, open_reader, plain
-from scorer.tables.options import ReadOptions
+from scorer.tables import Reader, Source, open_reader
 from scorer.tables.parts import Part, Parts, PartSize, Splittable, parts_of_reader
 from scorer.tables.remote import remote_file
+from scorer.tables.text import lines, plain
+from scorer.tables.text.options import ReadOptions
 from scorer.tables.window import WindowSize
 from tests.support.rows import rows_of
 
@@ -182,7 +183,7 @@ def test_a_line_too_long_is_one_reject_of_one_part(
     every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("lines.MAX_RECORD_BYTES", "jsonl.MAX_LINE_BYTES"):
-        monkeypatch.setattr(f"scorer.tables.{module}", 64)
+        monkeypatch.setattr(f"scorer.tables.text.{module}", 64)
     assert lines.MAX_RECORD_BYTES == 64
     row = b'{"b":"x"}\n'
     assert check(row * 9 + b'{"b":"' + b"x" * 99 + b'"}\n' + row * 9, "in.jsonl", every) > 2

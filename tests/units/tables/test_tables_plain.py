@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scorer.tables import open_reader, plain, stdin_source
-from scorer.tables.delimited import DelimitedReader
-from scorer.tables.options import ReadOptions
+from scorer.tables import open_reader, stdin_source
+from scorer.tables.text import plain
+from scorer.tables.text.delimited import DelimitedReader
+from scorer.tables.text.options import ReadOptions
 from scorer.tables.window import WindowSize
 from tests.support.rows import rows_of
 
