@@ -363,7 +363,7 @@ def test_evaluate_has_every_option_of_score_that_makes_sense() -> None:
 
     assert flags(score) - flags(main) == {
         *("--probabilities", "--diagnostics", "--prefix", "--csv-safe", "--runner", "--resume"),
-        *("--incremental", "--dry-run", "--summary", "--report", "--explain"),
+        *("--incremental", "--dry-run", "--summary", "--report", "--explain", "--split-output"),
         *("--keep", "--drop", "--only-new", "--top"),
     }
     assert flags(main) - flags(score) == {"--require"}
