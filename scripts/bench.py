@@ -32,12 +32,13 @@ from scorer.tables import Window, local_source, open_reader, open_writer
 from scorer.vectorizer import TokenBatch
 from scripts import figures
 from scripts.benchmarks import against as commits
-from scripts.benchmarks import formats, processes, stages
+from scripts.benchmarks import formats, limits, processes, stages, starts
 from scripts.pages import ROOT
 
 SCORE = str(Path(sys.executable).with_name("score"))
 KERAS_SCRIPT = str(Path(__file__).with_name("benchmarks") / "keras_predict.py")
 MANY_ROWS = 500_000
+LIMIT_ROWS = 5_000
 
 Contestants = dict[str, Callable[[], object]]
 
@@ -53,10 +54,14 @@ class Setting:
     repeats: int
     scratch: Path
 
-    def score(self, data: Path, *more: str) -> list[str]:
+    def score(self, data: Path) -> list[str]:
+        return [*self.command(data), "-m", self.model]
+
+    def command(self, data: Path) -> list[str]:
+        """What scores a file; the model is to be added."""
         out = str(self.scratch / "out.parquet")
         options = ["--force", "--quiet", "--no-report", "--threads", str(self.threads)]
-        return [SCORE, "-m", self.model, str(data), "-o", out, *options, *more]
+        return [SCORE, str(data), "-o", out, *options]
 
     def texts(self) -> pa.Array:
         return formats.texts_of(self.data, self.column)
@@ -78,7 +83,9 @@ class Setting:
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--repeats", default=3, show_default=True)
 @click.option(
-    "--only", multiple=True, help="whole, start, stages, formats, network or memory (repeatable)."
+    "--only",
+    multiple=True,
+    help="whole, start, stages, formats, network, limit or memory (repeatable).",
 )
 @click.option(
     "--write", is_flag=True, help="Write the figures into docs/figures.json and the pages."
@@ -154,7 +161,8 @@ def two_commits(setting: Setting, revision: str, *, write: bool) -> None:
             "repeats": setting.repeats,
             "table": table,
         }
-        commits.append_history(ROOT / "docs" / "history.json", entry)
+        commits.append_history(figures.HISTORY, entry)
+        figures.write()
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
@@ -181,19 +189,11 @@ def _whole_row(run: processes.Run, rows: int) -> list[str]:
 
 
 def start(setting: Setting) -> list[list[str]]:
-    """Ten rows from process start to exit, against `import keras` alone."""
+    """Ten rows from process start to exit by several models, against `import keras` alone."""
     ten = setting.slice_of(10, "ten.parquet")
-    keras = [sys.executable, "-c", "import keras"]
-    pair = processes.paired(setting.score(ten), keras, 2 * setting.repeats + 1)
-    listing = processes.median(
-        [processes.run([SCORE.replace("score", "zoo"), "list"]) for _ in range(5)]
-    )
-    return [
-        ["start-up", "s", "share of `import keras`"],
-        ["`zoo list`", f"{listing.seconds:.2f}", f"{listing.seconds / pair.b.seconds:.2f}"],
-        ["`score`, ten rows", f"{pair.a.seconds:.2f}", f"{1 / pair.ratio:.2f}"],
-        ["`import keras`", f"{pair.b.seconds:.2f}", "1"],
-    ]
+    listing = [SCORE.replace("score", "zoo"), "list"]
+    commands = starts.commands(setting.model, setting.command(ten), listing)
+    return starts.compared(commands, 2 * setting.repeats + 1)
 
 
 def by_stage(setting: Setting) -> list[list[str]]:
@@ -294,6 +294,11 @@ def _limit(model: Model, tokens_per_row: float, threads: int, gap: float) -> lis
     return rows
 
 
+def limit(setting: Setting) -> list[list[str]]:
+    """Recurrent networks on one thread, beside their matrix products alone."""
+    return limits.compared(setting.texts().slice(0, LIMIT_ROWS), setting.repeats)
+
+
 def memory(setting: Setting) -> list[list[str]]:
     """Peak memory on 25,000 and on 500,000 rows."""
     table = [["rows", "peak MB", "s", "rows/s"]]
@@ -314,6 +319,7 @@ BENCHES: dict[str, Callable[[Setting], list[list[str]]]] = {
     "stages": by_stage,
     "formats": by_format,
     "network": network,
+    "limit": limit,
     "memory": memory,
 }
 

@@ -2,6 +2,7 @@
 
     python scripts/bench_layers.py imdb_test.parquet
     python scripts/bench_layers.py imdb_test.parquet --only gru --repeats 9
+    python scripts/bench_layers.py imdb_test.parquet --write     # into docs/, too
 
 Rows per second of the network alone: both are given token ids. ONNX Runtime has the rows sorted by
 their length and the batch size that is best for it. The two run in turn; the ratio is the median of
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scorer.bundle import Bundle, read_bundle
 from scorer.engines.cpu import CpuEngine
 from scorer.vectorizer import Vectorizer
+from scripts import figures
 from scripts.bench import print_table
 from scripts.benchmarks import stages
 
@@ -72,16 +74,30 @@ NETWORKS: dict[str, tuple[Network, int | None]] = {
 @click.option("--threads", default=len(os.sched_getaffinity(0)), show_default=True)
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(list(NETWORKS)), help="Repeatable.")
+@click.option(
+    "--write", is_flag=True, help="Write the figures into docs/figures.json and the page."
+)
 def main(
-    data: Path, column: str, rows: int, threads: int, repeats: int, only: tuple[str, ...]
+    data: Path,
+    column: str,
+    rows: int,
+    threads: int,
+    repeats: int,
+    only: tuple[str, ...],
+    write: bool,
 ) -> None:
     """Measure the cpu engine on networks of one kind each."""
+    if write and only:
+        raise click.UsageError("--write wants the whole table: leave --only out")
     texts = pq.read_table(data, columns=[column])[column].combine_chunks().slice(0, rows)
     table = [["network", "rows/s", "ONNX Runtime's best", "batch", "times"]]
     for name in only or NETWORKS:
         bundle = _bundle(*NETWORKS[name], texts)
         table.append([name, *_measured(bundle, texts, threads, repeats)])
     print_table(f"{len(texts):,} rows of {data.name}, {threads} threads", table)
+    if write:
+        measured = {"machine": figures.machine(threads), "data": data.name, "rows": len(texts)}
+        figures.store("layers", measured | {"repeats": repeats, "table": table})
 
 
 def _bundle(network: Network, length: int | None, texts: pa.Array) -> Bundle:

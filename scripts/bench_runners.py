@@ -1,13 +1,14 @@
 """Measures the runners with 1 and more workers, and a model of what a run on a cluster costs.
 
     python scripts/bench_runners.py reviews.parquet                 (needs the extras ray and spark)
+    python scripts/bench_runners.py reviews.parquet --write         (into docs/, too)
     python scripts/bench_runners.py reviews.parquet --files 16 --workers 4 --runner ray
 
 A run over `files` equal files of `rows` rows each, on `workers` cores, is taken to last
 
     start + open + ceil(files / workers) * (per_file + rows * per_row)
 
-The terms come from the run with one worker; what they foretell of the others is set beside what
+The terms come from the run with one worker; what they predict of the others is set beside what
 those took. Measure on a machine that does nothing else.
 """
 
@@ -38,6 +39,7 @@ from scorer.jobs.run import run_jobs
 from scorer.jobs.settings import Settings
 from scorer.jobs.spec import OutputSpec
 from scorer.model import Model, load_model
+from scripts import figures
 from scripts.bench import print_table
 
 REPEATS = 3
@@ -95,7 +97,12 @@ class CostModel:
 @click.option(
     "--runner", "runners", multiple=True, default=["local", "ray", "spark"], show_default=True
 )
-def main(table: Path, model: str, files: int, workers: int, runners: tuple[str, ...]) -> None:
+@click.option(
+    "--write", is_flag=True, help="Write the figures into docs/figures.json and the page."
+)
+def main(
+    table: Path, model: str, files: int, workers: int, runners: tuple[str, ...], write: bool
+) -> None:
     """Split TABLE into files, score them by every runner, and print what it took."""
     counts = sorted({1, workers})
     with tempfile.TemporaryDirectory() as name:
@@ -107,8 +114,20 @@ def main(table: Path, model: str, files: int, workers: int, runners: tuple[str, 
             for count in counts
         }
     models = {name: CostModel.fitted(times[name, 1], files, rows) for name in runners}
-    print_table("terms", _terms(models))
-    print_table("runs", _runs(times, models, files, rows))
+    terms, runs = _terms(models), _runs(times, models, files, rows)
+    print_table("terms", terms)
+    print_table("runs", runs)
+    if write:
+        measured = {
+            "machine": figures.machine(workers),
+            "model": model,
+            "data": table.name,
+            "files": files,
+            "rows": rows,
+            "terms": terms,
+            "runs": runs,
+        }
+        figures.store("runners", measured)
 
 
 def _split(table: Path, folder: Path, files: int) -> int:
@@ -191,12 +210,22 @@ def _terms(models: dict[str, CostModel]) -> list[list[str]]:
 def _runs(
     times: dict[tuple[str, int], Times], models: dict[str, CostModel], files: int, rows: int
 ) -> list[list[str]]:
-    lines = [["runner", "workers", "s, started", "rows/s, started", "s, whole", "foretold", "off"]]
+    lines = [
+        [
+            "runner",
+            "workers",
+            "s, started",
+            "rows/s, started",
+            "s, whole",
+            "predicted",
+            "difference",
+        ]
+    ]
     for (name, workers), took in times.items():
-        foretold = models[name].seconds(files, rows, workers)
+        predicted = models[name].seconds(files, rows, workers)
         rate = f"{files * rows / took.full:,.0f}"
-        off = f"{foretold / took.whole - 1:+.0%}"
-        cells = (f"{took.full:.1f}", rate, f"{took.whole:.1f}", f"{foretold:.1f}", off)
+        off = f"{predicted / took.whole - 1:+.0%}"
+        cells = (f"{took.full:.1f}", rate, f"{took.whole:.1f}", f"{predicted:.1f}", off)
         lines.append([f"`{name}`", str(workers), *cells])
     return lines
 

@@ -3,8 +3,8 @@
 python scripts/figures.py            write the figures into README.md and docs/
 python scripts/figures.py --check    exit with 1 where a page shows other figures
 
-`--write` of `scripts/bench.py`, `scripts/bench_zoo.py` and `scripts/bench_peers.py` writes the
-file, so no such figure is typed into a page.
+`--write` of the benchmarks in scripts/ writes the file, so no such figure is typed into a page.
+`scripts/measure.sh` runs them all.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.pages import ROOT, with_block, write_pages
 
 FILE = ROOT / "docs" / "figures.json"
+#: what `scripts/bench.py --against` has measured, the oldest first
+HISTORY = ROOT / "docs" / "history.json"
 Table = list[list[str]]
 #: a benchmark's tables in their order on the page, with what stands above each
 TITLES = {
     "whole": "A whole run, from process start to exit:",
-    "start": "Start-up:",
+    "start": "Start-up with ten rows, from process start to exit:",
     "stages": "Each stage alone:",
     "formats": "Whole runs of loaded models by format, beside the same work in memory:",
     "network": "The network alone, on prepared token ids:",
+    "limit": "Recurrent networks on one thread, beside their matrix products alone:",
     "memory": "Memory and file size (the same rows repeated):",
 }
 
@@ -50,8 +53,11 @@ def pages(figures: dict[str, Any]) -> dict[Path, str]:
         ROOT / "docs" / "benchmarks.md": {
             "bench": bench_tables(figures["bench"]),
             "zoo-bench": zoo_table(figures["zoo"]),
+            "layers": layers_block(figures["layers"]),
             "peers": peers_block(figures["peers"]),
+            "history": history_block(json.loads(HISTORY.read_text(encoding="utf-8"))),
         },
+        ROOT / "docs" / "distributed.md": {"runners": runners_block(figures["runners"])},
     }
     made = {}
     for path, texts in blocks.items():
@@ -72,7 +78,12 @@ def store(name: str, measured: Any) -> None:
     figures = load() | {name: measured}
     text = json.dumps(figures, indent=1, ensure_ascii=False, sort_keys=True)
     FILE.write_text(f"{text}\n", encoding="utf-8")
-    for path, page in pages(figures).items():
+    write()
+
+
+def write() -> None:
+    """Write the pages from the files of figures."""
+    for path, page in pages(load()).items():
         path.write_text(page, encoding="utf-8")
 
 
@@ -103,7 +114,7 @@ def speed_sentence(bench: dict[str, Any]) -> str:
         cell(tables["whole"], row, column)
         for row, column in (("`score`", "rows/s"), ("Keras `predict`", "times ours"))
     )
-    start = cell(tables["start"], "`score`, ten rows", "s")
+    start = cell(tables["start"], f"`score -m {bench['model']}`", "s")
     return (
         f"On {bench['machine']}, `score -m {bench['model']}` scores {rows} film reviews\n"
         f"a second from start to exit, {times} times as fast as Keras `predict`. A run of\n"
@@ -135,6 +146,33 @@ def peers_block(measured: dict[str, Any]) -> str:
     )
     notes = "\n".join(f"* {note}" for note in measured["notes"])
     return f"{head}\n\n{markdown(measured['table'])}\n\n{notes}"
+
+
+def layers_block(measured: dict[str, Any]) -> str:
+    head = (
+        f"{measured['machine']}; {measured['rows']:,} rows of `{measured['data']}`, "
+        f"medians of {measured['repeats']}."
+    )
+    return f"{head}\n\n{markdown(measured['table'])}"
+
+
+def runners_block(measured: dict[str, Any]) -> str:
+    head = (
+        f"{measured['machine']}; `{measured['model']}` on {measured['files']} files of "
+        f"{measured['rows']:,} rows of `{measured['data']}`."
+    )
+    return "\n\n".join([head, markdown(measured["terms"]), markdown(measured["runs"])])
+
+
+def history_block(history: Sequence[dict[str, Any]]) -> str:
+    """The whole runs of every entry: how many times as fast as the earlier commit."""
+    runs = ("ten rows", "Parquet", "CSV", "JSON Lines")
+    table = [["date", "commit", "against", "model", "rows", *runs]]
+    for entry in history:
+        times = [cell(entry["table"], f"{run}, whole run", "times as fast") for run in runs]
+        named = (f"`{entry[what]}`" for what in ("commit", "against", "model"))
+        table.append([entry["at"][:10], *named, f"{entry['rows']:,}", *times])
+    return markdown(table)
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

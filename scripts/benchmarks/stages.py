@@ -138,13 +138,24 @@ def product_gflops(threads: int) -> float:
 
 def recurrent_flops_per_token(bundle: Bundle) -> int:
     """Operations of the products that cannot be looked up: states, and inputs after layer one."""
-    total, first = 0, True
-    for layer in bundle.layers:
-        if layer.kind not in ("LSTM", "Bidirectional"):
-            continue
-        step = len(layer.weights) // (2 if layer.kind == "Bidirectional" else 1)
-        for i in range(0, len(layer.weights), step):
-            kernel, recurrent = layer.weights[i : i + 2]
-            total += 2 * recurrent.size + (0 if first else 2 * kernel.size)
-        first = False
+    total = 0
+    for i, layer in enumerate(_recurrent_weights(bundle)):
+        for kernel, recurrent in layer:
+            total += 2 * recurrent.size + (0 if i == 0 else 2 * kernel.size)
     return total
+
+
+def recurrent_units(bundle: Bundle) -> list[int]:
+    """The units of each recurrent layer, for each of its directions."""
+    return [len(recurrent) for layer in _recurrent_weights(bundle) for _, recurrent in layer]
+
+
+def _recurrent_weights(bundle: Bundle) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """For each LSTM, each direction's weights (inputs, 4 units) and (units, 4 units)."""
+    found = []
+    for layer in bundle.layers:
+        if layer.kind in ("LSTM", "Bidirectional"):
+            step = len(layer.weights) // (2 if layer.kind == "Bidirectional" else 1)
+            starts = range(0, len(layer.weights), step)
+            found.append([(layer.weights[i], layer.weights[i + 1]) for i in starts])
+    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import figures
 from scripts.benchmarks import against, formats, processes
 
 
@@ -74,3 +75,14 @@ def test_a_share_is_the_median_of_the_rounds_own() -> None:
         ["`m`", formats.TEXTS, "1,000", "1.00", "2000.0", "1.00"],
         ["`m`", "CSV", "250", "0.50", "4000.0", "0.50"],
     ]
+
+
+def test_the_page_shows_how_many_times_as_fast_each_commit_is() -> None:
+    names = ("ten rows", "Parquet", "CSV", "JSON Lines")
+    table = [["seconds", "this tree", "b", "times as fast"]]
+    table += [[f"{name}, whole run", "1", "2", f"2.0{i}"] for i, name in enumerate(names)]
+    entry = {"at": "2026-01-02T03:04:05+00:00", "commit": "aaa-dirty", "against": "bbb"}
+    block = figures.history_block([entry | {"model": "m", "rows": 1000, "table": table}])
+    assert block.splitlines()[-1] == (
+        "| 2026-01-02 | `aaa-dirty` | `bbb` | `m` | 1,000 | 2.00 | 2.01 | 2.02 | 2.03 |"
+    )
