@@ -11,7 +11,7 @@ train="$(realpath "$1")" imdb="$(realpath "$2")" wine="$(realpath "$3")" twitter
 cd "$(dirname "$0")/.."
 
 python scripts/bench.py "$imdb" --write
-python scripts/bench_zoo.py --imdb "$imdb" --reviews "$imdb" --posts "$twitter" --wine "$wine" \
+python scripts/bench_zoo.py --rows 2000 --imdb "$imdb" --reviews "$imdb" --posts "$twitter" --wine "$wine" \
     --twitter "$twitter" --write
 python scripts/bench_layers.py "$imdb" --write
 python scripts/bench_peers.py "$imdb" --train "$train" --write
