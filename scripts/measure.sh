@@ -15,6 +15,6 @@ python scripts/bench_zoo.py --rows 2000 --imdb "$imdb" --reviews "$imdb" --posts
     --twitter "$twitter" --write
 python scripts/bench_layers.py "$imdb" --write
 python scripts/bench_peers.py "$imdb" --train "$train" --write
-python scripts/bench_parts.py "$imdb" --write
 python scripts/bench_runners.py "$imdb" --write
+python scripts/bench_parts.py "$imdb" --write
 python scripts/zoo_docs.py

@@ -7,7 +7,7 @@ Every worker takes the next task when it is free, as with Ray and Spark. A large
 which any worker scores, and then one task that reads it, puts the scores in, and writes it. Where
 the output is a folder (`--split-output`), a worker writes the part that it scores, and the last
 task looks through the scores alone. The terms of a core are those that `scripts/bench_parts.py
---write` measured, in docs/figures.json; those of a task are in docs/distributed.md.
+--write` measured, those of a task Ray's by `scripts/bench_runners.py --write`: docs/figures.json.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scorer.jobs.parts.scoring import PART_SIZE
 from scripts import figures
 from scripts.pages import ROOT, with_block
 
 PAGE = ROOT / "docs" / "distributed.md"
 TB = 1e12
-PARTS = 2_000
+#: a part has as many bytes as `score` gives it
+PARTS = round(TB / PART_SIZE.bytes)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Cluster:
     in_part: float
     copying: float
     looking: float = 0.0
-    per_task: float = 0.012
-    opening: float = 1.2
+    per_task: float = 0.0
+    opening: float = 0.0
     slow: float = 0.0
     slower: float = 1.0
     lost: int = 0
@@ -120,8 +122,16 @@ def measured() -> dict[str, Any]:
 
 def cluster_of(terms: dict[str, float], bytes_per_row: float) -> Cluster:
     """One worker that reads a format of these terms, and writes files."""
-    looking = terms["looking"] * bytes_per_row
-    return Cluster(1, terms["local"], terms["part"], terms["together"], looking)
+    ray = figures.load()["runners"]["terms"]
+    return Cluster(
+        1,
+        terms["local"],
+        terms["part"],
+        terms["together"],
+        looking=terms["looking"] * bytes_per_row,
+        per_task=float(figures.cell(ray, "`ray`", "per file, s")),
+        opening=float(figures.cell(ray, "`ray`", "open, s")),
+    )
 
 
 def into_folders(cluster: Cluster, terms: dict[str, float]) -> Cluster:
