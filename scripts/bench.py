@@ -161,7 +161,7 @@ def two_commits(setting: Setting, revision: str, *, write: bool) -> None:
             "repeats": setting.repeats,
             "table": table,
         }
-        commits.append_history(figures.HISTORY, entry)
+        commits.append_history(ROOT / "docs" / "history.json", entry)
         figures.write()
 
 

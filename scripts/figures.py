@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.pages import ROOT, with_block, write_pages
 
 FILE = ROOT / "docs" / "figures.json"
-#: what `scripts/bench.py --against` has measured, the oldest first
-HISTORY = ROOT / "docs" / "history.json"
 Table = list[list[str]]
 #: a benchmark's tables in their order on the page, with what stands above each
 TITLES = {
@@ -47,25 +45,22 @@ def main(check: bool) -> None:
 
 
 def pages(figures: dict[str, Any]) -> dict[Path, str]:
-    """Every page that shows figures, as it should be."""
-    blocks = {
-        ROOT / "README.md": {"speed": speed_sentence(figures["bench"])},
-        ROOT / "docs" / "benchmarks.md": {
-            "bench": bench_tables(figures["bench"]),
-            "zoo-bench": zoo_table(figures["zoo"]),
-            "layers": layers_block(figures["layers"]),
-            "peers": peers_block(figures["peers"]),
-            "history": history_block(json.loads(HISTORY.read_text(encoding="utf-8"))),
-        },
-        ROOT / "docs" / "distributed.md": {"runners": runners_block(figures["runners"])},
-    }
+    """Every page that shows figures, as it should be. What was never measured changes no block."""
+    found = figures | {"history": history()}
     made = {}
-    for path, texts in blocks.items():
-        page = path.read_text(encoding="utf-8")
-        for name, text in texts.items():
-            page = with_block(page, name, text)
-        made[path] = page
+    for name, blocks in BLOCKS.items():
+        page = (ROOT / name).read_text(encoding="utf-8")
+        for block, (part, text) in blocks.items():
+            page = with_block(page, block, text(found[part])) if part in found else page
+        made[ROOT / name] = page
     return made
+
+
+def history() -> list[dict[str, Any]]:
+    """What `scripts/bench.py --against` has measured, the oldest first."""
+    path = ROOT / "docs" / "history.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+    return found
 
 
 def load() -> dict[str, Any]:
@@ -179,6 +174,19 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     head, *body = table
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
 
+
+#: page -> block -> the part of the file that it shows, and how
+BLOCKS: dict[str, dict[str, tuple[str, Callable[[Any], str]]]] = {
+    "README.md": {"speed": ("bench", speed_sentence)},
+    "docs/benchmarks.md": {
+        "bench": ("bench", bench_tables),
+        "zoo-bench": ("zoo", zoo_table),
+        "layers": ("layers", layers_block),
+        "peers": ("peers", peers_block),
+        "history": ("history", history_block),
+    },
+    "docs/distributed.md": {"runners": ("runners", runners_block)},
+}
 
 if __name__ == "__main__":
     main()

@@ -122,7 +122,7 @@ def test_a_benchmark_changes_file_and_pages(
     monkeypatch.setattr(figures, "ROOT", tmp_path)
     monkeypatch.setattr(figures, "FILE", tmp_path / "docs" / "figures.json")
     (tmp_path / "docs").mkdir()
-    for name in ("README.md", "docs/benchmarks.md", "docs/figures.json"):
+    for name in ("docs/figures.json", *figures.BLOCKS):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     measured["tables"]["whole"][2][-1] = "99.9"
     figures.store("bench", measured)
