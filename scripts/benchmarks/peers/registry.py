@@ -66,7 +66,7 @@ PEERS: dict[str, Peer] = {
     ),
     "openvino": OpenVino(
         title=f"OpenVINO, `{MODEL}`",
-        how="the same; in bfloat16 where the processor has it, as OpenVINO chooses itself",
+        how="the same, in float32; the bfloat16 that it would choose mislabels some texts",
         needs=(("openvino", "openvino"), ("onnx", "onnx")),
         model=MODEL,
     ),
