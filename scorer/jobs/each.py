@@ -62,22 +62,29 @@ def attempt(
     splitter: Splitter | None = None,
 ) -> Outcome:
     """Score a job's table; an error, whichever it is, is the outcome and not raised."""
-
-    def score() -> FileSummary:
-        if settings.spec.split_output:
-            return score_folder(model, job, settings, watchers, splitter)
-        return score_table(model, job, settings, watchers, known)
-
-    return attempted(job.source.name, score)
+    return attempted(
+        job.source.name, lambda: _score(model, job, settings, watchers, known, splitter)
+    )
 
 
 def score_job(
     model: Model, job: Job, settings: Settings, watchers: Sequence[Watcher] = ()
 ) -> FileSummary:
     """Score a job's table here, into a file or into a folder of parts; raises what stops it."""
+    return _score(model, job, settings, watchers, None, Splitter(settings))
+
+
+def _score(
+    model: Model,
+    job: Job,
+    settings: Settings,
+    watchers: Sequence[Watcher],
+    known: Known | None,
+    splitter: Splitter | None,
+) -> FileSummary:
     if settings.spec.split_output:
-        return score_folder(model, job, settings, watchers, Splitter(settings))
-    return score_table(model, job, settings, watchers)
+        return score_folder(model, job, settings, watchers, splitter)
+    return score_table(model, job, settings, watchers, known)
 
 
 def collect_outcomes(
